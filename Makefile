@@ -1,0 +1,45 @@
+# What people do with Iris every day. Bare `make` prints this list.
+
+SHELL := /bin/sh
+# The first Python that will do; `make up PYTHON=python3.13` names another.
+PYTHON ?= $(shell for name in python3.11 python3.12 python3.13 python3 python; do \
+	$$name -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' 2>/dev/null && echo $$name && break; done)
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/ready
+
+.DEFAULT_GOAL := help
+.PHONY: help up test lint psql fresh lock
+
+help:  ## print this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-6s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+up: $(READY)  ## start a PostgreSQL of its own and serve; Ctrl-C stops both
+	@exec $(BIN)/iris up
+
+test: $(READY)  ## run all tests on a throw-away PostgreSQL (ARGS='-k links' for some)
+	@$(BIN)/python -m pytest $(ARGS)
+
+lint: $(READY)  ## look for mistakes and untidy code
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+
+psql: $(READY)  ## open psql on the database in use
+	@exec $(BIN)/iris psql
+
+fresh:  ## throw away .venv (never your data, which is in .iris)
+	rm -rf $(VENV)
+
+lock:  ## pin the newest versions of everything anew (needs uv)
+	uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-annotate --no-header \
+		--no-emit-index-url --no-emit-find-links --all-extras --upgrade pyproject.toml -o requirements.txt
+	uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-annotate --no-header \
+		--no-emit-index-url --no-emit-find-links --constraint requirements.txt pyproject.toml -o iris/requirements.txt
+
+$(READY): requirements.txt pyproject.toml
+	@test -n "$(PYTHON)" || { echo 'Iris needs Python 3.11, 3.12 or 3.13; none was found. Name one: make PYTHON=…' >&2; exit 1; }
+	@echo "Installing into $(VENV) with $(PYTHON) (once; half a minute or so)" >&2
+	@$(PYTHON) -m venv --clear $(VENV)
+	@$(BIN)/python -m pip install -q --disable-pip-version-check --require-hashes -r requirements.txt
+	@$(BIN)/python -m pip install -q --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@touch $@

@@ -1,0 +1,24 @@
+"""Routes: the workflow."""
+
+from iris import auth, inputs, workflow
+from iris.api import ROUTE
+
+
+@ROUTE.get("/workflow")
+def read():
+    """Show the statuses, in their order, and which may follow which.
+
+    curl 0.0.0.0:8000/workflow
+    """
+    return workflow.read()
+
+
+@ROUTE.put("/workflow")
+@ROUTE.post("/workflow")
+@inputs.takes(statuses=inputs.Json(), transitions=inputs.Json())
+def write(request, **given):
+    """Replace the workflow; a status that tickets are in can't be dropped.
+
+    curl -X PUT -H 'Content-Type: application/json' -d @workflow.json 0.0.0.0:8000/workflow
+    """
+    return workflow.write(given, auth.actor(request))

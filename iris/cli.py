@@ -1,0 +1,243 @@
+"""The `iris` command."""
+
+import argparse
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from pathlib import Path
+
+import psycopg2
+
+from iris import __version__, embedded, migrations, settings
+
+CONFIG = Path(__file__).parent / "gunicorn.conf.py"
+FIRST = (
+    """curl -X PUT -H "Content-Type: application/json" -d '{"title": "A new ticket","""
+    """ "assignee": "jchittum", "description": "Get this done ASAP"}' %s/tickets"""
+)
+
+
+def say(sentence):
+    """Tell the person at the terminal what is going on."""
+    print(f"iris: {sentence}", file=sys.stderr, flush=True)
+
+
+def gunicorn():
+    """Return the command that serves."""
+    return [sys.executable, "-m", "gunicorn", "-c", str(CONFIG), "iris.app:app"]
+
+
+def where(owner=False):
+    """Return the URL of the database in use: the server that settings name, else the embedded one.
+
+    owner:    as its owner, not as iris.
+    """
+    if owner and settings.get("IRIS_OWNER_URL"):
+        return settings.get("IRIS_OWNER_URL")
+    if settings.names_a_server():
+        if owner:
+            raise settings.Wrong(
+                "IRIS_OWNER_URL", "is not set: the libpq URL of the database's owner"
+            )
+        return settings.dsn()
+    server = embedded.Server(settings.get("IRIS_DATA"))
+    if not server.is_ready():
+        raise embedded.Failed(
+            f"no database runs in {server.folder}: start it with `make up`, or set IRIS_DB_HOST"
+        )
+    return server.url("postgres" if owner else "iris")
+
+
+# iris up ------------------------------------------------------------------------------------------
+
+
+class Stopped(Exception):
+    """Somebody wants an end."""
+
+
+def _stop(number, frame):
+    raise Stopped
+
+
+def up(arguments):
+    """Start a PostgreSQL of its own and serve; Ctrl-C stops both."""
+    settings.check()
+    host, port = settings.get("IRIS_BIND")
+    server = embedded.Server(settings.get("IRIS_DATA"), say)
+    server.lock()
+    _refuse_taken(host, port)
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, _stop)
+    service = None
+    try:
+        _start(server)
+        service = subprocess.Popen(
+            gunicorn(),
+            env={**os.environ, "DATABASE_URL": server.url(), "DATABASE_URL_FILE": ""},
+            start_new_session=True,
+        )
+        _greet(host, port, service)
+        while service.poll() is None:
+            time.sleep(0.2)
+            if server.pid() is None:
+                say("PostgreSQL has stopped: starting it again")
+                time.sleep(1)
+                try:
+                    server.start()
+                except embedded.Failed as error:
+                    say(str(error))
+        say("the service has ended by itself")
+        return service.returncode or 1
+    except Stopped:
+        say("stopping")
+        return 0
+    finally:
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            signal.signal(number, signal.SIG_IGN)
+        if service is not None and service.poll() is None:
+            service.terminate()
+            service.wait()
+        server.stop()
+        say(f"stopped; the data stay in {server.folder}")
+
+
+def _refuse_taken(host, port):
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with socket.socket(family) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except OSError as error:
+            reason = error.strerror.lower()
+            raise settings.Wrong("IRIS_BIND", f"can't be {host}:{port}: {reason}") from None
+
+
+def _start(server):
+    """Start the database, new, as it was, or brought up to date."""
+    server.start()
+    server.seed()
+    revision, head = migrations.current(server.url()), migrations.head()
+    if revision not in migrations.known():
+        raise embedded.Failed(
+            f"the database is at revision {revision}, which this Iris does not know: use a newer one"
+        )
+    if revision != head:
+        say(f"upgrading the database from revision {revision} to {head}")
+        migrations.move(server.url("postgres"), "head")
+
+
+def _greet(host, port, service):
+    """Wait until the service answers, then say what to type."""
+    address = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+    while service.poll() is None:
+        try:
+            urllib.request.urlopen(f"http://{address}/health", timeout=5).close()
+        except (urllib.error.URLError, OSError):
+            time.sleep(0.05)
+            continue
+        shown = f"0.0.0.0:{port}" if host == "127.0.0.1" else address
+        print(
+            f"\nIris is ready on http://{address} (Ctrl-C stops it). File a ticket:\n\n"
+            f"    {FIRST % shown}\n",
+            flush=True,
+        )
+        return
+
+
+# The other commands -------------------------------------------------------------------------------
+
+
+def serve(arguments):
+    """Serve, on a database that is there."""
+    settings.check()
+    if not settings.names_a_server():
+        os.environ["DATABASE_URL"] = where()
+    settings.dsn()
+    os.execv(sys.executable, gunicorn())
+
+
+def psql(arguments):
+    """Open psql on the database in use."""
+    url = where(arguments.owner)
+    program = shutil.which("psql")
+    if not settings.names_a_server() or program is None:
+        program = str(embedded.binaries() / "psql")
+    os.execve(program, [program, url, *arguments.arguments], {**os.environ, "PGAPPNAME": "psql"})
+
+
+def db(arguments):
+    """Look after the schema of a database that already exists."""
+    revision, head = migrations.current(where()), migrations.head()
+    if arguments.action == "check":
+        print(f"revision {revision}; this Iris needs {head}")
+        return 0 if revision == head else 1
+    down = arguments.action == "downgrade"
+    target = arguments.revision
+    if target == "base" and not arguments.drop_everything:
+        raise settings.Wrong("db downgrade base", "drops every ticket: say --drop-everything, too")
+    if arguments.sql:
+        migrations.script(revision, target, down=down)
+        return 0
+    migrations.move(where(owner=True), target, down=down)
+    say(f"the database was at revision {revision}, now it is at {migrations.current(where())}")
+    return 0
+
+
+def parser():
+    """Return the parser of the command line."""
+    top = argparse.ArgumentParser(
+        prog="iris", description="A ticket tracker: HTTP and SQL, one set of rules."
+    )
+    top.add_argument("--version", action="version", version=f"iris {__version__}")
+    commands = top.add_subparsers(title="commands", required=True, metavar="COMMAND")
+
+    def command(name, function, **more):
+        made = commands.add_parser(
+            name, help=function.__doc__, description=function.__doc__, **more
+        )
+        made.set_defaults(function=function)
+        return made
+
+    command("up", up)
+    command("serve", serve)
+    shell = command("psql", psql, usage="iris psql [--owner] [ARGUMENT …]")
+    shell.add_argument("--owner", action="store_true", help="as the database's owner, not as iris")
+    shell.add_argument(
+        "arguments", nargs=argparse.REMAINDER, help="go to psql: -At -c 'TABLE statuses'"
+    )
+    actions = command("db", db).add_subparsers(dest="action", required=True, metavar="ACTION")
+    actions.add_parser("check", help="say whether the schema is the one this Iris needs")
+    for action, revision, text in (
+        ("upgrade", "head", "bring the schema up to date"),
+        ("downgrade", None, "take the schema back to an older revision"),
+    ):
+        made = actions.add_parser(action, help=text, description=text)
+        made.add_argument("revision", nargs="?" if revision else None, default=revision)
+        made.add_argument(
+            "--sql", action="store_true", help="print the SQL instead, for the owner's psql"
+        )
+        made.add_argument("--drop-everything", action="store_true", help="needed for `base`")
+    return top
+
+
+def main():
+    """Run the command that was typed."""
+    arguments, rest = parser().parse_known_args()
+    if rest:
+        if arguments.function is not psql:
+            parser().error(f"unrecognized arguments: {' '.join(rest)}")
+        arguments.arguments = rest + arguments.arguments
+    try:
+        sys.exit(arguments.function(arguments))
+    except psycopg2.Error as error:
+        sys.exit(f"iris: the database said: {str(error).strip()}")
+
+
+if __name__ == "__main__":
+    main()

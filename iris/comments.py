@@ -1,0 +1,140 @@
+"""The statements behind comments."""
+
+from functools import lru_cache
+
+from sqlalchemy import bindparam, delete, insert, select, update
+
+from iris import database, errors, filters, inputs, models, pages, search
+
+TABLE = models.Comment.__table__
+TICKETS = models.Ticket.__table__
+COLUMNS = tuple(TABLE.columns.keys())
+KEPT = ("created", "updated")
+# What a comment can be given, {name: type}.
+WRITABLE = {
+    **{name: inputs.Given() for name in KEPT},
+    **{name: inputs.of(TABLE.c[name]) for name in ("author", "body")},
+}
+FILTERS = {
+    # Of a ticket's own list; the route gives it.
+    "ticket_id": filters.Filter(
+        inputs.Number(),
+        lambda name, value: (None, {name: value}),
+        lambda name, shape, table: table.c.ticket_id == bindparam(name),
+    ),
+    "author": filters.several("author"),
+    "created_before": filters.compare("created", "<"),
+    "created_after": filters.compare("created", ">"),
+    "q": filters.Filter(
+        search.Query(),
+        lambda name, value: (value[0], search.values(value[1])),
+        lambda name, shape, table: search.comment_condition(shape, table),
+    ),
+}
+SORTS = {"comment_id": ("comment_id",), "created": ("created", "comment_id")}
+LIST = {**filters.types(FILTERS), **pages.types(SORTS, COLUMNS)}
+
+
+@lru_cache(1000)
+def _list(shapes, sort, columns, goes_on, counted):
+    """Return the statement of a list of this shape."""
+    exists = None
+    if "ticket_id" in dict(shapes):
+        this = TICKETS.c.ticket_id == bindparam("ticket_id")
+        exists = select(TICKETS.c.ticket_id).where(this).exists()
+    where = filters.where(FILTERS, shapes, TABLE)
+    keys = [TABLE.c[key] for key in SORTS[sort.lstrip("-")]]
+    descending = sort.startswith("-")
+    return pages.statement(TABLE, columns, where, keys, descending, goes_on, counted, exists)
+
+
+def page(given):
+    """List comments, newest first, of one ticket or of all.
+
+    given:    {name: value} of LIST, validated.
+    Returns:  a pages.Page.
+    Raises:   Problem 404 for a ticket that is not there.
+    Source:   one SELECT.
+    """
+    found = pages.read(_list, FILTERS, given, "-comment_id", COLUMNS)
+    if not found.exists:
+        raise errors.no_such("ticket", given["ticket_id"])
+    return found
+
+
+ROW = database.row(TABLE)
+ONE = database.compiled(
+    select(ROW).select_from(TABLE).where(TABLE.c.comment_id == bindparam("comment_id"))
+)
+DELETE = database.compiled(
+    delete(TABLE).where(TABLE.c.comment_id == bindparam("comment_id")).returning(TABLE.c.comment_id)
+)
+
+
+@lru_cache(1000)
+def _insert(names):
+    return database.compiled(
+        insert(TABLE)
+        .values({name: bindparam(name) for name in names})
+        .returning(ROW, TABLE.c.comment_id)
+    )
+
+
+UPDATE = database.compiled(
+    update(TABLE)
+    .where(TABLE.c.comment_id == bindparam("of_comment"))
+    .values(body=bindparam("body"))
+    .returning(ROW)
+)
+
+
+def _found(row, comment_id):
+    if row is None:
+        raise errors.no_such("comment", comment_id)
+    return row[0]
+
+
+def one(comment_id):
+    """Read one comment.
+
+    Returns:  the comment as JSON text.
+    Raises:   Problem 404.
+    Source:   one SELECT.
+    """
+    return _found(database.run(ONE, {"comment_id": comment_id}), comment_id)
+
+
+def create(ticket_id, given, actor):
+    """Comment on a ticket.
+
+    given:    {column: value}, of the right types.
+    Returns:  (the comment as JSON text, its number).
+    Raises:   psycopg2.Error where a rule refuses it.
+    Source:   one INSERT … RETURNING.
+    """
+    values = {"body": None, **given, "ticket_id": ticket_id}
+    values = {name: value for name, value in values.items() if name not in KEPT}
+    return database.run(_insert(tuple(sorted(values))), values, actor)
+
+
+def change(comment_id, given, actor):
+    """Change the body of a comment; its author stays.
+
+    given:    {column: value}, of the right types.
+    Returns:  the comment as JSON text.
+    Raises:   Problem 404; psycopg2.Error where a rule refuses it.
+    Source:   one UPDATE … RETURNING.
+    """
+    if "body" not in given:
+        return one(comment_id)
+    values = {"body": given["body"], "of_comment": comment_id}
+    return _found(database.run(UPDATE, values, actor), comment_id)
+
+
+def remove(comment_id, actor):
+    """Delete a comment.
+
+    Raises:   Problem 404.
+    Source:   one DELETE … RETURNING.
+    """
+    _found(database.run(DELETE, {"comment_id": comment_id}, actor), comment_id)

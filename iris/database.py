@@ -1,0 +1,112 @@
+"""The database: ENGINE and SESSION, and the one way to run a statement."""
+
+import select
+
+import psycopg2
+from gevent import monkey
+from sqlalchemy import Text, cast, create_engine, event, exc, func, literal_column
+from sqlalchemy.dialects.postgresql import psycopg2 as dialect
+from sqlalchemy.orm import sessionmaker
+
+from iris import errors, settings
+
+# Seconds to wait for a connection of the pool, or for a lock, before the answer is 503.
+POOL_SECONDS = 3
+LOCK_SECONDS = 5
+
+
+def connect():
+    """Open a connection that notices within seconds when its server is gone.
+
+    Raises:   psycopg2.OperationalError; settings.Wrong.
+    """
+    connection = psycopg2.connect(
+        settings.dsn(),
+        # A row of events names its source by this.
+        application_name="http",
+        connect_timeout=3,
+        keepalives_idle=5,
+        keepalives_interval=2,
+        keepalives_count=3,
+        # libpq ignores connect_timeout while gevent waits for it; this ends both.
+        tcp_user_timeout=5000,
+        options=f"-c statement_timeout={settings.get('IRIS_STATEMENT_SECONDS')}s"
+        f" -c lock_timeout={LOCK_SECONDS}s -c client_min_messages=warning",
+    )
+    # One request, one statement, one round trip: PostgreSQL makes it a transaction.
+    connection.autocommit = True
+    return connection
+
+
+ENGINE = create_engine(
+    "postgresql+psycopg2://",
+    creator=connect,
+    isolation_level="AUTOCOMMIT",
+    pool_size=settings.get("IRIS_POOL"),
+    max_overflow=0,
+    pool_timeout=POOL_SECONDS,
+    pool_recycle=1800,
+    pool_reset_on_return=None,
+)
+SESSION = sessionmaker(ENGINE)
+
+DIALECT = dialect.dialect()
+# The real one, also under gevent: it is asked without waiting.
+_poll = monkey.get_original("select", "poll")
+
+
+@event.listens_for(ENGINE, "checkout")
+def is_alive(connection, record, proxy):
+    """Throw away a connection whose server has hung up, without asking it anything.
+
+    An idle connection has nothing to say: if there is something to read, it is the end.
+    """
+    poll = _poll()
+    poll.register(connection, select.POLLIN | select.POLLHUP | select.POLLERR)
+    if poll.poll(0):
+        raise exc.DisconnectionError
+
+
+def row(table):
+    """Return the expression for a row of a table or subquery as a JSON object, as text."""
+    return cast(func.row_to_json(literal_column(table.name)), Text)
+
+
+def compiled(statement):
+    """Return the text of a SQLAlchemy statement, with %(name)s where its parameters go.
+
+    Constants are written out: what never changes need not be sent beside it each time.
+    """
+    made = statement.compile(dialect=DIALECT)
+    text = str(made)
+    for name, value in made.params.items():
+        if value is not None:
+            literal = str(value) if isinstance(value, int) else "'" + value.replace("'", "''") + "'"
+            text = text.replace(f"%({name})s", literal)
+    return text
+
+
+def run(text, values, actor=None):
+    """Run one statement in one round trip and a transaction of its own.
+
+    text:     from compiled().
+    values:   {name: value} of its parameters.
+    actor:    who writes; None where nothing is written.
+    Returns:  the first row as a tuple, or None.
+    Raises:   psycopg2.Error; sqlalchemy.exc.TimeoutError when the pool stays empty.
+    """
+    if actor is not None:
+        text = "SELECT set_config('iris.actor', %(iris_actor)s, true); " + text
+        values = {**values, "iris_actor": actor}
+    connection = ENGINE.raw_connection()
+    try:
+        with connection.cursor() as cursor:
+            cursor.execute(text, values)
+            return cursor.fetchone()
+    except BaseException as error:
+        # Also when the greenlet was stopped in the middle: the answer would reach the next one.
+        if not isinstance(error, psycopg2.Error) or errors.is_disconnect(error):
+            connection.invalidate(error)
+        raise
+    finally:
+        connection.close()

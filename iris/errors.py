@@ -1,0 +1,150 @@
+"""What goes wrong, and how it is told: one table from SQLSTATE to status and code.
+
+A problem's words come from whoever knows best. Rules are PostgreSQL's, so their message and hint
+are passed on as psql prints them.
+"""
+
+import re
+
+import psycopg2
+from sqlalchemy import exc
+
+from iris import models
+
+UNAVAILABLE = (503, "database_unavailable", "the database is away; try again")
+
+# Rules that Iris holds in the database, by SQLSTATE or, where one state says too little, by the
+# constraint's name. None: the message is PostgreSQL's own words to the client.
+RULES = {
+    "IR001": (409, "transition_not_allowed", None),
+    "IR002": (409, "link_cycle", None),
+    "IR003": (409, "second_parent", None),
+    "IR004": (409, "status_in_use", None),
+    "links_parent_key": (409, "second_parent", "a ticket has at most one parent"),
+    "tickets_status_fkey": (422, "invalid_value", None),
+    "comments_ticket_id_fkey": (404, "no_such_ticket", None),
+    "links_ticket_id_fkey": (404, "no_such_ticket", None),
+    "links_other_id_fkey": (404, "no_such_ticket", None),
+}
+
+# Everything else, by SQLSTATE or by its class, the first two characters.
+STATES = {
+    "22": (422, "invalid_value", None),
+    "23502": (422, "invalid_value", None),
+    "23503": (409, "conflict", None),
+    "23505": (409, "conflict", None),
+    "23514": (422, "invalid_value", None),
+    "54": (422, "invalid_value", None),
+    "25006": UNAVAILABLE,
+    "40": (503, "database_busy", "others changed the same just now; try again"),
+    "53": (503, "database_busy", "the database is short of resources; try again"),
+    "55P03": (503, "database_busy", "somebody else holds this too long; try again"),
+    "57014": (503, "database_slow", "this took too long and was given up; ask for less"),
+    "57": UNAVAILABLE,
+    "58": UNAVAILABLE,
+    "08": UNAVAILABLE,
+    "28": UNAVAILABLE,
+    "3D": UNAVAILABLE,
+    "42501": (503, "database_not_ready", "the database lacks what this Iris needs: iris db check"),
+    "42P01": (503, "database_not_ready", "the database lacks what this Iris needs: iris db check"),
+    "42883": (503, "database_not_ready", "the database lacks what this Iris needs: iris db check"),
+    "42703": (503, "database_not_ready", "the database lacks what this Iris needs: iris db check"),
+}
+
+
+class Problem(Exception):
+    """An answer that is no success, as RFC 9457 has it.
+
+    status:   the HTTP status, a number.
+    code:     a stable word for programs.
+    detail:   a sentence for people.
+    headers:  {name: value} of the answer.
+    more:     errors ({field: message}), hint, allowed, index, as fits.
+    """
+
+    def __init__(self, status, code, detail, headers=None, **more):
+        super().__init__(detail)
+        self.status, self.code, self.detail = status, code, detail
+        self.headers, self.more = headers or {}, more
+
+    def document(self, request_id):
+        """Return the problem as a dictionary, in the order that people read it."""
+        return {
+            "type": f"urn:iris:problem:{self.code}",
+            "title": self.code.replace("_", " ").capitalize(),
+            "status": self.status,
+            "detail": self.detail,
+            "code": self.code,
+            **{name: value for name, value in self.more.items() if value is not None},
+            "request_id": request_id,
+        }
+
+
+def no_such(thing, number):
+    """Return the 404 for a ticket or comment that is not there."""
+    return Problem(404, f"no_such_{thing}", f"there is no {thing} {number}")
+
+
+def invalid(errors):
+    """Return the 422 for values of a wrong type.
+
+    errors:   {field: message}.
+    """
+    return Problem(
+        422,
+        "invalid_value",
+        "; ".join(f"{name} {message}" for name, message in errors.items()),
+        errors=errors,
+    )
+
+
+def is_disconnect(error):
+    """Whether a connection is of no more use after this psycopg2 error."""
+    state = getattr(error, "pgcode", None) or ""
+    return (
+        state.startswith(("08", "57P"))
+        or state == "25006"
+        or (not state and isinstance(error, psycopg2.OperationalError | psycopg2.InterfaceError))
+    )
+
+
+def from_database(error, given):
+    """Turn what the database said into a Problem.
+
+    error:    a psycopg2 or SQLAlchemy error.
+    given:    {name: value} of the request, to find which one a message is about.
+    Returns:  a Problem, or None for what only a mistake of ours explains.
+    """
+    error = getattr(error, "orig", None) or error
+    state = getattr(error, "pgcode", None) or ""
+    diag = getattr(error, "diag", None)
+    rule = RULES.get(state) or RULES.get(getattr(diag, "constraint_name", None))
+    rule = rule or STATES.get(state) or STATES.get(state[:2])
+    if rule is None:
+        if is_disconnect(error) or isinstance(error, exc.TimeoutError):
+            rule = UNAVAILABLE
+        else:
+            return None
+    status, code, detail = rule
+    if status == 503:
+        return Problem(status, code, detail, headers={"Retry-After": "1"})
+    detail = detail or diag.message_primary
+    more = {"hint": diag.message_hint}
+    field = diag.column_name or _field_of(detail, given)
+    if field and status == 422:
+        more["errors"] = {field: detail}
+    enum = re.match(r"invalid input value for enum (\w+)", detail)
+    if enum:
+        more["allowed"] = models.ENUMS[enum[1]]
+    elif state == "IR001":
+        _, _, names = (diag.message_hint or "").partition(" to: ")
+        more["allowed"] = names.split(", ") if names else []
+    return Problem(status, code, detail, **more)
+
+
+def _field_of(message, given):
+    """Find which value PostgreSQL means by `… for type timestamp: "nonsense"`."""
+    quoted = re.search(r'"(.*)"', message, re.DOTALL)
+    if not quoted:
+        return None
+    return next((name for name, value in given.items() if quoted[1] in str(value)), None)

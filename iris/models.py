@@ -1,0 +1,168 @@
+"""The tables as declarative models: the one place in Python that names columns.
+
+postgres/initdb.sql is the truth; tests/test_schema.py holds the two together.
+"""
+
+from datetime import datetime
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    ForeignKey,
+    Identity,
+    Index,
+    Integer,
+    Text,
+    UniqueConstraint,
+    func,
+    literal_column,
+    text,
+)
+from sqlalchemy.dialects.postgresql import ARRAY, ENUM, JSONB, TIMESTAMP, TSVECTOR
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+
+Time = TIMESTAMP(timezone=True)
+Priority = ENUM("low", "normal", "high", "urgent", name="priority")
+LinkKind = ENUM("blocks", "duplicates", "parent", "relates", name="link_kind")
+ENUMS = {enum.name: list(enum.enums) for enum in (Priority, LinkKind)}
+
+
+class Base(DeclarativeBase):
+    """What all models share: Python types and the database's."""
+
+    type_annotation_map = {
+        int: BigInteger,
+        str: Text,
+        bool: Boolean,
+        datetime: Time,
+        dict: JSONB,
+        list[str]: ARRAY(Text),
+    }
+
+
+class Status(Base):
+    """What a ticket can be."""
+
+    __tablename__ = "statuses"
+
+    status: Mapped[str] = mapped_column(primary_key=True)
+    position: Mapped[int] = mapped_column(Integer)
+    is_open: Mapped[bool] = mapped_column(server_default=text("true"))
+
+    __table_args__ = (UniqueConstraint("position", name="statuses_position_key", deferrable=True),)
+
+
+class Transition(Base):
+    """Which status may follow which."""
+
+    __tablename__ = "transitions"
+
+    from_status: Mapped[str] = mapped_column(
+        ForeignKey("statuses.status", ondelete="CASCADE", onupdate="CASCADE"), primary_key=True
+    )
+    to_status: Mapped[str] = mapped_column(
+        ForeignKey("statuses.status", ondelete="CASCADE", onupdate="CASCADE"),
+        primary_key=True,
+        index=False,
+    )
+
+    __table_args__ = (Index("transitions_to_status_idx", "to_status"),)
+
+
+class Ticket(Base):
+    """A ticket."""
+
+    __tablename__ = "tickets"
+
+    ticket_id: Mapped[int] = mapped_column(Identity(always=True), primary_key=True)
+    title: Mapped[str]
+    description: Mapped[str | None]
+    status: Mapped[str] = mapped_column(
+        ForeignKey("statuses.status"), server_default=func.first_status()
+    )
+    assignee: Mapped[str | None]
+    reporter: Mapped[str] = mapped_column(server_default=func.actor())
+    priority: Mapped[str] = mapped_column(Priority, server_default="normal")
+    labels: Mapped[list[str]] = mapped_column(server_default="{}")
+    fields: Mapped[dict] = mapped_column(server_default="{}")
+    due: Mapped[datetime | None]
+    created: Mapped[datetime]
+    updated: Mapped[datetime]
+    closed: Mapped[datetime | None]
+    version: Mapped[int]
+
+    __table_args__ = (
+        Index("tickets_created_idx", "created", "ticket_id"),
+        Index("tickets_updated_idx", "updated", "ticket_id"),
+        Index("tickets_due_idx", text("coalesce(due, 'infinity')"), "ticket_id"),
+        Index("tickets_priority_idx", "priority", "created", "ticket_id"),
+        Index("tickets_status_idx", "status", "created", "ticket_id"),
+        Index("tickets_assignee_idx", "assignee", "created", "ticket_id"),
+        Index("tickets_reporter_idx", "reporter", "created", "ticket_id"),
+        Index("tickets_open_idx", "created", "ticket_id", postgresql_where=text("closed IS NULL")),
+        Index("tickets_closed_idx", "closed", postgresql_where=text("closed IS NOT NULL")),
+        Index("tickets_labels_idx", "labels", postgresql_using="gin"),
+        Index(
+            "tickets_fields_idx",
+            "fields",
+            postgresql_using="gin",
+            postgresql_ops={"fields": "jsonb_path_ops"},
+        ),
+    )
+
+
+class Comment(Base):
+    """What somebody said about a ticket."""
+
+    __tablename__ = "comments"
+
+    comment_id: Mapped[int] = mapped_column(Identity(always=True), primary_key=True)
+    ticket_id: Mapped[int] = mapped_column(
+        ForeignKey("tickets.ticket_id", ondelete="CASCADE"), primary_key=True
+    )
+    author: Mapped[str] = mapped_column(server_default=func.actor())
+    body: Mapped[str]
+    created: Mapped[datetime]
+    updated: Mapped[datetime]
+
+    __table_args__ = (
+        Index("comments_comment_id_idx", "comment_id"),
+        Index("comments_author_idx", "author", "comment_id"),
+        Index("comments_created_idx", "created"),
+    )
+
+
+class Link(Base):
+    """How one ticket hangs together with another."""
+
+    __tablename__ = "links"
+
+    ticket_id: Mapped[int] = mapped_column(
+        ForeignKey("tickets.ticket_id", ondelete="CASCADE"), primary_key=True
+    )
+    kind: Mapped[str] = mapped_column(LinkKind, primary_key=True)
+    other_id: Mapped[int] = mapped_column(
+        ForeignKey("tickets.ticket_id", ondelete="CASCADE"), primary_key=True
+    )
+
+    __table_args__ = (
+        Index("links_other_id_idx", "other_id", "kind", "ticket_id"),
+        Index(
+            "links_parent_key",
+            "ticket_id",
+            unique=True,
+            postgresql_where=literal_column("kind = 'parent'::link_kind"),
+        ),
+    )
+
+
+class Search(Base):
+    """The words of a ticket (comment_id 0) or of one comment."""
+
+    __tablename__ = "searches"
+
+    ticket_id: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    comment_id: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    words: Mapped[str] = mapped_column(TSVECTOR)
+
+    __table_args__ = (Index("searches_words_idx", "words", postgresql_using="gin"),)

@@ -1,0 +1,26 @@
+"""The statements behind the workflow; PostgreSQL's functions do it all, for psql, too."""
+
+import json
+
+from sqlalchemy import Text, bindparam, cast, func, select
+
+from iris import database
+
+READ = database.compiled(select(cast(func.workflow(), Text)))
+WRITE = database.compiled(select(cast(func.set_workflow(bindparam("document")), Text)))
+
+
+def read():
+    """Return the workflow as JSON text."""
+    return database.run(READ, {})[0]
+
+
+def write(document, actor):
+    """Replace the workflow.
+
+    document: a dictionary like read() gives.
+    Returns:  the workflow as JSON text.
+    Raises:   psycopg2.Error where a rule refuses it.
+    Source:   one SELECT of set_workflow().
+    """
+    return database.run(WRITE, {"document": json.dumps(document)}, actor)[0]

@@ -1,0 +1,660 @@
+-- Iris: the whole database, read from top to bottom by psql.
+--
+--   IRIS_PASS=… psql -v ON_ERROR_STOP=1 -d iris -f postgres/initdb.sql
+--
+-- Run it once, as the database's owner, in an empty database. Rules live here, so that they hold
+-- for whoever writes: HTTP and psql are refused alike, with the same words. A database that is
+-- there already is brought up to date by `iris db upgrade` (postgres/migrations), which ends in
+-- the very same schema.
+
+\set ON_ERROR_STOP on
+\getenv iris_pass IRIS_PASS
+\if :{?iris_pass}
+\else
+    \warn 'initdb.sql: IRIS_PASS is not set: it is the password that the role iris will get.'
+    DO $$ BEGIN RAISE EXCEPTION 'IRIS_PASS is not set'; END $$;
+\endif
+
+BEGIN;
+
+
+-- ROLES ------------------------------------------------------------------------------------------
+-- The service connects as `iris`, and psql is best used as `iris`, too. It owns nothing.
+
+-- Roles belong to the whole server and outlive a database, so this may find its own work.
+SELECT NOT EXISTS (SELECT FROM pg_roles WHERE rolname = 'iris') AS role_is_new \gset
+\if :role_is_new
+    CREATE ROLE iris LOGIN;
+\endif
+ALTER ROLE iris PASSWORD :'iris_pass';
+-- Times are shown in UTC at both doors.
+ALTER DATABASE :"DBNAME" SET timezone TO 'UTC';
+
+-- >>> What stands between here and the <<< is also the first migration.
+
+-- A function is for whom it is granted to: with the right to execute a trigger function, one could
+-- hang it on a table of one's own and write what only the rules may write.
+ALTER DEFAULT PRIVILEGES REVOKE EXECUTE ON FUNCTIONS FROM PUBLIC;
+REVOKE CREATE ON SCHEMA public FROM PUBLIC;
+GRANT USAGE ON SCHEMA public TO iris;
+
+
+-- TYPES AND SMALL FUNCTIONS ----------------------------------------------------------------------
+
+CREATE TYPE priority AS ENUM ('low', 'normal', 'high', 'urgent');
+COMMENT ON TYPE priority IS 'How much a ticket matters; sorts in this order';
+
+CREATE TYPE link_kind AS ENUM ('blocks', 'duplicates', 'parent', 'relates');
+COMMENT ON TYPE link_kind IS 'What ticket_id is to other_id: it blocks it, duplicates it, has it as its parent, relates to it';
+
+CREATE FUNCTION actor() RETURNS text
+LANGUAGE sql STABLE PARALLEL SAFE
+RETURN coalesce(nullif(current_setting('iris.actor', true), ''), session_user::text);
+COMMENT ON FUNCTION actor() IS 'Who is acting: the setting iris.actor, else the session''s user';
+
+CREATE FUNCTION refuse(words text, rule text, about text) RETURNS boolean
+LANGUAGE plpgsql
+AS $$
+BEGIN
+    RAISE check_violation USING MESSAGE = words, CONSTRAINT = rule, COLUMN = about;
+END $$;
+COMMENT ON FUNCTION refuse(text, text, text) IS
+    'Stands behind OR in a constraint: refuses in words that a person understands, and costs nothing while the constraint holds';
+
+CREATE FUNCTION is_blank(value text) RETURNS boolean
+LANGUAGE sql IMMUTABLE PARALLEL SAFE
+-- All that Unicode calls white space and the two invisible characters that texts get by pasting;
+-- spelled out, for a regular expression's \s depends on how the server was initialised.
+RETURN btrim(value, U&'\0009\000A\000B\000C\000D\0020\0085\00A0\1680\2000\2001\2002\2003\2004\2005\2006\2007\2008\2009\200A\200B\2028\2029\202F\205F\3000\FEFF') = '';
+COMMENT ON FUNCTION is_blank(text) IS 'Whether a text is empty or holds nothing that can be seen';
+
+CREATE FUNCTION labels_fit(labels text[]) RETURNS boolean
+LANGUAGE sql IMMUTABLE PARALLEL SAFE
+RETURN cardinality(labels) = 0 OR (cardinality(labels) <= 50 AND array_ndims(labels) = 1
+    AND (SELECT bool_and(label IS NOT NULL AND char_length(label) <= 50) FROM unnest(labels) AS label));
+COMMENT ON FUNCTION labels_fit(text[]) IS 'Whether these are up to 50 labels of up to 50 characters';
+
+CREATE FUNCTION ticket_words(title text, description text, labels text[]) RETURNS tsvector
+LANGUAGE sql IMMUTABLE PARALLEL SAFE
+RETURN setweight(to_tsvector('simple', title), 'A')
+    || setweight(to_tsvector('simple', array_to_string(labels, ' ', '')), 'B')
+    || setweight(to_tsvector('simple', coalesce(description, '')), 'C');
+COMMENT ON FUNCTION ticket_words(text, text, text[]) IS 'A ticket''s own words, for searching; comments have theirs';
+
+GRANT EXECUTE ON FUNCTION actor(), refuse(text, text, text), is_blank(text),
+    labels_fit(text[]), ticket_words(text, text, text[]) TO iris;
+
+
+-- WORKFLOW ---------------------------------------------------------------------------------------
+
+CREATE TABLE statuses (
+    status text CONSTRAINT statuses_pkey PRIMARY KEY,
+    position integer NOT NULL,
+    is_open boolean NOT NULL DEFAULT true,
+    -- Commas separate the values of a filter, and ! negates one.
+    CONSTRAINT statuses_status_check CHECK (
+        (char_length(status) BETWEEN 1 AND 50 AND status !~ '[,[:cntrl:]]' AND status !~ '^[! ]| $' AND NOT is_blank(status))
+        OR refuse('a status has 1 to 50 characters, no comma, no ! in front and no blank at either end', 'statuses_status_check', 'status')),
+    -- Deferrable, so that one statement can swap two.
+    CONSTRAINT statuses_position_key UNIQUE (position) DEFERRABLE
+);
+COMMENT ON TABLE statuses IS 'What a ticket can be; the one with the lowest position is where tickets start';
+COMMENT ON COLUMN statuses.status IS 'Its name, 1 to 50 characters';
+COMMENT ON COLUMN statuses.position IS 'Its place in the workflow, lowest first';
+COMMENT ON COLUMN statuses.is_open IS 'Whether a ticket in it still wants work';
+
+CREATE TABLE transitions (
+    from_status text NOT NULL CONSTRAINT transitions_from_status_fkey REFERENCES statuses ON DELETE CASCADE ON UPDATE CASCADE,
+    to_status text NOT NULL CONSTRAINT transitions_to_status_fkey REFERENCES statuses ON DELETE CASCADE ON UPDATE CASCADE,
+    CONSTRAINT transitions_pkey PRIMARY KEY (from_status, to_status),
+    CONSTRAINT transitions_self_check CHECK (from_status <> to_status
+        OR refuse(format('"%s" needs no transition to itself', to_status), 'transitions_self_check', 'to_status'))
+);
+-- Serves the foreign key when a status is dropped.
+CREATE INDEX transitions_to_status_idx ON transitions (to_status);
+COMMENT ON TABLE transitions IS 'Which status may follow which; what is not here is refused';
+COMMENT ON COLUMN transitions.from_status IS 'The status a ticket is in';
+COMMENT ON COLUMN transitions.to_status IS 'A status it may go to from there';
+
+CREATE FUNCTION first_status() RETURNS text
+LANGUAGE sql STABLE PARALLEL SAFE
+RETURN (SELECT status FROM statuses ORDER BY position LIMIT 1);
+COMMENT ON FUNCTION first_status() IS 'Where tickets start';
+
+GRANT EXECUTE ON FUNCTION first_status() TO iris;
+
+
+-- TICKETS ----------------------------------------------------------------------------------------
+
+CREATE TABLE tickets (
+    ticket_id bigint GENERATED ALWAYS AS IDENTITY CONSTRAINT tickets_pkey PRIMARY KEY,
+    title text NOT NULL,
+    description text,
+    status text NOT NULL DEFAULT first_status() CONSTRAINT tickets_status_fkey REFERENCES statuses,
+    assignee text,
+    reporter text NOT NULL DEFAULT actor(),
+    priority priority NOT NULL DEFAULT 'normal',
+    labels text[] NOT NULL DEFAULT '{}',
+    fields jsonb NOT NULL DEFAULT '{}',
+    due timestamptz,
+    created timestamptz NOT NULL,
+    updated timestamptz NOT NULL,
+    closed timestamptz,
+    version bigint NOT NULL,
+    CONSTRAINT tickets_title_check CHECK ((char_length(title) <= 300 AND NOT is_blank(title))
+        OR refuse('title must have 1 to 300 characters, not only blanks', 'tickets_title_check', 'title')),
+    CONSTRAINT tickets_description_check CHECK (description IS NULL OR char_length(description) <= 100000
+        OR refuse('description must have at most 100,000 characters', 'tickets_description_check', 'description')),
+    CONSTRAINT tickets_assignee_check CHECK (assignee IS NULL OR char_length(assignee) <= 100
+        OR refuse('assignee must have at most 100 characters', 'tickets_assignee_check', 'assignee')),
+    CONSTRAINT tickets_reporter_check CHECK ((char_length(reporter) <= 100 AND NOT is_blank(reporter))
+        OR refuse('reporter must have 1 to 100 characters, not only blanks', 'tickets_reporter_check', 'reporter')),
+    CONSTRAINT tickets_labels_check CHECK (labels_fit(labels)
+        OR refuse('labels must be a list of at most 50 texts of at most 50 characters', 'tickets_labels_check', 'labels')),
+    CONSTRAINT tickets_fields_check CHECK ((jsonb_typeof(fields) = 'object' AND octet_length(fields::text) <= 16384)
+        OR refuse('fields must be a JSON object of at most 16 KiB', 'tickets_fields_check', 'fields')),
+    CONSTRAINT tickets_due_check CHECK (due IS NULL OR isfinite(due)
+        OR refuse('due must be a finite time', 'tickets_due_check', 'due'))
+);
+COMMENT ON TABLE tickets IS 'The tickets';
+COMMENT ON COLUMN tickets.ticket_id IS 'Its number, made by the database, never given';
+COMMENT ON COLUMN tickets.title IS 'One line, 1 to 300 characters';
+COMMENT ON COLUMN tickets.description IS 'All there is to say, up to 100,000 characters';
+COMMENT ON COLUMN tickets.status IS 'Where it stands in the workflow; starts at the first status';
+COMMENT ON COLUMN tickets.assignee IS 'Who works on it, up to 100 characters';
+COMMENT ON COLUMN tickets.reporter IS 'Who filed it; the actor, unless given';
+COMMENT ON COLUMN tickets.priority IS 'How much it matters';
+COMMENT ON COLUMN tickets.labels IS 'Up to 50 words of up to 50 characters, sorted, no repeats';
+COMMENT ON COLUMN tickets.fields IS 'Anything else a team wants to keep, a JSON object of up to 16 KiB';
+COMMENT ON COLUMN tickets.due IS 'When it should be done';
+COMMENT ON COLUMN tickets.created IS 'When it was filed; kept by the database';
+COMMENT ON COLUMN tickets.updated IS 'When it, its comments or its links last changed; kept by the database';
+COMMENT ON COLUMN tickets.closed IS 'When its status stopped being open, null while it is open; kept by the database';
+COMMENT ON COLUMN tickets.version IS '1 at first, +1 with every change of the ticket, its comments or its links; kept by the database';
+
+-- The list as it comes, newest first; created_before and created_after.
+CREATE INDEX tickets_created_idx ON tickets (created, ticket_id);
+-- sort=updated; updated_before and updated_after.
+CREATE INDEX tickets_updated_idx ON tickets (updated, ticket_id);
+-- sort=due, in which tickets without one come last; due_before, due_after and overdue.
+CREATE INDEX tickets_due_idx ON tickets (coalesce(due, 'infinity'), ticket_id);
+-- sort=priority, and its filter.
+CREATE INDEX tickets_priority_idx ON tickets (priority, created, ticket_id);
+-- The filters people use most, each with the order of the list behind it. The first one also
+-- answers whether a status is in use.
+CREATE INDEX tickets_status_idx ON tickets (status, created, ticket_id);
+CREATE INDEX tickets_assignee_idx ON tickets (assignee, created, ticket_id);
+CREATE INDEX tickets_reporter_idx ON tickets (reporter, created, ticket_id);
+-- open=true: most tickets of an old tracker are closed.
+CREATE INDEX tickets_open_idx ON tickets (created, ticket_id) WHERE closed IS NULL;
+-- closed_before and closed_after.
+CREATE INDEX tickets_closed_idx ON tickets (closed) WHERE closed IS NOT NULL;
+-- label= and fields.NAME=.
+CREATE INDEX tickets_labels_idx ON tickets USING gin (labels);
+CREATE INDEX tickets_fields_idx ON tickets USING gin (fields jsonb_path_ops);
+
+CREATE FUNCTION tickets_before() RETURNS trigger
+LANGUAGE plpgsql
+-- Names are qualified rather than a search_path set, which every single row would pay for.
+AS $$
+DECLARE
+    missing text := CASE WHEN NEW.title IS NULL THEN 'title' WHEN NEW.status IS NULL THEN 'status'
+        WHEN NEW.reporter IS NULL THEN 'reporter' WHEN NEW.priority IS NULL THEN 'priority'
+        WHEN NEW.labels IS NULL THEN 'labels' WHEN NEW.fields IS NULL THEN 'fields' END;
+    open boolean;
+    advice text;
+BEGIN
+    IF missing IS NOT NULL THEN
+        RAISE not_null_violation USING MESSAGE = missing || ' is required', COLUMN = missing;
+    END IF;
+    IF cardinality(NEW.labels) > 1 THEN
+        NEW.labels := ARRAY(SELECT DISTINCT label COLLATE "C" FROM unnest(NEW.labels) AS label ORDER BY 1);
+    END IF;
+
+    IF TG_OP = 'INSERT' THEN
+        NEW.version := 1;
+        NEW.created := clock_timestamp();
+        NEW.updated := NEW.created;
+    ELSE
+        NEW.ticket_id := OLD.ticket_id;
+        NEW.created := OLD.created;
+        -- Only the rules themselves, which run as the tables' owner, may count a version on:
+        -- a comment came, or a status was declared closed.
+        IF NEW.version <> OLD.version
+            AND current_user::regrole = (SELECT relowner FROM pg_catalog.pg_class WHERE oid = TG_RELID) THEN
+            NEW.updated := greatest(clock_timestamp(), OLD.updated + interval '1 microsecond');
+            RETURN NEW;
+        END IF;
+        NEW.version := OLD.version;
+        NEW.updated := OLD.updated;
+        NEW.closed := OLD.closed;
+        IF (NEW.title, NEW.description, NEW.status, NEW.assignee, NEW.reporter, NEW.priority, NEW.labels, NEW.fields, NEW.due)
+            IS NOT DISTINCT FROM
+            (OLD.title, OLD.description, OLD.status, OLD.assignee, OLD.reporter, OLD.priority, OLD.labels, OLD.fields, OLD.due) THEN
+            RETURN NEW;
+        END IF;
+        NEW.version := OLD.version + 1;
+        -- The row is locked by now, so a ticket's times are in the order of its versions; one
+        -- microsecond on, where the clock was set back.
+        NEW.updated := greatest(clock_timestamp(), OLD.updated + interval '1 microsecond');
+        IF NEW.status = OLD.status THEN
+            RETURN NEW;
+        END IF;
+    END IF;
+
+    SELECT is_open INTO open FROM public.statuses WHERE status = NEW.status;
+    IF NOT FOUND THEN
+        SELECT 'The workflow has: ' || string_agg(status, ', ' ORDER BY position) INTO advice FROM public.statuses;
+        RAISE foreign_key_violation USING MESSAGE = format('there is no status "%s"', NEW.status), HINT = advice,
+            CONSTRAINT = 'tickets_status_fkey', COLUMN = 'status';
+    END IF;
+    IF TG_OP = 'UPDATE' AND NOT EXISTS (
+        SELECT FROM public.transitions WHERE from_status = OLD.status AND to_status = NEW.status) THEN
+        SELECT format('From "%s" it may go ', OLD.status) || coalesce('to: ' || string_agg(to_status, ', ' ORDER BY position), 'nowhere')
+            INTO advice FROM public.transitions JOIN public.statuses ON status = to_status WHERE from_status = OLD.status;
+        RAISE SQLSTATE 'IR001' USING HINT = advice, COLUMN = 'status',
+            MESSAGE = format('ticket %s can''t go from "%s" to "%s"', OLD.ticket_id, OLD.status, NEW.status);
+    END IF;
+    NEW.closed := CASE WHEN open THEN NULL
+        WHEN TG_OP = 'UPDATE' AND OLD.closed IS NOT NULL THEN OLD.closed
+        ELSE NEW.updated END;
+    RETURN NEW;
+END $$;
+COMMENT ON FUNCTION tickets_before() IS 'Keeps what the database keeps of a ticket, and holds it to the workflow';
+
+CREATE TRIGGER tickets_before BEFORE INSERT OR UPDATE ON tickets
+    FOR EACH ROW EXECUTE FUNCTION tickets_before();
+
+CREATE FUNCTION touch(ids bigint[]) RETURNS void
+LANGUAGE sql
+SET search_path = public, pg_temp
+BEGIN ATOMIC
+    -- Locked in the order of their numbers, so that two who touch the same tickets can't deadlock.
+    WITH touched AS MATERIALIZED (
+        SELECT tickets.ticket_id, times FROM tickets
+            JOIN (SELECT id, count(*) AS times FROM unnest(ids) AS id GROUP BY id) AS counted ON id = tickets.ticket_id
+            ORDER BY tickets.ticket_id FOR NO KEY UPDATE OF tickets)
+    UPDATE tickets SET version = version + touched.times FROM touched WHERE tickets.ticket_id = touched.ticket_id;
+END;
+COMMENT ON FUNCTION touch(bigint[]) IS 'Counts the version of tickets on, once for each time they are named, when what hangs on them changed';
+
+
+-- COMMENTS ---------------------------------------------------------------------------------------
+
+CREATE TABLE comments (
+    comment_id bigint GENERATED ALWAYS AS IDENTITY,
+    ticket_id bigint NOT NULL CONSTRAINT comments_ticket_id_fkey REFERENCES tickets ON DELETE CASCADE,
+    author text NOT NULL DEFAULT actor(),
+    body text NOT NULL,
+    created timestamptz NOT NULL,
+    updated timestamptz NOT NULL,
+    -- The very index that reading a ticket with its comments needs.
+    CONSTRAINT comments_pkey PRIMARY KEY (ticket_id, comment_id),
+    CONSTRAINT comments_author_check CHECK ((char_length(author) <= 100 AND NOT is_blank(author))
+        OR refuse('author must have 1 to 100 characters, not only blanks', 'comments_author_check', 'author')),
+    CONSTRAINT comments_body_check CHECK ((char_length(body) <= 100000 AND NOT is_blank(body))
+        OR refuse('body must have 1 to 100,000 characters, not only blanks', 'comments_body_check', 'body'))
+);
+COMMENT ON TABLE comments IS 'What people say about a ticket';
+COMMENT ON COLUMN comments.comment_id IS 'Its number, made by the database, never given';
+COMMENT ON COLUMN comments.ticket_id IS 'The ticket it is about';
+COMMENT ON COLUMN comments.author IS 'Who wrote it; the actor, unless given';
+COMMENT ON COLUMN comments.body IS 'What was written, 1 to 100,000 characters';
+COMMENT ON COLUMN comments.created IS 'When it was written; kept by the database';
+COMMENT ON COLUMN comments.updated IS 'When it was last changed; kept by the database';
+
+-- One comment by its number, and all of them newest first. Not unique: identity sees to that.
+CREATE INDEX comments_comment_id_idx ON comments (comment_id);
+-- author=, created_before and created_after.
+CREATE INDEX comments_author_idx ON comments (author, comment_id);
+CREATE INDEX comments_created_idx ON comments (created);
+
+CREATE FUNCTION comments_before() RETURNS trigger
+LANGUAGE plpgsql
+AS $$
+DECLARE
+    missing text := CASE WHEN NEW.ticket_id IS NULL THEN 'ticket_id' WHEN NEW.author IS NULL THEN 'author'
+        WHEN NEW.body IS NULL THEN 'body' END;
+BEGIN
+    IF missing IS NOT NULL THEN
+        RAISE not_null_violation USING MESSAGE = missing || ' is required', COLUMN = missing;
+    END IF;
+    IF TG_OP = 'INSERT' THEN
+        IF NOT EXISTS (SELECT FROM public.tickets WHERE ticket_id = NEW.ticket_id) THEN
+            RAISE foreign_key_violation USING MESSAGE = format('there is no ticket %s', NEW.ticket_id),
+                CONSTRAINT = 'comments_ticket_id_fkey', COLUMN = 'ticket_id';
+        END IF;
+        NEW.created := clock_timestamp();
+        NEW.updated := NEW.created;
+    ELSE
+        NEW.comment_id := OLD.comment_id;
+        NEW.ticket_id := OLD.ticket_id;
+        NEW.author := OLD.author;
+        NEW.created := OLD.created;
+        NEW.updated := CASE WHEN NEW.body = OLD.body THEN OLD.updated
+            ELSE greatest(clock_timestamp(), OLD.updated + interval '1 microsecond') END;
+    END IF;
+    RETURN NEW;
+END $$;
+COMMENT ON FUNCTION comments_before() IS 'Keeps what the database keeps of a comment';
+
+CREATE TRIGGER comments_before BEFORE INSERT OR UPDATE ON comments
+    FOR EACH ROW EXECUTE FUNCTION comments_before();
+
+
+-- LINKS ------------------------------------------------------------------------------------------
+
+CREATE TABLE links (
+    ticket_id bigint NOT NULL CONSTRAINT links_ticket_id_fkey REFERENCES tickets ON DELETE CASCADE,
+    kind link_kind NOT NULL,
+    other_id bigint NOT NULL CONSTRAINT links_other_id_fkey REFERENCES tickets ON DELETE CASCADE,
+    CONSTRAINT links_pkey PRIMARY KEY (ticket_id, kind, other_id),
+    CONSTRAINT links_self_check CHECK (ticket_id <> other_id
+        OR refuse('a ticket can''t be linked to itself', 'links_self_check', 'other_id'))
+);
+COMMENT ON TABLE links IS 'How tickets hang together';
+COMMENT ON COLUMN links.ticket_id IS 'The ticket that blocks, duplicates, relates, or has a parent';
+COMMENT ON COLUMN links.kind IS 'blocks, duplicates, parent or relates';
+COMMENT ON COLUMN links.other_id IS 'The ticket that is blocked, duplicated, related to, or is the parent';
+
+-- A ticket's links from the other side; linked=.
+CREATE INDEX links_other_id_idx ON links (other_id, kind, ticket_id);
+-- At most one parent, also when two are given at the same instant.
+CREATE UNIQUE INDEX links_parent_key ON links (ticket_id) WHERE kind = 'parent';
+
+CREATE FUNCTION links_before() RETURNS trigger
+LANGUAGE plpgsql
+AS $$
+DECLARE
+    parent_id bigint;
+    absent text;
+BEGIN
+    SELECT string_agg(id::text, ' and no ticket ') INTO absent FROM unnest(ARRAY[NEW.ticket_id, NEW.other_id]) AS id
+        WHERE NOT EXISTS (SELECT FROM public.tickets WHERE ticket_id = id);
+    IF absent IS NOT NULL THEN
+        RAISE foreign_key_violation USING MESSAGE = format('there is no ticket %s', absent), CONSTRAINT = 'links_ticket_id_fkey';
+    END IF;
+    IF NEW.kind = 'parent' THEN
+        SELECT other_id INTO parent_id FROM public.links
+            WHERE ticket_id = NEW.ticket_id AND kind = 'parent' AND other_id <> NEW.other_id;
+        IF FOUND THEN
+            RAISE SQLSTATE 'IR003' USING MESSAGE = format('ticket %s already has a parent, ticket %s', NEW.ticket_id, parent_id),
+                HINT = 'Unlink the one it has first.';
+        END IF;
+    END IF;
+    RETURN NEW;
+END $$;
+COMMENT ON FUNCTION links_before() IS 'Refuses a link to nowhere and a second parent';
+
+CREATE TRIGGER links_before BEFORE INSERT ON links
+    FOR EACH ROW EXECUTE FUNCTION links_before();
+
+CREATE FUNCTION links_inserted() RETURNS trigger
+LANGUAGE plpgsql SECURITY DEFINER
+SET search_path = public, pg_temp
+AS $$
+DECLARE
+    circle record;
+BEGIN
+    IF EXISTS (SELECT FROM new_rows WHERE kind IN ('blocks', 'parent')) THEN
+        -- Two halves of a circle, written at once, would not see each other: one at a time, and
+        -- with eyes that are younger than the lock, which other isolation levels don't have.
+        IF current_setting('transaction_isolation') <> 'read committed' THEN
+            RAISE 'links of the kinds blocks and parent are written in READ COMMITTED transactions only' USING ERRCODE = '0A000';
+        END IF;
+        PERFORM pg_advisory_xact_lock(hashtext('iris links'));
+        WITH RECURSIVE walk(ticket_id, kind, first_id, reached_id) AS (
+            SELECT ticket_id, kind, other_id, other_id FROM new_rows WHERE kind IN ('blocks', 'parent')
+            UNION
+            SELECT walk.ticket_id, walk.kind, walk.first_id, links.other_id
+                FROM walk JOIN links ON links.ticket_id = walk.reached_id AND links.kind = walk.kind)
+        SELECT ticket_id, kind, first_id INTO circle FROM walk WHERE reached_id = ticket_id LIMIT 1;
+        IF FOUND THEN
+            RAISE SQLSTATE 'IR002' USING MESSAGE = format(CASE circle.kind
+                WHEN 'blocks' THEN 'ticket %s can''t block ticket %s: it would be blocked by itself in the end'
+                ELSE 'ticket %s can''t have the parent %s: it would be its own parent in the end' END,
+                circle.ticket_id, circle.first_id);
+        END IF;
+    END IF;
+    -- Both ends show the link, so both have a new version.
+    PERFORM touch(array_agg(id)) FROM (SELECT ticket_id FROM new_rows UNION ALL SELECT other_id FROM new_rows) AS ends(id);
+    RETURN NULL;
+END $$;
+COMMENT ON FUNCTION links_inserted() IS 'Refuses a circle of blocks or of parents; counts the versions of both ends on';
+
+CREATE FUNCTION links_deleted() RETURNS trigger
+LANGUAGE plpgsql SECURITY DEFINER
+SET search_path = public, pg_temp
+AS $$
+BEGIN
+    PERFORM touch(array_agg(id)) FROM (SELECT ticket_id FROM old_rows UNION ALL SELECT other_id FROM old_rows) AS ends(id);
+    RETURN NULL;
+END $$;
+COMMENT ON FUNCTION links_deleted() IS 'Counts the versions of both ends on';
+
+CREATE TRIGGER links_inserted AFTER INSERT ON links
+    REFERENCING NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION links_inserted();
+CREATE TRIGGER links_deleted AFTER DELETE ON links
+    REFERENCING OLD TABLE AS old_rows FOR EACH STATEMENT EXECUTE FUNCTION links_deleted();
+
+
+-- SEARCH -----------------------------------------------------------------------------------------
+-- Words stand beside the tickets, not in them: in the row itself every change of status would cost
+-- all of its words once more, in the row and in the index.
+
+CREATE TABLE searches (
+    ticket_id bigint NOT NULL,
+    comment_id bigint NOT NULL,
+    words tsvector NOT NULL,
+    CONSTRAINT searches_pkey PRIMARY KEY (ticket_id, comment_id)
+);
+COMMENT ON TABLE searches IS 'The words of tickets and comments; kept by the database';
+COMMENT ON COLUMN searches.ticket_id IS 'The ticket';
+COMMENT ON COLUMN searches.comment_id IS 'The comment whose words these are, 0 for the ticket''s own';
+COMMENT ON COLUMN searches.words IS 'Title (A), labels (B), description (C), comment (D)';
+
+-- q=.
+CREATE INDEX searches_words_idx ON searches USING gin (words);
+
+CREATE FUNCTION tickets_after() RETURNS trigger
+LANGUAGE plpgsql SECURITY DEFINER
+SET search_path = public, pg_temp
+AS $$
+BEGIN
+    IF TG_OP = 'INSERT' THEN
+        INSERT INTO searches SELECT ticket_id, 0, ticket_words(title, description, labels) FROM new_rows;
+    ELSIF TG_OP = 'DELETE' THEN
+        DELETE FROM searches USING old_rows WHERE searches.ticket_id = old_rows.ticket_id;
+    ELSE
+        UPDATE searches SET words = ticket_words(new_rows.title, new_rows.description, new_rows.labels)
+            FROM new_rows JOIN old_rows USING (ticket_id)
+            WHERE searches.ticket_id = new_rows.ticket_id AND comment_id = 0
+                AND (new_rows.title, new_rows.description, new_rows.labels)
+                    IS DISTINCT FROM (old_rows.title, old_rows.description, old_rows.labels);
+    END IF;
+    RETURN NULL;
+END $$;
+COMMENT ON FUNCTION tickets_after() IS 'Keeps the words of tickets';
+
+CREATE TRIGGER tickets_inserted AFTER INSERT ON tickets
+    REFERENCING NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION tickets_after();
+CREATE TRIGGER tickets_updated AFTER UPDATE ON tickets
+    REFERENCING OLD TABLE AS old_rows NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION tickets_after();
+CREATE TRIGGER tickets_deleted AFTER DELETE ON tickets
+    REFERENCING OLD TABLE AS old_rows FOR EACH STATEMENT EXECUTE FUNCTION tickets_after();
+
+CREATE FUNCTION comments_after() RETURNS trigger
+LANGUAGE plpgsql SECURITY DEFINER
+SET search_path = public, pg_temp
+AS $$
+BEGIN
+    IF TG_OP = 'INSERT' THEN
+        INSERT INTO searches SELECT ticket_id, comment_id, to_tsvector('simple', body) FROM new_rows;
+        PERFORM touch(array_agg(ticket_id)) FROM new_rows;
+    ELSIF TG_OP = 'DELETE' THEN
+        DELETE FROM searches USING old_rows
+            WHERE searches.ticket_id = old_rows.ticket_id AND searches.comment_id = old_rows.comment_id;
+        PERFORM touch(array_agg(ticket_id)) FROM old_rows;
+    ELSE
+        UPDATE searches SET words = to_tsvector('simple', new_rows.body)
+            FROM new_rows JOIN old_rows USING (ticket_id, comment_id)
+            WHERE searches.ticket_id = new_rows.ticket_id AND searches.comment_id = new_rows.comment_id
+                AND new_rows.body <> old_rows.body;
+        PERFORM touch(array_agg(new_rows.ticket_id))
+            FROM new_rows JOIN old_rows USING (ticket_id, comment_id) WHERE new_rows.body <> old_rows.body;
+    END IF;
+    RETURN NULL;
+END $$;
+COMMENT ON FUNCTION comments_after() IS 'Keeps the words of comments; counts the version of their ticket on';
+
+CREATE TRIGGER comments_inserted AFTER INSERT ON comments
+    REFERENCING NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION comments_after();
+CREATE TRIGGER comments_updated AFTER UPDATE ON comments
+    REFERENCING OLD TABLE AS old_rows NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION comments_after();
+CREATE TRIGGER comments_deleted AFTER DELETE ON comments
+    REFERENCING OLD TABLE AS old_rows FOR EACH STATEMENT EXECUTE FUNCTION comments_after();
+
+
+-- WORKFLOW, CHANGED ------------------------------------------------------------------------------
+
+CREATE FUNCTION statuses_before() RETURNS trigger
+LANGUAGE plpgsql
+AS $$
+BEGIN
+    IF (TG_OP = 'DELETE' OR NEW.status <> OLD.status)
+        AND EXISTS (SELECT FROM public.tickets WHERE status = OLD.status) THEN
+        RAISE SQLSTATE 'IR004' USING MESSAGE = format('tickets are in the status "%s"', OLD.status),
+            HINT = 'Move them to another status first.';
+    END IF;
+    RETURN CASE WHEN TG_OP = 'DELETE' THEN OLD ELSE NEW END;
+END $$;
+COMMENT ON FUNCTION statuses_before() IS 'Refuses to drop or rename a status that tickets are in';
+
+CREATE TRIGGER statuses_before BEFORE DELETE OR UPDATE OF status ON statuses
+    FOR EACH ROW EXECUTE FUNCTION statuses_before();
+
+CREATE FUNCTION statuses_after() RETURNS trigger
+LANGUAGE plpgsql SECURITY DEFINER
+SET search_path = public, pg_temp
+AS $$
+BEGIN
+    IF TG_OP = 'DELETE' THEN
+        IF NOT EXISTS (SELECT FROM statuses) THEN
+            RAISE check_violation USING MESSAGE = 'a workflow needs at least one status', COLUMN = 'statuses';
+        END IF;
+    ELSIF NEW.is_open <> OLD.is_open THEN
+        -- Who is moving a ticket into this status just now has read the old is_open: wait for them.
+        LOCK TABLE tickets IN SHARE ROW EXCLUSIVE MODE;
+        UPDATE tickets SET version = version + 1, closed = CASE WHEN NOT NEW.is_open THEN clock_timestamp() END
+            WHERE status = NEW.status AND (closed IS NULL) <> NEW.is_open;
+    END IF;
+    RETURN NULL;
+END $$;
+COMMENT ON FUNCTION statuses_after() IS 'Keeps one status at least; opens or closes the tickets of a status whose is_open changes';
+
+CREATE TRIGGER statuses_deleted AFTER DELETE ON statuses
+    FOR EACH STATEMENT EXECUTE FUNCTION statuses_after();
+CREATE TRIGGER statuses_updated AFTER UPDATE OF is_open ON statuses
+    FOR EACH ROW EXECUTE FUNCTION statuses_after();
+
+CREATE FUNCTION workflow() RETURNS json
+LANGUAGE sql STABLE
+RETURN json_build_object(
+    'statuses', (SELECT json_agg(json_build_object('status', status, 'is_open', is_open) ORDER BY position) FROM statuses),
+    'transitions', (SELECT json_object_agg(status, targets ORDER BY position) FROM (
+        SELECT status, position, coalesce((SELECT json_agg(to_status ORDER BY target.position) FROM transitions
+            JOIN statuses AS target ON target.status = to_status WHERE from_status = origin.status), '[]') AS targets
+        FROM statuses AS origin) AS origins));
+COMMENT ON FUNCTION workflow() IS 'The workflow as one JSON document, as GET /workflow shows it';
+
+CREATE FUNCTION set_workflow(document jsonb) RETURNS json
+LANGUAGE plpgsql
+SET search_path = public, pg_temp
+AS $$
+DECLARE
+    wrong text;
+BEGIN
+    SELECT key INTO wrong FROM jsonb_object_keys(document) AS key WHERE key NOT IN ('statuses', 'transitions') LIMIT 1;
+    IF FOUND THEN
+        RAISE check_violation USING MESSAGE = format('a workflow has statuses and transitions, no "%s"', wrong), COLUMN = wrong;
+    END IF;
+    IF jsonb_typeof(document -> 'statuses') IS DISTINCT FROM 'array' OR EXISTS (
+        SELECT FROM jsonb_array_elements(document -> 'statuses') AS item WHERE jsonb_typeof(item) <> 'object'
+            OR jsonb_typeof(item -> 'status') IS DISTINCT FROM 'string'
+            OR jsonb_typeof(item -> 'is_open') IS DISTINCT FROM 'boolean'
+            OR item - '{status,is_open}'::text[] <> '{}') THEN
+        RAISE check_violation USING MESSAGE = 'statuses must be a list like [{"status": "open", "is_open": true}, …]', COLUMN = 'statuses';
+    END IF;
+    IF jsonb_array_length(document -> 'statuses') = 0 THEN
+        RAISE check_violation USING MESSAGE = 'a workflow needs at least one status', COLUMN = 'statuses';
+    END IF;
+    IF (SELECT count(DISTINCT item -> 'status') <> count(*) FROM jsonb_array_elements(document -> 'statuses') AS item) THEN
+        RAISE check_violation USING MESSAGE = 'statuses must not name a status twice', COLUMN = 'statuses';
+    END IF;
+    IF jsonb_typeof(document -> 'transitions') IS DISTINCT FROM 'object' OR EXISTS (
+        SELECT FROM jsonb_each(document -> 'transitions') WHERE jsonb_typeof(value) <> 'array') OR EXISTS (
+        SELECT FROM jsonb_each(document -> 'transitions') AS origin, jsonb_array_elements(origin.value) AS target
+            WHERE jsonb_typeof(target) <> 'string') THEN
+        RAISE check_violation USING MESSAGE = 'transitions must be like {"open": ["active", …], …}', COLUMN = 'transitions';
+    END IF;
+    SELECT name INTO wrong FROM (
+        SELECT key FROM jsonb_object_keys(document -> 'transitions') AS key
+        UNION ALL
+        SELECT jsonb_array_elements_text(value) FROM jsonb_each(document -> 'transitions')) AS names(name)
+        WHERE name NOT IN (SELECT item ->> 'status' FROM jsonb_array_elements(document -> 'statuses') AS item) LIMIT 1;
+    IF FOUND THEN
+        RAISE check_violation USING MESSAGE = format('transitions name "%s", which is none of the statuses', wrong), COLUMN = 'transitions';
+    END IF;
+
+    -- Two who change it at once: the later one's stands, whole.
+    LOCK TABLE statuses, transitions IN SHARE ROW EXCLUSIVE MODE;
+    DELETE FROM transitions;
+    DELETE FROM statuses WHERE status NOT IN (SELECT item ->> 'status' FROM jsonb_array_elements(document -> 'statuses') AS item);
+    SET CONSTRAINTS statuses_position_key DEFERRED;
+    INSERT INTO statuses (status, position, is_open)
+        SELECT item ->> 'status', place, (item ->> 'is_open')::boolean
+            FROM jsonb_array_elements(document -> 'statuses') WITH ORDINALITY AS listed(item, place)
+        ON CONFLICT ON CONSTRAINT statuses_pkey
+            DO UPDATE SET position = excluded.position, is_open = excluded.is_open;
+    INSERT INTO transitions (from_status, to_status)
+        SELECT DISTINCT origin.key, target FROM jsonb_each(document -> 'transitions') AS origin,
+            jsonb_array_elements_text(origin.value) AS target;
+    RETURN workflow();
+END $$;
+COMMENT ON FUNCTION set_workflow(jsonb) IS
+    'Replaces the workflow by a document like workflow() gives; a status that tickets are in can''t be dropped';
+
+
+-- PRIVILEGES -------------------------------------------------------------------------------------
+-- By column where one is never given: a ticket's number is the database's.
+
+GRANT SELECT ON statuses, transitions, tickets, comments, links, searches TO iris;
+GRANT INSERT, UPDATE, DELETE ON statuses, transitions TO iris;
+GRANT INSERT (title, description, status, assignee, reporter, priority, labels, fields, due, created, updated, closed, version),
+    UPDATE (title, description, status, assignee, reporter, priority, labels, fields, due, created, updated, closed, version),
+    DELETE ON tickets TO iris;
+GRANT INSERT (ticket_id, author, body, created, updated), UPDATE (author, body, created, updated), DELETE ON comments TO iris;
+GRANT INSERT, DELETE ON links TO iris;
+GRANT EXECUTE ON FUNCTION workflow(), set_workflow(jsonb) TO iris;
+
+
+-- SEEDS ------------------------------------------------------------------------------------------
+
+INSERT INTO statuses (status, position, is_open) VALUES
+    ('open', 1, true), ('active', 2, true), ('blocked', 3, true), ('resolved', 4, false), ('closed', 5, false);
+INSERT INTO transitions (from_status, to_status) VALUES
+    ('open', 'active'), ('open', 'resolved'), ('open', 'closed'),
+    ('active', 'open'), ('active', 'blocked'), ('active', 'resolved'), ('active', 'closed'),
+    ('blocked', 'open'), ('blocked', 'active'), ('blocked', 'closed'),
+    ('resolved', 'open'), ('resolved', 'closed'),
+    ('closed', 'open');
+
+-- <<<
+
+-- What the migrations would have noted.
+CREATE TABLE alembic_version (version_num varchar(32) NOT NULL CONSTRAINT alembic_version_pkc PRIMARY KEY);
+COMMENT ON TABLE alembic_version IS 'The revision of this schema; written by iris db upgrade';
+INSERT INTO alembic_version VALUES ('0001');
+GRANT SELECT ON alembic_version TO iris;
+
+COMMIT;
