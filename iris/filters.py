@@ -32,7 +32,7 @@ def compare(column, operator):
     return Filter(
         inputs.Time(),
         lambda name, value: (None, {name: value}),
-        lambda name, shape, table: table.c[column].op(operator)(bindparam(name)),
+        lambda name, shape, table: table.c[column].bool_op(operator)(bindparam(name)),
     )
 
 

@@ -113,14 +113,11 @@ class Json(hug.types.Type):
         return value
 
 
-class Object(Json):
-    """A JSON object"""
+class JsonText(Json):
+    """Any JSON value, for a column that keeps JSON; which ones, the database says"""
 
     def __call__(self, value, context=None):
-        value = super().__call__(value)
-        if not isinstance(value, dict):
-            raise ValueError("must be a JSON object")
-        return json.dumps(value, ensure_ascii=False)
+        return json.dumps(super().__call__(value), ensure_ascii=False)
 
 
 class Given(hug.types.Type):
@@ -191,7 +188,7 @@ class OneOf(hug.types.Type):
         return str(value)
 
 
-TYPES = {ARRAY: Labels, JSONB: Object, TIMESTAMP: Time, ENUM: Text}
+TYPES = {ARRAY: Labels, JSONB: JsonText, TIMESTAMP: Time, ENUM: Text}
 
 
 def of(column):

@@ -74,7 +74,7 @@ def _has(table, query, searches):
     words = searches.alias()
     return (
         select(words.c.ticket_id)
-        .where(words.c.ticket_id == table.c.ticket_id, words.c.words.op("@@")(query))
+        .where(words.c.ticket_id == table.c.ticket_id, words.c.words.bool_op("@@")(query))
         .exists()
     )
 
@@ -108,7 +108,7 @@ def comment_condition(shape, comments):
     words = models.Search.__table__.alias()
 
     def meets(excluded, query):
-        found = words.c.words.op("@@")(query)
+        found = words.c.words.bool_op("@@")(query)
         return not_(found) if excluded else found
 
     found = or_(*(and_(*(meets(*word) for word in alternative)) for alternative in _queries(shape)))
@@ -131,6 +131,6 @@ def rank(shape, table, searches=models.Search.__table__):
     words = searches.alias()
     return (
         select(func.coalesce(func.sum(func.ts_rank(words.c.words, _any(wanted))), 0))
-        .where(words.c.ticket_id == table.c.ticket_id, words.c.words.op("@@")(_any(wanted)))
+        .where(words.c.ticket_id == table.c.ticket_id, words.c.words.bool_op("@@")(_any(wanted)))
         .scalar_subquery()
     )

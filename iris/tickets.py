@@ -56,7 +56,7 @@ def _linked(name, shape, table):
 
 
 def _labelled(name, shape, table):
-    found = table.c.labels.op("&&")(cast(bindparam(name), TABLE.c.labels.type))
+    found = table.c.labels.bool_op("&&")(cast(bindparam(name), TABLE.c.labels.type))
     return not_(found) if shape else found
 
 
@@ -78,7 +78,7 @@ def _field_split(name, pairs):
 
 def _field_where(name, shape, table):
     def has(parameter):
-        return table.c.fields.op("@>")(bindparam(parameter))
+        return table.c.fields.bool_op("@>")(bindparam(parameter))
 
     return and_(
         *(

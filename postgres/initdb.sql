@@ -609,13 +609,13 @@ BEGIN
     -- Two who change it at once: the later one's stands, whole.
     LOCK TABLE statuses, transitions IN SHARE ROW EXCLUSIVE MODE;
     DELETE FROM transitions;
-    DELETE FROM statuses WHERE status NOT IN (SELECT item ->> 'status' FROM jsonb_array_elements(document -> 'statuses') AS item);
     SET CONSTRAINTS statuses_position_key DEFERRED;
     INSERT INTO statuses (status, position, is_open)
         SELECT item ->> 'status', place, (item ->> 'is_open')::boolean
             FROM jsonb_array_elements(document -> 'statuses') WITH ORDINALITY AS listed(item, place)
         ON CONFLICT ON CONSTRAINT statuses_pkey
             DO UPDATE SET position = excluded.position, is_open = excluded.is_open;
+    DELETE FROM statuses WHERE status NOT IN (SELECT item ->> 'status' FROM jsonb_array_elements(document -> 'statuses') AS item);
     INSERT INTO transitions (from_status, to_status)
         SELECT DISTINCT origin.key, target FROM jsonb_each(document -> 'transitions') AS origin,
             jsonb_array_elements_text(origin.value) AS target;

@@ -39,11 +39,14 @@ def downgrade():
     """Drop everything, the tickets included; the role stays, for it belongs to the server."""
     run(
         """
-        DROP TABLE searches, links, comments, tickets, transitions, statuses;
+        DROP FUNCTION touch(bigint[]);
+        DROP TABLE searches, links, comments, tickets;
+        DROP FUNCTION first_status(), workflow();
+        DROP TABLE transitions, statuses;
         DROP FUNCTION actor(), refuse(text, text, text), is_blank(text), labels_fit(text[]),
-            ticket_words(text, text, text[]), first_status(), tickets_before(), touch(bigint[]),
-            comments_before(), links_before(), links_inserted(), links_deleted(), tickets_after(),
-            comments_after(), statuses_before(), statuses_after(), workflow(), set_workflow(jsonb);
+            ticket_words(text, text, text[]), tickets_before(), comments_before(), links_before(),
+            links_inserted(), links_deleted(), tickets_after(), comments_after(),
+            statuses_before(), statuses_after(), set_workflow(jsonb);
         DROP TYPE priority, link_kind;
         REVOKE SELECT ON alembic_version FROM iris;
         REVOKE USAGE ON SCHEMA public FROM iris;

@@ -1,0 +1,273 @@
+"""The database, the doors and the cast.
+
+A real PostgreSQL is built once per run from postgres/initdb.sql; every test commits for real and
+starts clean, for the owner deletes what the last one left.
+"""
+
+import json
+import os
+import re
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import psycopg2
+import psycopg2.extras
+import pytest
+from falcon.testing import TestClient
+
+from iris import cli, embedded
+
+ROOT = Path(__file__).parent.parent
+ALICE, BOB, CHARLIE = "alice", "bob", "charlie"
+
+RESET = """
+    SET session_replication_role = replica;
+    DELETE FROM links; DELETE FROM comments; DELETE FROM searches; DELETE FROM tickets;
+    DELETE FROM transitions; DELETE FROM statuses;
+    SELECT setval('tickets_ticket_id_seq', 1, false), setval('comments_comment_id_seq', 1, false);
+"""
+
+
+def seeds():
+    """Return the INSERTs at the end of initdb.sql."""
+    text = embedded.INITDB.read_text()
+    return text[text.index("INSERT INTO statuses (status, position, is_open) VALUES") :].split("-- <<<")[0]
+
+
+@pytest.fixture(scope="session")
+def server(tmp_path_factory):
+    """Return a throw-away PostgreSQL with an empty Iris in it."""
+    options = {
+        "fsync": "off",
+        "max_connections": "200",
+        "log_statement": "all",
+        "log_line_prefix": "%a %d> ",
+    }
+    made = embedded.Server(tmp_path_factory.mktemp("iris"), options=options)
+    made.start()
+    try:
+        made.seed()
+        os.environ["DATABASE_URL"] = made.url()
+        yield made
+    finally:
+        made.stop()
+
+
+@pytest.fixture(scope="session")
+def owner(server):
+    """Return a connection as the database's owner."""
+    connection = psycopg2.connect(server.url("postgres"))
+    connection.autocommit = True
+    yield connection
+    connection.close()
+
+
+@pytest.fixture
+def clean(owner):
+    """Leave nothing behind."""
+    yield
+    with owner.cursor() as cursor:
+        cursor.execute(RESET + seeds() + "SET session_replication_role = origin;")
+
+
+class Answer:
+    """What HTTP answered."""
+
+    def __init__(self, result):
+        self.status = result.status_code
+        self.headers = result.headers
+        self.text = result.text
+        self.json = json.loads(result.text) if "json" in result.headers.get("content-type", "") else None
+
+    @property
+    def next(self):
+        """The query string of the next page, or None."""
+        found = re.search(r'<[^?]*\?(.*)>; rel="next"', self.headers.get("link", ""))
+        return found and found[1]
+
+
+class Http:
+    """The HTTP door: http.put("/tickets", title="…")."""
+
+    def __init__(self, client):
+        self.client = client
+
+    def __call__(self, method, path, given=None, actor=None, raw=None, headers=None, **more):
+        headers = dict(headers or {})
+        if actor:
+            headers["Iris-Actor"] = actor
+        given = {**(given or {}), **more}
+        if raw is None and given:
+            raw = json.dumps(given)
+            headers.setdefault("Content-Type", "application/json")
+        path, _, query = path.partition("?")
+        return Answer(
+            self.client.simulate_request(method, path, query_string=query, body=raw, headers=headers)
+        )
+
+    def get(self, path, **more):
+        return self("GET", path, **more)
+
+    def put(self, path, given=None, **more):
+        return self("PUT", path, given, **more)
+
+    def delete(self, path, **more):
+        return self("DELETE", path, **more)
+
+
+class Sql:
+    """The SQL door, as psql's iris: sql("SELECT …") gives rows as dictionaries."""
+
+    def __init__(self, url):
+        self.url = url
+        self.connection = psycopg2.connect(url, application_name="psql")
+        self.connection.autocommit = True
+
+    def __call__(self, text, *values):
+        with self.connection.cursor(cursor_factory=psycopg2.extras.RealDictCursor) as cursor:
+            cursor.execute(text, values or None)
+            return [dict(row) for row in cursor.fetchall()] if cursor.description else None
+
+    def one(self, text, *values):
+        (row,) = self(text, *values)
+        return row
+
+    def refusal(self, text, *values):
+        """Run what must be refused; return the error."""
+        with pytest.raises(psycopg2.Error) as caught:
+            self(text, *values)
+        return caught.value
+
+
+@pytest.fixture
+def http(server, clean):
+    """Return the HTTP door, in this process."""
+    from iris.app import app  # noqa: PLC0415 (not before the database is there)
+
+    return Http(TestClient(app))
+
+
+@pytest.fixture
+def sql(server, clean):
+    """Return the SQL door."""
+    made = Sql(server.url())
+    yield made
+    made.connection.close()
+
+
+@pytest.fixture
+def ticket(http):
+    """Return a factory of tickets."""
+
+    def make(title="Printer on fire", **given):
+        answer = http.put("/tickets", {"title": title, **given})
+        assert answer.status == 201, answer.text
+        return answer.json["ticket_id"]
+
+    return make
+
+
+@pytest.fixture
+def statements(server):
+    """Return a function that tells which statements the service has run since the last call."""
+    seen = server.log.stat().st_size
+
+    def ran():
+        nonlocal seen
+        time.sleep(0.05)
+        text = server.log.read_bytes()[seen:].decode()
+        seen += len(text.encode())
+        return re.findall(r"^http \w+> LOG:  statement: (.*)", text, re.MULTILINE)
+
+    return ran
+
+
+def free_port():
+    """Return a port that nobody listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+class Live:
+    """Iris served by gunicorn, as users have it."""
+
+    def __init__(self, url, **environment):
+        self.port = free_port()
+        self.process = subprocess.Popen(
+            cli.gunicorn(),
+            env={
+                **os.environ,
+                "DATABASE_URL": url,
+                "IRIS_BIND": f"127.0.0.1:{self.port}",
+                "PYTHONWARNINGS": "ignore",
+                **environment,
+            },
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+        )
+        deadline = time.monotonic() + 30
+        while time.monotonic() < deadline:
+            try:
+                if self.send("GET", "/health")[0] == 200:
+                    return
+            except OSError:
+                time.sleep(0.05)
+        raise AssertionError(self.stop())
+
+    def connect(self):
+        return socket.create_connection(("127.0.0.1", self.port), timeout=40)
+
+    def raw(self, data, half_close=False):
+        """Send bytes; return all that comes back until the end."""
+        with self.connect() as connection:
+            connection.sendall(data)
+            if half_close:
+                connection.shutdown(socket.SHUT_WR)
+            return read_all(connection)
+
+    def send(self, method, path, body=b"", headers=()):
+        """Send one request; return (status, head, body)."""
+        head = [f"{method} {path} HTTP/1.1", "Host: iris", "Connection: close", *headers]
+        if body and not any(line.lower().startswith("transfer-encoding") for line in headers):
+            head.append(f"Content-Length: {len(body)}")
+        return parsed(self.raw("\r\n".join(head).encode() + b"\r\n\r\n" + body))
+
+    def stop(self):
+        """Stop it as Docker does; return its log."""
+        self.process.terminate()
+        return self.process.communicate(timeout=30)[0].decode()
+
+
+def read_all(connection):
+    data = b""
+    while True:
+        try:
+            more = connection.recv(65536)
+        except ConnectionResetError:
+            return data
+        if not more:
+            return data
+        data += more
+
+
+def parsed(data):
+    """Split an answer's bytes into (status, head, body)."""
+    head, _, body = data.partition(b"\r\n\r\n")
+    return int(head.split()[1]), head.decode("latin-1"), body
+
+
+@pytest.fixture(scope="session")
+def live(server):
+    """Return a running service."""
+    made = Live(server.url())
+    yield made
+    made.stop()
+
+
+@pytest.fixture(scope="session")
+def python():
+    return sys.executable
