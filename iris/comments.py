@@ -17,11 +17,7 @@ WRITABLE = {
 }
 FILTERS = {
     # Of a ticket's own list; the route gives it.
-    "ticket_id": filters.Filter(
-        inputs.Number(),
-        lambda name, value: (None, {name: value}),
-        lambda name, shape, table: table.c.ticket_id == bindparam(name),
-    ),
+    "ticket_id": filters.plain(inputs.Number(), lambda table, number: table.c.ticket_id == number),
     "author": filters.several("author"),
     "created_before": filters.compare("created", "<"),
     "created_after": filters.compare("created", ">"),

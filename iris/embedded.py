@@ -65,6 +65,9 @@ class Server:
 
     def pid(self):
         """Return the process id of the server that runs here, or None."""
+        if self._process is not None:
+            # A child that has died is there until it is asked.
+            self._process.poll()
         try:
             pid = int((self.data / "postmaster.pid").read_text().split("\n")[0])
             os.kill(pid, 0)

@@ -27,13 +27,18 @@ class Filter(NamedTuple):
     where: Callable
 
 
-def compare(column, operator):
-    """Filter by comparing a column: `created_before=` is compare("created", "<")."""
+def plain(kind, condition):
+    """Filter by a value as it is; condition(table, parameter) is what it means."""
     return Filter(
-        inputs.Time(),
+        kind,
         lambda name, value: (None, {name: value}),
-        lambda name, shape, table: table.c[column].bool_op(operator)(bindparam(name)),
+        lambda name, shape, table: condition(table, bindparam(name)),
     )
+
+
+def compare(column, operator):
+    """Filter by comparing a time: `created_before=` is compare("created", "<")."""
+    return plain(inputs.Time(), lambda table, value: table.c[column].bool_op(operator)(value))
 
 
 def flag(condition):

@@ -47,10 +47,10 @@ def _overdue(table, wanted):
     return late if wanted else not_(late)
 
 
-def _linked(name, shape, table):
+def _linked(table, number):
     ends = union_all(
-        select(LINKS.c.other_id).where(LINKS.c.ticket_id == bindparam(name)),
-        select(LINKS.c.ticket_id).where(LINKS.c.other_id == bindparam(name)),
+        select(LINKS.c.other_id).where(LINKS.c.ticket_id == number),
+        select(LINKS.c.ticket_id).where(LINKS.c.other_id == number),
     )
     return table.c.ticket_id.in_(ends)
 
@@ -100,10 +100,14 @@ FILTERS = {
     "overdue": filters.flag(_overdue),
     **{
         f"{column}_{side}": filters.compare(column, operator)
-        for column in ("due", "created", "updated", "closed")
+        for column in ("created", "updated", "closed")
         for side, operator in (("before", "<"), ("after", ">"))
     },
-    "linked": filters.Filter(inputs.Number(), lambda name, value: (None, {name: value}), _linked),
+    "due_before": filters.plain(inputs.Time(), lambda table, time: due(table) < time),
+    "due_after": filters.plain(
+        inputs.Time(), lambda table, time: and_(due(table) > time, table.c.due.is_not(None))
+    ),
+    "linked": filters.plain(inputs.Number(), _linked),
     "fields": filters.Filter(inputs.Pairs(), _field_split, _field_where),
     "q": filters.Filter(
         search.Query(),

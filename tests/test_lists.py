@@ -21,10 +21,34 @@ def found(http):
 @pytest.fixture
 def tracker(http, ticket):
     """File five tickets that differ in everything."""
-    ticket("Printer on fire", assignee="alice", priority="urgent", labels=["hardware", "fire"], due="2020-01-01")
-    ticket("Login fails", assignee="bob", status="active", labels=["web"], fields={"os": "plan9", "n": 5})
-    ticket("Tea is out", reporter="charlie", priority="low", due="2099-01-01", fields={"n": "5", "a": True})
-    ticket("Printer out of paper", assignee="alice", status="closed", labels=["hardware"], due="2020-06-01")
+    ticket(
+        "Printer on fire",
+        assignee="alice",
+        priority="urgent",
+        labels=["hardware", "fire"],
+        due="2020-01-01",
+    )
+    ticket(
+        "Login fails",
+        assignee="bob",
+        status="active",
+        labels=["web"],
+        fields={"os": "plan9", "n": 5},
+    )
+    ticket(
+        "Tea is out",
+        reporter="charlie",
+        priority="low",
+        due="2099-01-01",
+        fields={"n": "5", "a": True},
+    )
+    ticket(
+        "Printer out of paper",
+        assignee="alice",
+        status="closed",
+        labels=["hardware"],
+        due="2020-06-01",
+    )
     ticket("Nothing works", assignee="charlie", status="resolved", description="since the fire")  # fmt: skip
     http.put("/tickets/3/comments", body="the printer drank it")
     http.put("/tickets/1/links/blocks/4")
@@ -105,7 +129,9 @@ def test_filters_and_orders(found, tracker, query, numbers):
         seen += [row["ticket_id"] for row in answer.json]
         page = answer.next
     assert seen == numbers
-    assert http.get(f"/tickets?{query}&count=true".replace("?&", "?")).headers["total-count"] == str(len(numbers))
+    assert http.get(f"/tickets?{query}&count=true".replace("?&", "?")).headers[
+        "total-count"
+    ] == str(len(numbers))
 
 
 @pytest.mark.parametrize(
@@ -151,7 +177,9 @@ def test_bad_queries_are_refused_by_name(http, query, status, field):
 def test_the_nearest_known_name_is_offered(http):
     answer = http.get("/tickets?asignee=bob")
     assert answer.json["errors"] == {"asignee": "is unknown here; did you mean assignee?"}
-    assert http.put("/tickets", titel="x").json["errors"] == {"titel": "is unknown here; did you mean title?"}
+    assert http.put("/tickets", titel="x").json["errors"] == {
+        "titel": "is unknown here; did you mean title?"
+    }
 
 
 def test_columns_choose_and_order(http, ticket):
@@ -214,7 +242,20 @@ def test_a_walk_gives_each_ticket_once_while_eight_clients_file(http, sql, serve
 
 def test_what_a_search_means_is_no_syntax(found, ticket):
     ticket("O'Neill's café & co: (a|b) !x <-> \\ 50% :*")
-    for query in ("O'Neill's", "café", "caf*", "O'Neill'*", "50%", "\\", "'*", "(a|b)", ":*", '"', "& co", "*"):
+    for query in (
+        "O'Neill's",
+        "café",
+        "caf*",
+        "O'Neill'*",
+        "50%",
+        "\\",
+        "'*",
+        "(a|b)",
+        ":*",
+        '"',
+        "& co",
+        "*",
+    ):
         assert found(f"q={quote(query)}") in ([1], []), query
     assert found(f"q={quote(chr(39) + 'O')}") in ([1], [])
     assert found("q=caf*") == [1]

@@ -79,7 +79,9 @@ RULES = [
 @pytest.fixture
 def rows(sql):
     sql("INSERT INTO tickets (title) SELECT 'Ticket ' || n FROM generate_series(1, 4) AS n")
-    sql("INSERT INTO links VALUES (1, 'blocks', 2), (2, 'blocks', 3), (1, 'parent', 2), (2, 'parent', 3)")
+    sql(
+        "INSERT INTO links VALUES (1, 'blocks', 2), (2, 'blocks', 3), (1, 'parent', 2), (2, 'parent', 3)"
+    )
 
 
 @pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.name)
@@ -98,7 +100,9 @@ def test_both_doors_refuse_in_the_same_words(http, sql, rows, rule):
     assert len(sql("TABLE links")) == 4
 
 
-@pytest.mark.parametrize("rule", [rule for rule in RULES if rule.status == 422], ids=lambda rule: rule.name)
+@pytest.mark.parametrize(
+    "rule", [rule for rule in RULES if rule.status == 422], ids=lambda rule: rule.name
+)
 def test_it_names_the_field(http, rows, rule):
     answer = http(*rule.http)
     if rule.name != "unknown kind":  # which is a part of the path, not a field
@@ -146,7 +150,9 @@ def test_what_the_database_keeps_is_kept_whatever_is_written(http, sql):
     for number in (1, 2):
         before = sql.one("SELECT * FROM tickets WHERE ticket_id = %s", number)
         assert http.put(f"/tickets/{number}", kept).status == 200
-        sql("UPDATE tickets SET created = '2001-01-01', updated = 'infinity', closed = now(), version = 9")
+        sql(
+            "UPDATE tickets SET created = '2001-01-01', updated = 'infinity', closed = now(), version = 9"
+        )
         assert sql.one("SELECT * FROM tickets WHERE ticket_id = %s", number) == before
 
 
@@ -179,7 +185,9 @@ def test_versions_count_every_change_and_nothing_else(http, sql):
     assert version() == 4
     http.put(f"/comments/{comment}", body="hi")
     assert version() == 5
-    sql("INSERT INTO comments (ticket_id, body) SELECT ticket_id, 'x' FROM tickets, generate_series(1, 3)")
+    sql(
+        "INSERT INTO comments (ticket_id, body) SELECT ticket_id, 'x' FROM tickets, generate_series(1, 3)"
+    )
     assert version() == 8
     http.delete(f"/comments/{comment}")
     assert version() == 9
@@ -242,7 +250,9 @@ def test_the_actor_is_the_reporter_and_the_author(http, sql):
     assert http.put("/tickets", title="x", actor="alice").json["reporter"] == "alice"
     assert http.put("/tickets", title="x", actor="alice", reporter="bob").json["reporter"] == "bob"
     assert http.put("/tickets/1/comments", body="x", actor="charlie").json["author"] == "charlie"
-    assert sql.one("INSERT INTO tickets (title) VALUES ('x') RETURNING reporter")["reporter"] == "iris"
+    assert (
+        sql.one("INSERT INTO tickets (title) VALUES ('x') RETURNING reporter")["reporter"] == "iris"
+    )
     sql("SET iris.actor = 'alice'")
     row = sql.one("INSERT INTO comments (ticket_id, body) VALUES (1, 'x') RETURNING author")
     assert row["author"] == "alice"
@@ -289,8 +299,12 @@ def test_the_services_role_cannot_get_round_the_rules(sql, rows, statement):
 
 def test_a_temporary_table_deceives_nobody(sql, rows):
     """What a session calls `statuses` for itself must not be what the rules read."""
-    sql("CREATE TEMP TABLE statuses AS SELECT 'mine'::text AS status, 1 AS position, true AS is_open")
-    sql("CREATE TEMP TABLE transitions AS SELECT 'open'::text AS from_status, 'mine'::text AS to_status")
+    sql(
+        "CREATE TEMP TABLE statuses AS SELECT 'mine'::text AS status, 1 AS position, true AS is_open"
+    )
+    sql(
+        "CREATE TEMP TABLE transitions AS SELECT 'open'::text AS from_status, 'mine'::text AS to_status"
+    )
     error = sql.refusal("UPDATE public.tickets SET status = 'mine'")
     assert error.diag.message_primary == 'there is no status "mine"'
 
@@ -330,4 +344,7 @@ def test_words_about_a_workflow(http, sql):
         assert (answer.status, answer.json["detail"]) == (422, words)
         error = sql.refusal("SELECT set_workflow(%s)", json.dumps(document))
         assert error.diag.message_primary == words
-    assert sql.refusal("DELETE FROM statuses").diag.message_primary == "a workflow needs at least one status"
+    assert (
+        sql.refusal("DELETE FROM statuses").diag.message_primary
+        == "a workflow needs at least one status"
+    )

@@ -93,7 +93,9 @@ def test_going_down_leaves_nothing_and_up_works_again(server, clean, empty):
         cursor.execute("INSERT INTO tickets (title) VALUES ('x')")
     connection.close()
     migrations.move(empty, "base", down=True)
-    left = [row for row in catalogue(empty) if "alembic_version" not in row[1] and row[0] != "setting"]
+    left = [
+        row for row in catalogue(empty) if "alembic_version" not in row[1] and row[0] != "setting"
+    ]
     assert [row[:2] for row in left] == [row[:2] for row in before]
     migrations.move(empty, "head")
     assert catalogue(empty) == catalogue(server.url("postgres"))
@@ -119,7 +121,11 @@ def test_every_migration_goes_down_and_up_with_data(server, empty):
 
 
 def test_the_models_are_the_database(server):
-    engine = create_engine("postgresql+psycopg2://", creator=lambda: psycopg2.connect(server.url("postgres")), poolclass=NullPool)
+    engine = create_engine(
+        "postgresql+psycopg2://",
+        creator=lambda: psycopg2.connect(server.url("postgres")),
+        poolclass=NullPool,
+    )
     with engine.connect() as connection:
         context = MigrationContext.configure(connection, opts={"compare_type": True})
         differences = [
@@ -127,7 +133,9 @@ def test_the_models_are_the_database(server):
             for difference in compare_metadata(context, models.Base.metadata)
             if "alembic_version" not in str(difference) and "comment" not in str(difference[0])
         ]
-    assert [d for d in differences if not (isinstance(d, list) and d[0][0] == "modify_comment")] == []
+    assert [
+        d for d in differences if not (isinstance(d, list) and d[0][0] == "modify_comment")
+    ] == []
 
 
 def test_everything_is_explained(owner):
@@ -144,7 +152,9 @@ def test_everything_is_explained(owner):
 
 def test_the_service_knows_its_revision():
     assert health.REVISION == migrations.head()
-    assert f"INSERT INTO alembic_version VALUES ('{migrations.head()}')" in embedded.INITDB.read_text()
+    assert (
+        f"INSERT INTO alembic_version VALUES ('{migrations.head()}')" in embedded.INITDB.read_text()
+    )
 
 
 def test_initdb_can_run_in_a_second_database(server, owner):

@@ -30,7 +30,9 @@ def test_the_first_command_that_anyone_tries(http):
 
 def test_a_form_and_a_query_do_as_well(http):
     form = {"Content-Type": "application/x-www-form-urlencoded"}
-    by_form = http("PUT", "/tickets", raw="title=Caf%C3%A9&labels=b,+a&due=2026-12-01", headers=form).json
+    by_form = http(
+        "PUT", "/tickets", raw="title=Caf%C3%A9&labels=b,+a&due=2026-12-01", headers=form
+    ).json
     assert (by_form["title"], by_form["labels"]) == ("Café", ["a", "b"])
     assert by_form["due"] == "2026-12-01T00:00:00+00:00"
     by_query = http.put('/tickets?title=Caf%C3%A9&priority=high&fields={"a":[1,null]}').json
@@ -132,7 +134,9 @@ def test_what_is_not_there_is_404(http):
         ("GET", "/comments/1"),
         ("DELETE", "/comments/1"),
     ):
-        answer = http(method, path, {"title": "x"} if path == "/tickets/1" and method == "PUT" else None)
+        answer = http(
+            method, path, {"title": "x"} if path == "/tickets/1" and method == "PUT" else None
+        )
         assert answer.status == 404, (method, path, answer.text)
         assert answer.json["detail"].startswith(("there is no ", "ticket 1 has no link"))
 

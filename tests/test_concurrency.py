@@ -1,0 +1,120 @@
+"""Two at once: the rules hold, and nothing is lost."""
+
+import threading
+
+import psycopg2
+import pytest
+
+
+@pytest.fixture
+def at_once(server):
+    """Return a function that runs statements in transactions that overlap, then commits them all."""
+
+    def run(*statements):
+        outcomes = [None] * len(statements)
+        ready = threading.Barrier(len(statements))
+
+        def work(place, statement):
+            connection = psycopg2.connect(server.url())
+            try:
+                with connection, connection.cursor() as cursor:
+                    cursor.execute("SELECT 1")
+                    ready.wait()
+                    cursor.execute(statement)
+                    cursor.execute("SELECT pg_sleep(0.2)")
+            except psycopg2.Error as error:
+                outcomes[place] = error.pgcode
+            finally:
+                connection.close()
+
+        threads = [threading.Thread(target=work, args=item) for item in enumerate(statements)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        return outcomes
+
+    return run
+
+
+@pytest.fixture
+def three(sql):
+    sql("INSERT INTO tickets (title) SELECT 'Ticket ' || n FROM generate_series(1, 3) AS n")
+
+
+def test_two_halves_of_a_circle(at_once, three, sql):
+    outcomes = at_once(
+        "INSERT INTO links VALUES (1, 'blocks', 2)", "INSERT INTO links VALUES (2, 'blocks', 1)"
+    )
+    assert sorted(outcomes, key=str) == ["IR002", None]
+    assert len(sql("TABLE links")) == 1
+
+
+def test_three_thirds_of_a_circle(at_once, three, sql):
+    outcomes = at_once(
+        *(f"INSERT INTO links VALUES ({n}, 'parent', {n % 3 + 1})" for n in (1, 2, 3))
+    )
+    assert sorted(outcomes, key=str) == ["IR002", None, None]
+
+
+def test_two_parents(at_once, three, sql):
+    outcomes = at_once(
+        "INSERT INTO links VALUES (1, 'parent', 2)", "INSERT INTO links VALUES (1, 'parent', 3)"
+    )
+    assert sorted(outcomes, key=str)[1] is None
+    assert sorted(outcomes, key=str)[0] in ("IR003", "23505")
+    assert len(sql("TABLE links")) == 1
+
+
+def test_links_both_ways_do_not_deadlock(at_once, three):
+    pairs = [(1, 2), (2, 1), (2, 3), (3, 2), (1, 3), (3, 1)] * 2
+    kinds = ["relates"] * 6 + ["duplicates"] * 6
+    statements = [
+        f"INSERT INTO links VALUES ({a}, '{k}', {b})"
+        for (a, b), k in zip(pairs, kinds, strict=True)
+    ]
+    assert at_once(*statements) == [None] * 12
+
+
+def test_a_status_closes_while_a_ticket_moves_into_it(at_once, three, sql):
+    outcomes = at_once(
+        "UPDATE tickets SET status = 'active' WHERE ticket_id = 1",
+        "UPDATE statuses SET is_open = false WHERE status = 'active'",
+    )
+    assert outcomes == [None, None]
+    row = sql.one("SELECT closed FROM tickets WHERE ticket_id = 1")
+    assert row["closed"] is not None
+
+
+def test_a_status_is_dropped_while_a_ticket_moves_into_it(at_once, three, sql):
+    outcomes = at_once(
+        "UPDATE tickets SET status = 'active' WHERE ticket_id = 1",
+        "DELETE FROM statuses WHERE status = 'active'",
+    )
+    assert outcomes.count(None) == 1
+    (row,) = sql("SELECT status FROM tickets WHERE ticket_id = 1")
+    assert row["status"] in [status["status"] for status in sql("TABLE statuses")]
+
+
+def test_fifty_comments_at_once(live, http, ticket):
+    number = ticket()
+    answers = []
+    threads = [
+        threading.Thread(
+            target=lambda: answers.append(live.send("PUT", f"/tickets/{number}/comments?body=x")[0])
+        )
+        for _ in range(50)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert answers == [201] * 50
+    one = http.get(f"/tickets/{number}").json
+    assert (one["version"], len(one["comments"])) == (51, 50)
+
+
+def test_two_workflows_at_once_leave_one_of_them(at_once, sql):
+    document = """SELECT set_workflow('{"statuses": [{"status": "%s", "is_open": true}], "transitions": {}}')"""
+    assert at_once(document % "a", document % "b") == [None, None]
+    assert len(sql("TABLE statuses")) == 1

@@ -1,0 +1,293 @@
+"""What comes in: strictly read, clearly refused, never a 5xx."""
+
+import json
+import socket
+import time
+
+from pathlib import Path
+
+import pytest
+from conftest import Live, parsed, read_all
+
+from iris import cli
+
+JSON = {"Content-Type": "application/json"}
+FORM = {"Content-Type": "application/x-www-form-urlencoded"}
+PATCH = {"Content-Type": "application/merge-patch+json"}
+
+BODIES = [
+    # body, headers, status, code
+    (b"{", JSON, 400, "malformed_json"),
+    (b"", JSON, 422, "invalid_value"),
+    (b"nonsense", JSON, 400, "malformed_json"),
+    (b'{"title": "x",}', JSON, 400, "malformed_json"),
+    (b'{"title": "\xff"}', JSON, 400, "malformed_body"),
+    (b'\xef\xbb\xbf{"title": "x"}', JSON, 400, "malformed_json"),
+    (b'{"title": "x", "fields": {"n": ' + b"9" * 5000 + b"}}", JSON, 400, "malformed_json"),
+    (b'{"title": "x", "fields": ' + b'{"a":' * 33 + b"1" + b"}" * 34, JSON, 400, "malformed_json"),
+    (b'{"title": "x", "fields": ' + b"[" * 100_000, JSON, 400, "malformed_json"),
+    (b'{"title": "x", "title": "y"}', JSON, 400, "malformed_json"),
+    (b'{"title": "x", "fields": {"a": 1, "a": 2}}', JSON, 400, "malformed_json"),
+    (b'{"title": "x", "fields": {"n": NaN}}', JSON, 400, "malformed_json"),
+    (b'{"title": "x", "fields": {"n": Infinity}}', JSON, 400, "malformed_json"),
+    (b'{"title": "x", "fields": {"n": 1e999}}', JSON, 400, "malformed_json"),
+    (b"null", JSON, 400, "malformed_body"),
+    (b'"title"', JSON, 400, "malformed_body"),
+    (b"[1]", JSON, 400, "malformed_body"),
+    (b"5", JSON, 400, "malformed_body"),
+    (b'{"title": "a\\u0000b"}', JSON, 422, "invalid_value"),
+    (b'{"title": "a\\ud800b"}', JSON, 422, "invalid_value"),
+    (b'{"title": "x", "fields": {"a\\u0000": 1}}', JSON, 422, "invalid_value"),
+    (b'{"title": "x", "fields": {"a": ["\\udfff"]}}', JSON, 422, "invalid_value"),
+    (b'{"title": "x", "labels": ["\\u0000"]}', JSON, 422, "invalid_value"),
+    (b'{"a\\u0000\\ud800": 1}', JSON, 400, "unknown_parameter"),
+    (b'{"title": 5}', JSON, 422, "invalid_value"),
+    (b'{"title": true}', JSON, 422, "invalid_value"),
+    (b'{"title": {}}', JSON, 422, "invalid_value"),
+    (b'{"title": ["x"]}', JSON, 422, "invalid_value"),
+    (b'{"title": "x", "labels": "a"}', JSON, 422, "invalid_value"),
+    (b'{"title": "x", "labels": [1]}', JSON, 422, "invalid_value"),
+    (b'{"title": "x", "labels": {"a": 1}}', JSON, 422, "invalid_value"),
+    (b'{"title": "x", "due": 5}', JSON, 422, "invalid_value"),
+    (b'{"title": "x", "due": ""}', JSON, 422, "invalid_value"),
+    (b'{"title": "x", "due": "2026-02-30"}', JSON, 422, "invalid_value"),
+    (b'{"title": "x", "due": "999999999-01-01"}', JSON, 422, "invalid_value"),
+    (b'{"title": "x", "priority": 1}', JSON, 422, "invalid_value"),
+    (b'{"title": "x", "ticket_id": "5.7"}', JSON, 422, "invalid_value"),
+    (b'{"title": "x", "ticket_id": "5"}', JSON, 422, "invalid_value"),
+    (b'{"title": "x", "ticket_id": true}', JSON, 422, "invalid_value"),
+    (b'{"title": "x", "ticket_id": 5.0}', JSON, 422, "invalid_value"),
+    (b'{"title": "x", "ticket_id": null}', JSON, 422, "invalid_value"),
+    (b'{"title": "x", "ticket_id": 99999999999999999999}', JSON, 422, "invalid_value"),
+    (b'{"comments": []}', JSON, 400, "unknown_parameter"),
+    (b'{"body": "x"}', JSON, 400, "unknown_parameter"),
+    (b'{"request": 1}', JSON, 400, "unknown_parameter"),
+    (b'{"title": "x"}', {"Content-Type": "application/json; charset=latin-1"}, 415, "unsupported_media_type"),
+    (b'{"title": "x"}', {"Content-Type": "text/plain"}, 415, "unsupported_media_type"),
+    (b"--x\r\n", {"Content-Type": "multipart/form-data; boundary=x"}, 415, "unsupported_media_type"),
+    (b"title=%ff", FORM, 400, "malformed_form"),
+    (b"title=\xff", FORM, 400, "malformed_body"),
+    (b"title=a%00b", FORM, 422, "invalid_value"),
+    (b"title=a&title=b", FORM, 400, "given_twice"),
+    (b"&".join(b"a%d=1" % n for n in range(2000)), FORM, 400, "malformed_form"),
+    (b"title=x&ticket_id=%D9%A3", FORM, 422, "invalid_value"),
+    (b"title=x&ticket_id=1_000", FORM, 422, "invalid_value"),
+    (b"title=x&ticket_id=+1", FORM, 422, "invalid_value"),
+    (b"title=x&fields={", FORM, 422, "invalid_value"),
+    (b"{'title': 'x'}", FORM, 400, "malformed_json"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("body", "headers", "status", "code"), BODIES)
+def test_malformed_input_is_refused(http, sql, body, headers, status, code):
+    answer = http("PUT", "/tickets", raw=body, headers=headers)
+    assert (answer.status, answer.json["code"]) == (status, code), answer.text
+    assert answer.headers["content-type"] == "application/problem+json"
+    assert sql("TABLE tickets") == []
+
+
+@pytest.mark.parametrize(
+    ("body", "headers"),
+    [
+        (b'{"title": "x"}', {"Content-Type": "Application/JSON; charset=UTF-8"}),
+        (b'{"title": "x"}', {"Content-Type": "application/json; body=x"}),
+        (b' \n{"title": "x"}\n', JSON),
+        (b'{"title": "x", "description": null}', JSON),
+        (b'{"title": "x"}', PATCH),
+        (b'{"title": "x"}', {}),
+        ("title=Größe".encode(), FORM),
+        (b"title=x&assignee=&labels=", FORM),
+    ],
+)
+def test_what_is_well_formed_is_taken(http, body, headers):
+    assert http("PUT", "/tickets", raw=body, headers=headers).status == 201
+
+
+def test_every_mistake_is_named(http):
+    answer = http.put("/tickets", title=5, labels="x", due=[])
+    assert answer.json["errors"] == {
+        "title": "must be text",
+        "labels": "must be a list of texts",
+        "due": "must be a time as text, such as 2026-12-01 or tomorrow",
+    }
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["request", "response", "body", "exception", "api_version", "hug_cli", "interface", "given"],
+)
+def test_words_that_hug_knows_are_unknown(http, ticket, name):
+    ticket()
+    for path in ("/tickets", "/tickets/1", "/health", "/workflow"):
+        assert http.get(f"{path}?{name}=x").json["code"] == "unknown_parameter"
+
+
+def test_a_name_is_given_once(http):
+    answer = http.put("/tickets?title=x", title="y")
+    assert (answer.status, answer.json["code"]) == (400, "given_twice")
+
+
+@pytest.mark.parametrize(
+    "path", ["/", "/nothing", "/v1/tickets", "/vabc/health", "/v/tickets", "/tickets/1/nothing"]
+)
+def test_an_unknown_address_is_a_short_404(http, path):
+    answer = http.get(path)
+    assert (answer.status, answer.json["code"]) == (404, "no_such_route")
+    assert len(answer.text) < 400
+
+
+def test_a_slash_at_the_end_is_no_other_address(http):
+    assert http.get("/tickets/").status == 200
+
+
+def test_other_methods(http, ticket):
+    ticket()
+    answer = http.delete("/workflow")
+    assert (answer.status, answer.json["code"]) == (405, "method_not_allowed")
+    assert answer.headers["allow"] == "GET, HEAD, POST, PUT, OPTIONS"
+    assert http("BREW", "/tickets").status == 400
+    assert http("OPTIONS", "/tickets").headers["allow"] == "GET, POST, PUT"
+    head, get = http("HEAD", "/tickets/1"), http.get("/tickets/1")
+    assert (head.status, head.text) == (200, "")
+    assert head.headers["content-length"] == str(len(get.text))
+
+
+def test_a_request_id_is_kept_or_made(http):
+    assert (
+        http.get("/health", headers={"X-Request-Id": "abc-123"}).headers["x-request-id"]
+        == "abc-123"
+    )
+    made = http.get("/nothing", headers={"X-Request-Id": "no good\u00e9"})
+    assert made.json["request_id"] == made.headers["x-request-id"] != "no good\u00e9"
+
+
+@pytest.mark.parametrize(
+    ("accept", "status"),
+    [(None, 200), ("*/*", 200), ("application/*", 200), ("application/json;q=0.5", 200),
+     ("text/html", 406), ("image/png, text/csv", 406), ("q=abc", 406)],
+)  # fmt: skip
+def test_only_json_is_served(http, accept, status):
+    assert http.get("/health", headers={"Accept": accept} if accept else {}).status == status
+
+
+def test_pages_of_other_sites_may_not_write(http):
+    headers = {"Origin": "http://elsewhere.example", "Host": "127.0.0.1:8000"}
+    answer = http("POST", "/tickets", raw="title=x", headers={**FORM, **headers})
+    assert (answer.status, answer.json["code"]) == (403, "cross_origin")
+    own = {"Origin": "http://127.0.0.1:8000", "Host": "127.0.0.1:8000"}
+    assert http("POST", "/tickets", raw="title=x", headers={**FORM, **own}).status == 201
+
+
+@pytest.mark.parametrize("name", ["", " ", "x" * 101, "a\tb"])
+def test_an_actor_has_a_decent_name(http, name):
+    answer = http.put("/tickets", title="x", headers={"Iris-Actor": name})
+    assert (answer.status, answer.json["code"]) == (400, "invalid_actor")
+
+
+def test_an_actor_may_have_any_letters(live, http):
+    status, _, body = live.send("PUT", "/tickets?title=x", headers=["Iris-Actor: José"])
+    assert (status, json.loads(body)["reporter"]) == (201, "José")
+
+
+# Over real sockets --------------------------------------------------------------------------------
+
+
+def put(body, *headers):
+    lines = [
+        "PUT /tickets HTTP/1.1",
+        "Host: iris",
+        "Content-Type: application/json",
+        "Connection: close",
+    ]
+    return "\r\n".join([*lines, *headers]).encode() + b"\r\n\r\n" + body
+
+
+WHOLE = b'{"title": "chunked"}'
+CHUNKED = "Transfer-Encoding: chunked"
+
+
+@pytest.mark.parametrize(
+    ("request_", "statuses"),
+    [
+        (put(b'a\r\n{"title": \r\na\r\n"chunked"}\r\n0\r\n\r\n', CHUNKED), {201}),
+        (put(b'zz\r\n{"title": "x"}\r\n0\r\n\r\n', CHUNKED), {400}),
+        (put(b"ffffffffffffffffff\r\n", CHUNKED), {400}),
+        (put(b'5\r\n{"tit', CHUNKED), {400}),
+        (put(WHOLE, "Content-Length: 30"), {400}),
+        (put(b'{"title": "x"}}}', "Content-Length: 40"), {400}),
+        (put(WHOLE, "Content-Length: -1"), {400}),
+        (put(WHOLE, "Content-Length: +20"), {400}),
+        (put(WHOLE, "Content-Length: 20", "Content-Length: 21"), {400}),
+        (put(WHOLE, "Content-Length: 20", CHUNKED), {400}),
+        (put(WHOLE, "Transfer-Encoding: gzip"), {400, 501}),
+        (put(WHOLE, "Content-Length : 20"), {400}),
+        (put(b"x" * 100, "Content-Length: 2000000"), {413}),
+        (put(b"", "Content-Length: 99999999999999999999999"), {413, 400}),
+        (b"nonsense\r\n\r\n", {400}),
+        (b"GET /" + b"x" * 9000 + b" HTTP/1.1\r\nHost: x\r\n\r\n", {414, 400}),
+        (b"GET /health HTTP/1.1\r\nHost: x\r\nA: " + b"x" * 20000 + b"\r\n\r\n", {431, 400}),
+        (b"GET /tickets/%00 HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n", {404}),
+        (b"GET /tickets/%ff%fe HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n", {404}),
+        (b"GET /tickets?q=%zz HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n", {200}),
+        (b"GET /health HTTP/1.1\r\nHost: x\r\nSCRIPT_NAME: /a\r\nConnection: close\r\n\r\n", {200}),
+    ],
+)
+def test_nothing_that_is_sent_makes_a_5xx(live, http, sql, request_, statuses):
+    status, _, body = parsed(live.raw(request_, half_close=True))
+    assert status in statuses
+    assert len(sql("TABLE tickets")) == (1 if status == 201 else 0)
+    if status == 201:
+        assert json.loads(body)["title"] == "chunked"
+
+
+def test_a_chunked_body_has_its_limit_too(live, http, sql):
+    chunk = b"10000\r\n" + b" " * 65536 + b"\r\n"
+    with live.connect() as connection:
+        try:
+            connection.sendall(put(chunk * 17 + b"0\r\n\r\n", CHUNKED))
+        except ConnectionError:
+            pass
+        assert parsed(read_all(connection))[0] == 413
+
+
+def test_a_megabyte_less_one_is_fine(live, http):
+    body = json.dumps({"title": "x", "description": "y" * 100_000}).encode()
+    body += b" " * ((1 << 20) - len(body))
+    assert live.send("PUT", "/tickets", body, ["Content-Type: application/json"])[0] == 201
+
+
+def test_a_client_that_expects_to_continue(live, http):
+    with live.connect() as connection:
+        connection.sendall(put(b"", f"Content-Length: {len(WHOLE)}", "Expect: 100-continue"))
+        assert connection.recv(100).startswith(b"HTTP/1.1 100 Continue")
+        connection.sendall(WHOLE)
+        assert b" 201 " in read_all(connection)
+
+
+def test_a_client_that_leaves_in_the_middle_leaves_nothing(live, http, sql):
+    for _ in range(20):
+        with live.connect() as connection:
+            connection.sendall(put(b'{"title": "half', "Content-Length: 100"))
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
+    assert live.send("GET", "/health")[0] == 200
+    assert sql("TABLE tickets") == []
+
+
+def test_a_slow_body_is_given_up(server, monkeypatch):
+    """With a second in place of thirty."""
+    command = cli.gunicorn()
+    monkeypatch.setattr(cli, "gunicorn", lambda: [*command[:-1], "slow_app:app"])
+    made = Live(server.url(), PYTHONPATH=str(Path(__file__).parent))
+    try:
+        with made.connect() as connection:
+            began = time.monotonic()
+            connection.sendall(put(b"", "Content-Length: 100"))
+            for byte in b'{"title":':
+                connection.sendall(bytes([byte]))
+                time.sleep(0.2)
+                if time.monotonic() - began > 1.2:
+                    break
+            status, _, body = parsed(read_all(connection))
+        assert (status, json.loads(body)["code"]) == (408, "body_too_slow")
+    finally:
+        made.stop()

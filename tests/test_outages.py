@@ -1,0 +1,105 @@
+"""The database goes away, comes back, is slow, is full: clear answers, and nothing else is harmed."""
+
+import json
+import threading
+import time
+
+import psycopg2
+import pytest
+from conftest import Live
+
+from iris import embedded
+
+
+@pytest.fixture(scope="module")
+def own(tmp_path_factory):
+    """Return a server of its own, to be stopped at will."""
+    made = embedded.Server(tmp_path_factory.mktemp("own"), options={"fsync": "off"})
+    made.start()
+    made.seed()
+    yield made
+    made.stop()
+
+
+@pytest.fixture(scope="module")
+def service(own):
+    made = Live(own.url(), IRIS_POOL="2", IRIS_WORKERS="1", IRIS_STATEMENT_SECONDS="2")
+    yield made
+    made.stop()
+
+
+def test_away_and_back(own, service):
+    assert service.send("PUT", "/tickets?title=before")[0] == 201
+    own.stop()
+    for method, path in (("GET", "/tickets"), ("PUT", "/tickets?title=x"), ("GET", "/db-check")):
+        status, head, body = service.send(method, path)
+        assert (status, json.loads(body)["code"]) == (503, "database_unavailable")
+        assert "retry-after: 1" in head.lower()
+    assert service.send("GET", "/health")[0] == 200
+    own.start()
+    # Not one request fails, though the pool's connections are all dead.
+    answers = [service.send("GET", "/tickets")[0] for _ in range(10)]
+    assert answers == [200] * 10
+
+
+def test_restarted_between_two_requests(own, service):
+    for _ in range(4):
+        assert service.send("GET", "/db-check")[0] == 200
+    own.stop()
+    own.start()
+    assert [service.send("PUT", "/tickets?title=x")[0] for _ in range(4)] == [201] * 4
+
+
+def test_a_statement_that_waits_too_long(own, service):
+    number = json.loads(service.send("PUT", "/tickets?title=x")[2])["ticket_id"]
+    connection = psycopg2.connect(own.url())
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT FROM tickets WHERE ticket_id = %s FOR UPDATE", (number,))
+        began = time.monotonic()
+        status, head, body = service.send("PUT", f"/tickets/{number}?title=y")
+        assert (status, json.loads(body)["code"]) == (503, "database_slow")
+        assert time.monotonic() - began < 4
+        connection.rollback()
+    connection.close()
+    assert service.send("PUT", f"/tickets/{number}?title=y")[0] == 200
+
+
+def test_an_empty_pool_says_so_and_others_are_served(own, service):
+    number = json.loads(service.send("PUT", "/tickets?title=x")[2])["ticket_id"]
+    connection = psycopg2.connect(own.url())
+    connection.cursor().execute("SELECT FROM tickets WHERE ticket_id = %s FOR UPDATE", (number,))
+    answers = []
+    threads = [
+        threading.Thread(
+            target=lambda: answers.append(service.send("PUT", f"/tickets/{number}?title=z")[0])
+        )
+        for _ in range(6)
+    ]
+    for thread in threads:
+        thread.start()
+    began = time.monotonic()
+    assert service.send("GET", "/health")[0] == 200
+    assert time.monotonic() - began < 1
+    for thread in threads:
+        thread.join()
+    assert answers == [503] * 6
+    connection.close()
+    assert service.send("PUT", f"/tickets/{number}?title=z")[0] == 200
+
+
+def test_it_stops_cleanly(own):
+    made = Live(own.url())
+    made.send("GET", "/tickets")
+    began = time.monotonic()
+    log = made.stop()
+    assert time.monotonic() - began < 5
+    assert "Traceback" not in log
+    assert made.process.returncode == 0
+
+
+def test_the_log_names_requests(own):
+    made = Live(own.url())
+    made.send("GET", "/tickets?limit=1", headers=["X-Request-Id: trace-me"])
+    log = made.stop()
+    assert '"GET /tickets?limit=1 HTTP/1.1" 200' in log
+    assert "trace-me" in log

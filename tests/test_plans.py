@@ -1,0 +1,142 @@
+"""With 200,000 tickets every kind of list runs on an index, and a page is one statement."""
+
+import re
+
+import psycopg2
+import pytest
+
+from iris import database, embedded, inputs, pages, tickets
+
+MANY = 200_000
+FILL = """
+    SET session_replication_role = replica;
+    INSERT INTO tickets (title, description, status, assignee, reporter, priority, labels, fields, due,
+                         created, updated, closed, version)
+    SELECT 'Ticket ' || n, 'Word' || n % 1000 || ' and rare' || n, status, 'user' || n % 100, 'user' || n % 37,
+           (enum_range(NULL::priority))[1 + n % 4], ARRAY['label' || n % 50], jsonb_build_object('n', n % 5000),
+           CASE WHEN n % 3 = 0 THEN now() + (n - 100000) * interval '1 minute' END,
+           filed, filed + interval '1 hour', CASE WHEN status = 'closed' THEN filed + interval '1 hour' END, 1
+      FROM (SELECT n, now() - (200000 - n) * interval '1 minute' AS filed,
+                   CASE WHEN n % 10 = 0 THEN 'open' ELSE 'closed' END AS status
+              FROM generate_series(1, 200000) AS n) AS made;
+    INSERT INTO searches SELECT ticket_id, 0, ticket_words(title, description, labels) FROM tickets;
+    INSERT INTO comments (ticket_id, author, body, created, updated)
+    SELECT ticket_id, 'user' || ticket_id % 100, 'said' || ticket_id, created, created FROM tickets WHERE ticket_id % 10 = 0;
+    INSERT INTO searches SELECT ticket_id, comment_id, to_tsvector('simple', body) FROM comments;
+    INSERT INTO links SELECT ticket_id, 'relates', ticket_id + 1 FROM tickets WHERE ticket_id % 100 = 0 AND ticket_id < 200000;
+    SET session_replication_role = origin;
+    ANALYZE;
+"""
+
+
+@pytest.fixture(scope="module")
+def large(server, owner):
+    """Return a connection to a database with many tickets."""
+    with owner.cursor() as cursor:
+        cursor.execute("CREATE DATABASE large")
+    server._psql("large", "-f", str(embedded.INITDB), IRIS_PASS="x")
+    connection = psycopg2.connect(server.url("postgres", "large"))
+    connection.autocommit = True
+    with connection.cursor() as cursor:
+        cursor.execute(FILL)
+        cursor.execute("VACUUM tickets, searches, comments")
+    yield connection
+    connection.close()
+    with owner.cursor() as cursor:
+        cursor.execute("DROP DATABASE large WITH (FORCE)")
+
+
+@pytest.fixture
+def plan(large, monkeypatch):
+    """Return a function that gives the plan of the one statement that a list runs."""
+
+    def explain(given):
+        ran = []
+
+        def run(text, values):
+            ran.append(text)
+            with large.cursor() as cursor:
+                cursor.execute("EXPLAIN (ANALYZE, BUFFERS, COSTS OFF) " + text, values)
+                lines = "\n".join(line for (line,) in cursor.fetchall())
+                cursor.execute(text, values)
+                return (*cursor.fetchone()[:2], lines, True)
+
+        monkeypatch.setattr(database, "run", run)
+        page = tickets.page(given)
+        assert len(ran) == 1
+        return page
+
+    return explain
+
+
+def check(lines):
+    """Fail where a table is read from end to end, or far more rows are read than shown."""
+    assert "Seq Scan on" not in re.sub(r"Seq Scan on (statuses|transitions)", "", lines), lines
+    assert "Index" in lines
+    buffers = max(int(number) for number in re.findall(r"shared hit=(\d+)", lines))
+    assert buffers < 3500, lines
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "",
+        "sort=-updated",
+        "sort=due",
+        "sort=-priority",
+        "sort=ticket_id",
+        "status=open",
+        "status=open,active",
+        "assignee=user7",
+        "assignee=user10&status=open&sort=-priority",
+        "reporter=user7",
+        "priority=urgent",
+        "label=label7",
+        "open=true",
+        "overdue=true",
+        "due_before=2020-01-01",
+        "due_after=tomorrow&sort=due",
+        "created_before=yesterday",
+        "updated_after=yesterday",
+        "closed_after=yesterday",
+        "linked=500",
+        "fields.n=77",
+        "q=rare77777",
+        "q=said77770",
+        "q=rare7777*",
+        "q=rare77777 word777",
+        'q="ticket 77777"',
+        "q=rare77777 or rare88888",
+        "q=rare77777&sort=rank",
+        "q=ticket",
+        "q=ticket -rare200000",
+    ],
+)
+def test_a_page_runs_on_an_index(plan, query):
+    given = inputs.parse_form(query.replace(" ", "+"))
+    fields = [(name[7:], given.pop(name)) for name in list(given) if name.startswith("fields.")]
+    given.update({"fields": fields} if fields else {})
+    page = plan({name: tickets.LIST[name](value) for name, value in given.items()})
+    check(page.total)
+    assert page.rows.startswith("[{") or query == "due_before=2020-01-01"
+
+
+@pytest.mark.parametrize("sort", ["-created", "priority", "-updated"])
+def test_page_3000_costs_what_page_1_costs(plan, large, sort):
+    keys = tickets.SORTS[sort.lstrip("-")]
+    direction = "DESC" if sort.startswith("-") else "ASC"
+    order = ", ".join(f"{key} {direction}" for key in keys)
+    with large.cursor() as cursor:
+        cursor.execute(
+            f"SELECT json_build_array({', '.join(keys)})::text FROM tickets ORDER BY {order} OFFSET 149950 LIMIT 1"
+        )
+        cursor_ = pages._encode(cursor.fetchone()[0], sort)
+    page = plan({"sort": sort, "cursor": cursor_})
+    check(page.total)
+    buffers = max(int(number) for number in re.findall(r"shared hit=(\d+)", page.total))
+    first = plan({"sort": sort})
+    assert (
+        buffers
+        <= 2 * max(int(number) for number in re.findall(r"shared hit=(\d+)", first.total)) + 20
+    )
+    assert page.rows.count("ticket_id") == pages.LIMIT

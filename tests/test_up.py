@@ -1,0 +1,244 @@
+"""`iris up` and the other commands, as a person uses them."""
+
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+import time
+
+import pytest
+from conftest import ROOT, free_port
+
+IRIS = [sys.executable, "-W", "ignore", "-m", "iris.cli"]
+NAMES = ("DATABASE_URL", "IRIS_DB_HOST", "IRIS_PASS")
+
+
+def environment(folder, port, **more):
+    """Return the environment of somebody who has set nothing else."""
+    kept = {name: value for name, value in os.environ.items() if name not in NAMES}
+    return {**kept, "IRIS_DATA": str(folder), "IRIS_BIND": f"127.0.0.1:{port}", **more}
+
+
+def iris(folder, port, *arguments, **more):
+    return subprocess.run(
+        [*IRIS, *arguments],
+        env=environment(folder, port, **more),
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+
+class Up:
+    """A running `iris up`, and what it has said so far."""
+
+    def __init__(self, folder, port):
+        self.folder, self.port, self.said = folder, port, ""
+        self.process = subprocess.Popen(
+            [*IRIS, "up"],
+            env=environment(folder, port),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            start_new_session=True,
+        )
+
+    def until(self, pattern):
+        patience = threading.Timer(60, self.process.kill)
+        patience.start()
+        for line in self.process.stdout:
+            self.said += line
+            if re.search(pattern, line):
+                patience.cancel()
+                return self
+        raise AssertionError(self.said)
+
+    def curl(self, *arguments):
+        done = subprocess.run(
+            ["curl", "-s", *arguments], capture_output=True, text=True, check=False
+        )
+        return json.loads(done.stdout)
+
+    def first(self):
+        """Run the command that it offers, to the letter."""
+        command = re.search(r"^    (curl .*)$", self.said, re.MULTILINE)[1]
+        done = subprocess.run(command, shell=True, capture_output=True, text=True, check=True)
+        return json.loads(done.stdout)
+
+    def stop(self, number=signal.SIGTERM):
+        self.process.send_signal(number)
+        self.said += self.process.communicate(timeout=30)[0]
+        return self.process.returncode
+
+    def postgres(self):
+        return int((self.folder / "postgres" / "postmaster.pid").read_text().split("\n")[0])
+
+
+@pytest.fixture
+def folder(tmp_path):
+    yield tmp_path / "data"
+    pid = tmp_path / "data" / "postgres" / "postmaster.pid"
+    if pid.exists():
+        os.kill(int(pid.read_text().split("\n")[0]), signal.SIGQUIT)
+
+
+@pytest.mark.skipif(shutil.which("curl") is None, reason="needs curl")
+def test_from_nothing_to_the_first_ticket_and_back(folder):
+    port = free_port()
+    up = Up(folder, port).until("^    curl")
+    assert "making a database in" in up.said
+    assert "feeding it initdb.sql" in up.said
+    ticket = up.first()
+    assert (ticket["ticket_id"], ticket["title"]) == (1, "A new ticket")
+
+    done = iris(folder, port, "psql", "-At", "-c", "SELECT title, current_user FROM tickets")
+    assert done.stdout == "A new ticket|iris\n", done.stderr
+    assert (
+        iris(folder, port, "psql", "--owner", "-Atc", "SELECT current_user").stdout == "postgres\n"
+    )
+    done = iris(folder, port, "psql", "-c", "UPDATE tickets SET status = 'blocked'")
+    assert 'From "open" it may go to: active, resolved, closed' in done.stderr
+    done = iris(folder, port, "db", "check")
+    assert (done.returncode, done.stdout) == (0, "revision 0001; this Iris needs 0001\n")
+
+    # A second one is refused, whether on the same folder or on the same port.
+    second = iris(folder, free_port(), "up")
+    assert second.returncode == 1
+    assert "another `iris up` (process " in second.stderr
+    other = iris(folder.parent / "other", port, "up")
+    assert (other.returncode, other.stderr) == (
+        1,
+        f"iris: IRIS_BIND can't be 127.0.0.1:{port}: address already in use\n",
+    )
+
+    # A database that stops meanwhile doesn't end it.
+    os.kill(up.postgres(), signal.SIGKILL)
+    up.until("starting it again")
+    deadline = time.monotonic() + 20
+    while "ticket_id" not in up.curl(f"127.0.0.1:{port}/tickets/1"):
+        assert time.monotonic() < deadline
+        time.sleep(0.2)
+
+    assert up.stop() == 0
+    assert "stopped; the data stay in" in up.said
+    assert "Traceback" not in up.said
+    assert not (folder / "postgres" / "postmaster.pid").exists()
+    done = iris(folder, port, "psql", "-c", "SELECT 1")
+    assert (done.returncode, "start it with `make up`" in done.stderr) == (1, True)
+
+    began = time.monotonic()
+    up = Up(folder, port).until("^    curl")
+    assert time.monotonic() - began < 5
+    assert "making a database" not in up.said
+    # A crash may skip numbers, but loses no ticket.
+    assert up.first()["ticket_id"] > 1
+    assert up.curl(f"127.0.0.1:{port}/tickets/1")["title"] == "A new ticket"
+    assert up.stop(signal.SIGINT) == 0
+
+
+def test_a_database_left_running_is_used(folder):
+    port = free_port()
+    up = Up(folder, port).until("^    curl")
+    postgres = up.postgres()
+    # The whole session is shot, as by a machine short of memory; PostgreSQL has its own.
+    os.kill(up.process.pid, signal.SIGKILL)
+    up.process.wait()
+    for line in subprocess.run(
+        ["ps", "-eo", "pid,args"], capture_output=True, text=True, check=True
+    ).stdout.split("\n"):
+        if "gunicorn" in line and str(ROOT) in line and int(line.split()[0]) != os.getpid():
+            environ = f"/proc/{line.split()[0]}/environ"
+            if os.path.exists(environ) and f"127.0.0.1:{port}" in open(environ).read():
+                os.kill(int(line.split()[0]), signal.SIGKILL)
+    time.sleep(0.5)
+    up = Up(folder, port).until("^    curl")
+    assert f"(process {postgres}): using it" in up.said
+    assert up.stop() == 0
+    assert not (folder / "postgres" / "postmaster.pid").exists()
+
+
+def test_a_half_made_database_is_made_anew(folder):
+    (folder / "postgres.new").mkdir(parents=True)
+    (folder / "postgres.new" / "PG_VERSION").write_text("18\n")
+    up = Up(folder, free_port()).until("^    curl")
+    assert up.stop() == 0
+
+
+def test_another_version_and_other_peoples_files_are_left_alone(folder):
+    (folder / "postgres").mkdir(parents=True)
+    (folder / "postgres" / "PG_VERSION").write_text("12\n")
+    done = iris(folder, free_port(), "up")
+    assert (done.returncode, "holds data of PostgreSQL 12" in done.stderr) == (1, True)
+    (folder / "postgres" / "PG_VERSION").rename(folder / "postgres" / "letters")
+    done = iris(folder, free_port(), "up")
+    assert (done.returncode, "is not empty" in done.stderr) == (1, True)
+
+
+def test_help_is_everywhere(tmp_path):
+    for command in ([], ["up"], ["serve"], ["psql"], ["db"], ["db", "upgrade"], ["db", "check"]):
+        done = iris(tmp_path, 1, *command, "--help")
+        assert (done.returncode, done.stdout.startswith("usage: iris")) == (0, True)
+    assert iris(tmp_path, 1, "--version").stdout.startswith("iris 0.")
+    done = iris(tmp_path, 1, "up", "--nonsense")
+    assert (done.returncode, "unrecognized arguments: --nonsense" in done.stderr) == (2, True)
+
+
+@pytest.mark.parametrize(
+    ("given", "sentence"),
+    [
+        (
+            {"IRIS_BIND": "8000"},
+            "iris: IRIS_BIND must be HOST:PORT, such as 127.0.0.1:8000, not '8000'\n",
+        ),
+        ({"IRIS_BIND": "0.0.0.0:8000"}, "iris: IRIS_BIND is 0.0.0.0, where others can reach it"),
+        (
+            {"IRIS_WORKERS": "many"},
+            "iris: IRIS_WORKERS must be a whole number from 1 to 64, not 'many'\n",
+        ),
+        ({"IRIS_POOL": "0"}, "iris: IRIS_POOL must be a whole number from 1 to 100, not '0'\n"),
+        ({"IRIS_AUTH": "token"}, "iris: IRIS_AUTH must be one of: none, not 'token'\n"),
+        (
+            {"DATABASE_URL": "mysql://secret@x"},
+            "iris: DATABASE_URL must start with postgresql://\n",
+        ),
+        (
+            {"IRIS_DB_HOST": "x"},
+            "iris: IRIS_PASS is not set: the password of the database role that Iris uses\n",
+        ),
+        ({"IRIS_PASS_FILE": "/nowhere"}, "iris: IRIS_PASS_FILE can't be read: "),
+        (
+            {"IRIS_PASS_FILE": "/nowhere", "IRIS_PASS": "x"},
+            "iris: IRIS_PASS and IRIS_PASS_FILE are both set",
+        ),
+        ({}, "iris: no database runs in "),
+    ],
+)
+def test_a_bad_setting_stops_the_start(tmp_path, given, sentence):
+    done = iris(tmp_path, free_port(), "serve", **given)
+    assert (done.returncode, done.stderr.startswith(sentence)) == (1, True), done.stderr
+
+
+def test_a_password_may_come_from_a_file(tmp_path, monkeypatch):
+    from iris import settings  # noqa: PLC0415
+
+    (tmp_path / "pass").write_text("sec'ret\n")
+    for name in NAMES:
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("IRIS_PASS_FILE", str(tmp_path / "pass"))
+    monkeypatch.setenv("IRIS_DB_HOST", "db")
+    assert settings.dsn() == "host=db port=5432 dbname=iris user=iris password=sec\\'ret"
+
+
+def test_going_down_to_nothing_must_be_meant(folder):
+    port = free_port()
+    up = Up(folder, port).until("^    curl")
+    done = iris(folder, port, "db", "downgrade", "base")
+    assert (done.returncode, "say --drop-everything" in done.stderr) == (1, True)
+    done = iris(folder, port, "db", "upgrade")
+    assert (done.returncode, "was at revision 0001, now it is at 0001" in done.stderr) == (0, True)
+    assert up.stop() == 0
