@@ -56,7 +56,7 @@ def test_a_statement_that_waits_too_long(own, service):
     with connection.cursor() as cursor:
         cursor.execute("SELECT FROM tickets WHERE ticket_id = %s FOR UPDATE", (number,))
         began = time.monotonic()
-        status, head, body = service.send("PUT", f"/tickets/{number}?title=y")
+        status, _head, body = service.send("PUT", f"/tickets/{number}?title=y")
         assert (status, json.loads(body)["code"]) == (503, "database_slow")
         assert time.monotonic() - began < 4
         connection.rollback()

@@ -151,7 +151,7 @@ def test_everything_is_explained(owner):
 
 
 def test_the_service_knows_its_revision():
-    assert health.REVISION == migrations.head()
+    assert migrations.head() == health.REVISION
     assert (
         f"INSERT INTO alembic_version VALUES ('{migrations.head()}')" in embedded.INITDB.read_text()
     )
