@@ -1,0 +1,100 @@
+"""README, .env.example and the changelog name what there is."""
+
+import re
+import shutil
+import subprocess
+
+import pytest
+from conftest import ROOT
+
+from iris import __version__, cli, errors, inputs, settings, tickets
+
+README = (ROOT / "README.md").read_text()
+CODE = {path.name: path.read_text() for path in ROOT.glob("iris/**/*.py")}
+
+
+def test_every_setting_is_explained():
+    example = (ROOT / ".env.example").read_text()
+    for name, setting in settings.ALL.items():
+        assert f"`{name}`" in README, name
+        assert re.search(rf"^#?{name}={re.escape(setting.default or '')}", example, re.MULTILINE), (
+            name
+        )
+        if setting.secret:
+            assert f"{name}_FILE" in README
+            assert f"{name}_FILE" in example
+    assert set(re.findall(r"^#?([A-Z_]+)=", example, re.MULTILINE)) == set(settings.ALL)
+
+
+def test_every_route_is_there(server):
+    from iris import app  # noqa: PLC0415
+
+    known = {
+        (method, url)
+        for methods in app.api.API.http.routes.values()
+        for url, handlers in methods.items()
+        for method in handlers
+        if method in ("GET", "PUT", "DELETE")
+    }
+    table = README[README.index("### Routes") : README.index("### Lists")]
+    for method, url in known:
+        named = f"{method} {url}" in table or (f"GET {url}" in table and f"{method} …" in table)
+        assert named or f"PUT {url}" in table, (method, url)
+    for method, url in re.findall(r"`(GET|PUT|DELETE) (/[^`?]*)", table):
+        assert (method, url) in known
+
+
+def test_every_code_is_there():
+    codes = {rule[1] for rule in [*errors.RULES.values(), *errors.STATES.values()]}
+    for text in CODE.values():
+        codes |= set(re.findall(r'Problem\(\s*\d+,\s*"(\w+)"', text))
+    codes |= {code for code, _ in __import__("iris.app").app.FALCON.values()}
+    table = README[README.index("## Errors") : README.index("## Settings")]
+    assert sorted(code for code in codes if f"`{code}`" not in table) == []
+
+
+def test_every_filter_and_order_is_there():
+    lists = README[README.index("### Lists") : README.index("### The workflow")]
+    for name in tickets.LIST:
+        stem = re.sub(r"(before|after)$", "", name)
+        assert f"`{stem}" in lists or f"{name}=" in lists, name
+    for name in tickets.SORTS:
+        assert f"`{name}`" in lists
+
+
+def test_every_command_is_there():
+    commands = cli.parser()._subparsers._group_actions[0].choices
+    for command in commands:
+        assert f"`iris {command}" in README, command
+
+
+def test_the_version_is_the_changelogs():
+    released = re.search(r"^## (\d\S*)", (ROOT / "CHANGELOG.md").read_text(), re.MULTILINE)
+    assert __version__ == (released[1] if released else "0.1.0")
+
+
+def test_the_image_has_the_same_pins():
+    def pins(path):
+        return dict(re.findall(r"^([\w-]+)==(\S+)", (ROOT / path).read_text(), re.MULTILINE))
+
+    everything, service = pins("requirements.txt"), pins("iris/requirements.txt")
+    assert len(service) > 10
+    assert {name: everything[name] for name in service} == service
+
+
+@pytest.mark.skipif(shutil.which("curl") is None, reason="needs curl")
+def test_every_curl_command_works(live, http):
+    commands = re.findall(r"^    (?:\$ )?(curl .*)$", README, re.MULTILINE)
+    commands = [command for command in commands if "workflow.json" not in command]
+    assert len(commands) >= 10
+    for command in commands:
+        command = command.split(" | ")[0].replace("0.0.0.0:8000", f"127.0.0.1:{live.port}")
+        command += " -s -o /dev/null -w '%{http_code}'"
+        done = subprocess.run(command, shell=True, capture_output=True, text=True, check=True)
+        expected = ("409",) if "status=blocked" in command else ("200", "201", "204")
+        assert done.stdout.endswith(expected), (command, done.stdout)
+
+
+@pytest.mark.parametrize("name", ["body", "parse", "read_json"])
+def test_public_functions_say_what_they_raise(name):
+    assert "Raises:" in getattr(inputs, name).__doc__
