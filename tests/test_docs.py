@@ -87,8 +87,8 @@ def test_every_curl_command_works(live, http):
     commands = re.findall(r"^    (?:\$ )?(curl .*)$", README, re.MULTILINE)
     commands = [command for command in commands if "workflow.json" not in command]
     assert len(commands) >= 10
-    for command in commands:
-        command = command.split(" | ")[0].replace("0.0.0.0:8000", f"127.0.0.1:{live.port}")
+    for typed in commands:
+        command = typed.split(" | ")[0].replace("0.0.0.0:8000", f"127.0.0.1:{live.port}")
         command += " -s -o /dev/null -w '%{http_code}'"
         done = subprocess.run(command, shell=True, capture_output=True, text=True, check=True)
         expected = ("409",) if "status=blocked" in command else ("200", "201", "204")
