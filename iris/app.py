@@ -12,9 +12,9 @@ import psycopg2
 from sqlalchemy import exc
 
 from iris import api, errors, formats, inputs
-from iris.api import comments, health, links, tickets, workflow
+from iris.api import comments, events, health, links, tickets, workflow
 
-__all__ = ["app", "comments", "health", "links", "tickets", "workflow"]
+__all__ = ["app", "comments", "events", "health", "links", "tickets", "workflow"]
 
 log = logging.getLogger("iris")
 
@@ -52,8 +52,11 @@ class Intake:
         raw = inputs.body(request)
         if known is None:
             return
-        if not request.client_accepts("application/json"):
-            raise errors.Problem(406, "not_acceptable", "this comes as application/json only")
+        offers = getattr(route.interface.spec, "offers", inputs.JSON)
+        request.context.media = request.client_prefers(offers)
+        if request.context.media is None:
+            detail = f"this comes as {' or '.join(reversed(offers))} only"
+            raise errors.Problem(406, "not_acceptable", detail)
         query, given = request._params, {}
         if raw:
             given = inputs.parse(raw, request.content_type)
@@ -78,6 +81,9 @@ class Intake:
         """Answer HEAD without a body but with its length, and 204 without a type."""
         if response.status[:3] in ("204", "304"):
             response.content_type = None
+        writer = request.context.get("writer")
+        if writer is not None and writer.replayed:
+            response.set_header("Idempotent-Replayed", "true")
         if request.context.get("head"):
             request.method = "HEAD"
             if response.data is not None:

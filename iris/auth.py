@@ -1,6 +1,9 @@
 """Who is asking. With IRIS_AUTH=none everyone may do everything, and says who they are."""
 
-from iris import errors
+import hashlib
+import json
+
+from iris import database, errors
 
 ANONYMOUS = "anonymous"
 
@@ -23,3 +26,21 @@ def actor(request):
             400, "invalid_actor", "Iris-Actor must be 1 to 100 printable characters of UTF-8"
         )
     return name
+
+
+def writer(request):
+    """Return the database.Writer behind a request.
+
+    Raises:   Problem 400.
+    """
+    key, digest = request.env.get("HTTP_IDEMPOTENCY_KEY"), None
+    if key is not None:
+        if not 1 <= len(key) <= 200 or not key.isascii() or not key.isprintable():
+            raise errors.Problem(
+                400, "invalid_key", "Idempotency-Key must be 1 to 200 printable ASCII characters"
+            )
+        what = [request.method, request.path, request.env.get("HTTP_IF_MATCH")]
+        text = json.dumps([*what, request.context.given], sort_keys=True)
+        digest = hashlib.sha256(text.encode()).hexdigest()
+    request.context.writer = database.Writer(actor(request), key, digest)
+    return request.context.writer

@@ -58,12 +58,14 @@ def page(given):
     return found
 
 
-ROW = database.row(TABLE)
+ROW = database.row(TABLE).label("body")
 ONE = database.compiled(
     select(ROW).select_from(TABLE).where(TABLE.c.comment_id == bindparam("comment_id"))
 )
 DELETE = database.compiled(
-    delete(TABLE).where(TABLE.c.comment_id == bindparam("comment_id")).returning(TABLE.c.comment_id)
+    delete(TABLE)
+    .where(TABLE.c.comment_id == bindparam("comment_id"))
+    .returning(TABLE.c.comment_id.label("comment_id"))
 )
 
 
@@ -72,7 +74,7 @@ def _insert(names):
     return database.compiled(
         insert(TABLE)
         .values({name: bindparam(name) for name in names})
-        .returning(ROW, TABLE.c.comment_id)
+        .returning(ROW, TABLE.c.comment_id.label("comment_id"))
     )
 
 
@@ -100,7 +102,7 @@ def one(comment_id):
     return _found(database.run(ONE, {"comment_id": comment_id}), comment_id)
 
 
-def create(ticket_id, given, actor):
+def create(ticket_id, given, writer):
     """Comment on a ticket.
 
     given:    {column: value}, of the right types.
@@ -110,10 +112,10 @@ def create(ticket_id, given, actor):
     """
     values = {"body": None, **given, "ticket_id": ticket_id}
     values = {name: value for name, value in values.items() if name not in KEPT}
-    return database.run(_insert(tuple(sorted(values))), values, actor)
+    return database.write(_insert(tuple(sorted(values))), values, writer)
 
 
-def change(comment_id, given, actor):
+def change(comment_id, given, writer):
     """Change the body of a comment; its author stays.
 
     given:    {column: value}, of the right types.
@@ -124,13 +126,13 @@ def change(comment_id, given, actor):
     if "body" not in given:
         return one(comment_id)
     values = {"body": given["body"], "of_comment": comment_id}
-    return _found(database.run(UPDATE, values, actor), comment_id)
+    return _found(database.write(UPDATE, values, writer), comment_id)
 
 
-def remove(comment_id, actor):
+def remove(comment_id, writer):
     """Delete a comment.
 
     Raises:   Problem 404.
     Source:   one DELETE … RETURNING.
     """
-    _found(database.run(DELETE, {"comment_id": comment_id}, actor), comment_id)
+    _found(database.write(DELETE, {"comment_id": comment_id}, writer), comment_id)

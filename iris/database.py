@@ -4,6 +4,7 @@ import select
 
 import psycopg2
 from gevent import monkey
+from psycopg2 import extensions
 from sqlalchemy import Text, cast, create_engine, event, exc, func, literal_column
 from sqlalchemy.dialects.postgresql import psycopg2 as dialect
 from sqlalchemy.orm import sessionmaker
@@ -86,18 +87,28 @@ def compiled(statement):
     return text
 
 
-def run(text, values, actor=None):
+class Writer:
+    """Who writes, and whether they may be repeating themselves.
+
+    actor:    a name.
+    key:      their Idempotency-Key, or None.
+    request:  a digest of the request, which the key is good for.
+    replayed: set when the answer is an earlier one.
+    """
+
+    def __init__(self, actor, key=None, request=None):
+        self.actor, self.key, self.request = actor, key, request
+        self.replayed = False
+
+
+def run(text, values):
     """Run one statement in one round trip and a transaction of its own.
 
     text:     from compiled().
     values:   {name: value} of its parameters.
-    actor:    who writes; None where nothing is written.
     Returns:  the first row as a tuple, or None.
     Raises:   psycopg2.Error; sqlalchemy.exc.TimeoutError when the pool stays empty.
     """
-    if actor is not None:
-        text = "SELECT set_config('iris.actor', %(iris_actor)s, true); " + text
-        values = {**values, "iris_actor": actor}
     connection = ENGINE.raw_connection()
     try:
         with connection.cursor() as cursor:
@@ -110,3 +121,53 @@ def run(text, values, actor=None):
         raise
     finally:
         connection.close()
+
+
+ACTOR = "SELECT set_config('iris.actor', %(iris_actor)s, true); "
+ONCE = "SELECT answer, replayed FROM once(%(iris_key)s, %(iris_request)s, %(iris_write)s)"
+
+
+def write(text, values, writer):
+    """Run one statement that writes; the actor travels in the same message.
+
+    text:     from compiled(), with a RETURNING of one row whose columns have names.
+    values:   {name: value} of its parameters.
+    writer:   a Writer, whose replayed is set when the row is an earlier answer's.
+    Returns:  the row as a tuple, or None where there was nothing to write to.
+    Raises:   as run() does; SQLSTATE IR005 when the key was used for another request.
+    Source:   the statement itself, or once() of it when there is an Idempotency-Key.
+    """
+    if writer.key is None:
+        return run(ACTOR + text, {**values, "iris_actor": writer.actor})
+    row = run(
+        ACTOR + ONCE,
+        {
+            "iris_actor": writer.actor,
+            "iris_key": writer.key,
+            "iris_request": writer.request,
+            "iris_write": Written(text, values),
+        },
+    )
+    answer, writer.replayed = row
+    return answer and tuple(answer.values())
+
+
+class Written:
+    """A statement with its values, on its way to once(), which takes it as text."""
+
+    def __init__(self, text, values):
+        self.text, self.values = text, values
+        self.connection = None
+
+    def __conform__(self, protocol):
+        return self if protocol is extensions.ISQLQuote else None
+
+    def prepare(self, connection):
+        self.connection = connection
+
+    def getquoted(self):
+        with self.connection.cursor() as cursor:
+            text = cursor.mogrify(self.text, self.values).decode()
+        quoted = extensions.QuotedString(text)
+        quoted.prepare(self.connection)
+        return quoted.getquoted()

@@ -4,6 +4,7 @@ A problem's words come from whoever knows best. Rules are PostgreSQL's, so their
 are passed on as psql prints them.
 """
 
+import json
 import re
 
 import psycopg2
@@ -20,6 +21,7 @@ RULES = {
     "IR002": (409, "link_cycle", None),
     "IR003": (409, "second_parent", None),
     "IR004": (409, "status_in_use", None),
+    "IR005": (422, "key_reused", None),
     "links_parent_key": (409, "second_parent", "a ticket has at most one parent"),
     "tickets_status_fkey": (422, "invalid_value", None),
     "comments_ticket_id_fkey": (404, "no_such_ticket", None),
@@ -59,7 +61,7 @@ class Problem(Exception):
     code:     a stable word for programs.
     detail:   a sentence for people.
     headers:  {name: value} of the answer.
-    more:     errors ({field: message}), hint, allowed, index, as fits.
+    more:     errors ({field: message}), hint, allowed, current, index, as fits.
     """
 
     def __init__(self, status, code, detail, headers=None, **more):
@@ -78,6 +80,23 @@ class Problem(Exception):
             **{name: value for name, value in self.more.items() if value is not None},
             "request_id": request_id,
         }
+
+
+class Stale(Problem):
+    """The ticket has another version than the caller expects.
+
+    current:  the ticket as JSON text, which is a part of the answer.
+    """
+
+    def __init__(self, ticket_id, version, current):
+        super().__init__(
+            412,
+            "version_moved_on",
+            f"ticket {ticket_id} is at version {version} by now",
+            headers={"ETag": f'"{version}"'},
+            hint="Look at it as it is now, and try again with its version in If-Match.",
+            current=json.loads(current),
+        )
 
 
 def no_such(thing, number):

@@ -51,7 +51,7 @@ def flag(condition):
 
 
 def several(column):
-    """Filter by one value or any of several, or none of them."""
+    """Filter by one value or any of several, or none of them: `status=open,active`."""
 
     def split(name, value):
         excluded, values = value

@@ -33,3 +33,10 @@ def post_fork(server, worker):
     from psycogreen.gevent import patch_psycopg  # noqa: PLC0415 (not in the master)
 
     patch_psycopg()
+
+
+def post_worker_init(worker):
+    """Let streams know when the worker is told to stop, so that they can say goodbye."""
+    from iris import feed  # noqa: PLC0415 (not in the master)
+
+    feed.FEED.is_alive = lambda: worker.alive

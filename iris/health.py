@@ -5,17 +5,25 @@ import time
 
 from sqlalchemy import column, func, select, table
 
-from iris import database, errors
+from iris import database, errors, models
 
 # The revision of the schema that this code is written for; tests hold it to the migrations.
-REVISION = "0001"
+REVISION = "0002"
 
 VERSIONS = table("alembic_version", column("version_num"))
+EVENTS = models.Event.__table__
+WAITING = select(EVENTS.c.at).where(EVENTS.c.position.is_(None)).order_by(EVENTS.c.event_id)
 CHECK = database.compiled(
     select(
         select(VERSIONS.c.version_num).scalar_subquery(),
         func.current_setting("server_version"),
         func.pg_is_in_recovery(),
+        select(func.coalesce(func.max(EVENTS.c.position), 0))
+        .where(EVENTS.c.position.is_not(None))
+        .scalar_subquery(),
+        # Counted up to a limit: if nobody ever reads the feed, all events wait.
+        select(func.count()).select_from(WAITING.limit(1000).subquery()).scalar_subquery(),
+        func.coalesce(func.extract("epoch", func.now() - WAITING.limit(1).scalar_subquery()), 0),
     )
 )
 
@@ -28,7 +36,7 @@ def read():
     Source:   one SELECT.
     """
     start = time.perf_counter()
-    revision, server, standby = database.run(CHECK, {})
+    revision, server, standby, position, waiting, seconds = database.run(CHECK, {})
     if revision != REVISION:
         raise errors.Problem(
             503,
@@ -42,6 +50,8 @@ def read():
         "server": f"PostgreSQL {server}",
         "read_only": standby,
         "revision": revision,
+        # Events that nobody has read yet have no position: up to 1,000 of them are counted.
+        "feed": {"position": position, "waiting": waiting, "seconds": round(float(seconds), 1)},
         "milliseconds": round((time.perf_counter() - start) * 1000, 1),
     }
     return json.dumps(answer)

@@ -20,6 +20,8 @@ MAX_BODY = 1 << 20
 BODY_SECONDS = 30
 MAX_DEPTH = 32
 LARGEST = 2**63 - 1
+# What every route offers.
+JSON = ("application/json",)
 
 
 class Typed(str):
@@ -204,6 +206,16 @@ def takes(**types):
 
     def decorate(function):
         function.__annotations__.update(types)
+        return function
+
+    return decorate
+
+
+def offers(*media):
+    """Say which media types a route can answer with, beside JSON."""
+
+    def decorate(function):
+        function.__dict__["offers"] = (*media, *JSON)
         return function
 
     return decorate

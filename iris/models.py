@@ -4,8 +4,10 @@ postgres/initdb.sql is the truth; tests/test_schema.py holds the two together.
 """
 
 from datetime import datetime
+from typing import NamedTuple
 
 from sqlalchemy import (
+    JSON,
     BigInteger,
     Boolean,
     ForeignKey,
@@ -14,17 +16,31 @@ from sqlalchemy import (
     Integer,
     Text,
     UniqueConstraint,
+    bindparam,
+    column,
     func,
     literal_column,
     text,
 )
 from sqlalchemy.dialects.postgresql import ARRAY, ENUM, JSONB, TIMESTAMP, TSVECTOR
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+from sqlalchemy.sql.expression import FromClause
 
 Time = TIMESTAMP(timezone=True)
 Priority = ENUM("low", "normal", "high", "urgent", name="priority")
 LinkKind = ENUM("blocks", "duplicates", "parent", "relates", name="link_kind")
-ENUMS = {enum.name: list(enum.enums) for enum in (Priority, LinkKind)}
+EventKind = ENUM(
+    "created",
+    "changed",
+    "deleted",
+    "commented",
+    "comment_changed",
+    "comment_deleted",
+    "linked",
+    "unlinked",
+    name="event_kind",
+)
+ENUMS = {enum.name: list(enum.enums) for enum in (Priority, LinkKind, EventKind)}
 
 
 class Base(DeclarativeBase):
@@ -166,3 +182,76 @@ class Search(Base):
     words: Mapped[str] = mapped_column(TSVECTOR)
 
     __table_args__ = (Index("searches_words_idx", "words", postgresql_using="gin"),)
+
+
+class Event(Base):
+    """One change of a ticket, a comment or a link."""
+
+    __tablename__ = "events"
+
+    event_id: Mapped[int] = mapped_column(Identity(always=True), primary_key=True)
+    at: Mapped[datetime]
+    actor: Mapped[str]
+    source: Mapped[str]
+    ticket_id: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    kind: Mapped[str] = mapped_column(EventKind)
+    comment_id: Mapped[int | None]
+    changes: Mapped[dict]
+    position: Mapped[int | None]
+    kept: Mapped[dict] = mapped_column(server_default="{}")
+    other_id: Mapped[int | None]
+    other_kept: Mapped[dict] = mapped_column(server_default="{}")
+
+    __table_args__ = (
+        Index("events_event_id_idx", "event_id"),
+        Index("events_at_idx", "at"),
+        Index("events_position_idx", "position", postgresql_where=text("position IS NOT NULL")),
+        Index("events_unpositioned_idx", "event_id", postgresql_where=text("position IS NULL")),
+        Index(
+            "events_other_id_idx",
+            "other_id",
+            "event_id",
+            postgresql_where=text("other_id IS NOT NULL"),
+        ),
+        Index("events_deleted_idx", "at", postgresql_where=text("kind = 'deleted'")),
+        Index(
+            "events_comment_deleted_idx", "at", postgresql_where=text("kind = 'comment_deleted'")
+        ),
+    )
+
+
+class Replay(Base):
+    """The answer to a write that carried an Idempotency-Key."""
+
+    __tablename__ = "replays"
+
+    actor: Mapped[str] = mapped_column(primary_key=True)
+    key: Mapped[str] = mapped_column(primary_key=True)
+    request: Mapped[str]
+    answer: Mapped[dict | None] = mapped_column(JSON)
+    created: Mapped[datetime] = mapped_column(server_default=func.now())
+
+    __table_args__ = (Index("replays_created_idx", "created"),)
+
+
+class Source(NamedTuple):
+    """Where reading reads: the tables as they are, or as they were."""
+
+    tickets: FromClause
+    comments: FromClause
+    links: FromClause
+    searches: FromClause
+
+
+def _as_of(model):
+    """Return tickets_as_of(…) and the like, with the columns of the table they are like."""
+    table = model.__table__
+    function = getattr(func, f"{table.name}_as_of")(bindparam("as_of"))
+    columns = (column(each.name, each.type) for each in table.columns)
+    return function.table_valued(*columns, name=table.name)
+
+
+_READ = (Ticket, Comment, Link, Search)
+NOW = Source(*(model.__table__ for model in _READ))
+# The parameter as_of says when.
+THEN = Source(*(_as_of(model) for model in _READ))

@@ -79,7 +79,7 @@ def _has(table, query, searches):
     )
 
 
-def condition(shape, table, searches=models.Search.__table__):
+def condition(shape, table, searches):
     """Return the condition on table's ticket_id that a query's shape means."""
     alternatives = _queries(shape)
     if all(len(words) == 1 and not words[0][0] for words in alternatives):
@@ -105,7 +105,7 @@ def condition(shape, table, searches=models.Search.__table__):
 
 def comment_condition(shape, comments):
     """Return the condition on one comment that a query's shape means."""
-    words = models.Search.__table__.alias()
+    words = models.NOW.searches.alias()
 
     def meets(excluded, query):
         found = words.c.words.bool_op("@@")(query)
@@ -123,7 +123,7 @@ def comment_condition(shape, comments):
     )
 
 
-def rank(shape, table, searches=models.Search.__table__):
+def rank(shape, table, searches):
     """Return how well a ticket meets a query: a number, more is better."""
     wanted = [query for words in _queries(shape) for excluded, query in words if not excluded]
     if not wanted:

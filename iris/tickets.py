@@ -1,11 +1,13 @@
 """The statements behind tickets."""
 
 import json
-from functools import lru_cache
+from functools import lru_cache, partial
 
 from sqlalchemy import (
+    BigInteger,
     and_,
     bindparam,
+    case,
     cast,
     delete,
     func,
@@ -17,12 +19,11 @@ from sqlalchemy import (
     union_all,
     update,
 )
+from sqlalchemy.dialects.postgresql import ARRAY
 
 from iris import database, errors, filters, inputs, models, pages, search
 
-TABLE = models.Ticket.__table__
-COMMENTS = models.Comment.__table__
-LINKS = models.Link.__table__
+TABLE = models.NOW.tickets
 
 COLUMNS = tuple(TABLE.columns.keys())
 # The database keeps these, whatever a client writes.
@@ -45,14 +46,6 @@ def due(table):
 def _overdue(table, wanted):
     late = and_(due(table) < func.now(), table.c.closed.is_(None))
     return late if wanted else not_(late)
-
-
-def _linked(table, number):
-    ends = union_all(
-        select(LINKS.c.other_id).where(LINKS.c.ticket_id == number),
-        select(LINKS.c.ticket_id).where(LINKS.c.other_id == number),
-    )
-    return table.c.ticket_id.in_(ends)
 
 
 def _labelled(name, shape, table):
@@ -90,31 +83,46 @@ def _field_where(name, shape, table):
     )
 
 
-FILTERS = {
-    **{name: filters.several(name) for name in ("status", "assignee", "reporter", "priority")},
-    "label": filters.Filter(
-        inputs.Several(), lambda name, value: (value[0], {name: value[1]}), _labelled
-    ),
-    "open": filters.flag(lambda table, wanted: table.c.closed.is_(None) == wanted),
-    "unassigned": filters.flag(lambda table, wanted: table.c.assignee.is_(None) == wanted),
-    "overdue": filters.flag(_overdue),
-    **{
-        f"{column}_{side}": filters.compare(column, operator)
-        for column in ("created", "updated", "closed")
-        for side, operator in (("before", "<"), ("after", ">"))
-    },
-    "due_before": filters.plain(inputs.Time(), lambda table, time: due(table) < time),
-    "due_after": filters.plain(
-        inputs.Time(), lambda table, time: and_(due(table) > time, table.c.due.is_not(None))
-    ),
-    "linked": filters.plain(inputs.Number(), _linked),
-    "fields": filters.Filter(inputs.Pairs(), _field_split, _field_where),
-    "q": filters.Filter(
-        search.Query(),
-        lambda name, value: (value[0], search.values(value[1])),
-        lambda name, shape, table: search.condition(shape, table),
-    ),
-}
+def _filters(source):
+    """Return {name: Filter} for tickets of a models.Source."""
+
+    def linked(table, number):
+        links = source.links
+        ends = union_all(
+            select(links.c.other_id).where(links.c.ticket_id == number),
+            select(links.c.ticket_id).where(links.c.other_id == number),
+        )
+        return table.c.ticket_id.in_(ends)
+
+    return {
+        **{name: filters.several(name) for name in ("status", "assignee", "reporter", "priority")},
+        "label": filters.Filter(
+            inputs.Several(), lambda name, value: (value[0], {name: value[1]}), _labelled
+        ),
+        "open": filters.flag(lambda table, wanted: table.c.closed.is_(None) == wanted),
+        "unassigned": filters.flag(lambda table, wanted: table.c.assignee.is_(None) == wanted),
+        "overdue": filters.flag(_overdue),
+        **{
+            f"{column}_{side}": filters.compare(column, operator)
+            for column in ("created", "updated", "closed")
+            for side, operator in (("before", "<"), ("after", ">"))
+        },
+        "due_before": filters.plain(inputs.Time(), lambda table, time: due(table) < time),
+        "due_after": filters.plain(
+            inputs.Time(), lambda table, time: and_(due(table) > time, table.c.due.is_not(None))
+        ),
+        "linked": filters.plain(inputs.Number(), linked),
+        "fields": filters.Filter(inputs.Pairs(), _field_split, _field_where),
+        "q": filters.Filter(
+            search.Query(),
+            lambda name, value: (value[0], search.values(value[1])),
+            lambda name, shape, table: search.condition(shape, table, source.searches),
+        ),
+    }
+
+
+FILTERS = _filters(models.NOW)
+FILTERS_THEN = _filters(models.THEN)
 SORTS = {
     "created": ("created", "ticket_id"),
     "updated": ("updated", "ticket_id"),
@@ -126,17 +134,19 @@ SORTS = {
 }
 LIST = {
     **filters.types(FILTERS),
+    "as_of": inputs.Time(),
     **pages.types(SORTS, COLUMNS),
 }
 
 
 @lru_cache(1000)
-def _list(shapes, sort, columns, goes_on, counted):
+def _list(source, shapes, sort, columns, goes_on, counted):
     """Return the statement of a list of this shape."""
-    table, name = TABLE, sort.lstrip("-")
-    where = filters.where(FILTERS, shapes, table)
+    table, name = source.tickets, sort.lstrip("-")
+    known = FILTERS if source is models.NOW else FILTERS_THEN
+    where = filters.where(known, shapes, table)
     if name == "rank":
-        rank = search.rank(dict(shapes)["q"], table).label("rank")
+        rank = search.rank(dict(shapes)["q"], table, source.searches).label("rank")
         table, where = select(table, rank).where(*where).subquery("tickets"), []
     keys = [due(table) if key == "due" else table.c[key] for key in SORTS[name]]
     descending = sort.startswith("-") != (name == "rank")
@@ -146,24 +156,24 @@ def _list(shapes, sort, columns, goes_on, counted):
 def page(given):
     """List tickets.
 
-    given:    {name: value} of LIST, validated.
+    given:    {name: value} of LIST, validated; as_of makes it the list of that moment.
     Returns:  a pages.Page.
     Raises:   Problem 422.
     Source:   one SELECT.
     """
     if given.get("sort", "").lstrip("-") == "rank" and "q" not in given:
         raise errors.invalid({"sort": "rank needs q, the words to rank by"})
-    return pages.read(_list, FILTERS, given, "-created", COLUMNS)
+    then = {"as_of": given["as_of"]} if "as_of" in given else {}
+    build = partial(_list, models.THEN if then else models.NOW)
+    return pages.read(build, FILTERS, given, "-created", COLUMNS, **then)
 
 
 # One ticket ---------------------------------------------------------------------------------------
 
-ROW = database.row(TABLE)
 
-
-def _json_list(rows):
-    """Return a scalar: the rows of a correlated SELECT as a JSON array."""
-    rows = rows.correlate(TABLE).subquery("item")
+def _json_list(rows, outer):
+    """Return a scalar: the rows of a SELECT that refers to outer, as a JSON array."""
+    rows = rows.correlate(outer).subquery("item")
     return (
         select(func.coalesce(func.json_agg(literal_column("item")), literal_column("'[]'")))
         .select_from(rows)
@@ -171,37 +181,50 @@ def _json_list(rows):
     )
 
 
-def _one():
-    comments = select(COMMENTS).where(COMMENTS.c.ticket_id == TABLE.c.ticket_id)
-    links = select(LINKS).where(
-        or_(LINKS.c.ticket_id == TABLE.c.ticket_id, LINKS.c.other_id == TABLE.c.ticket_id)
+def _one(source):
+    tickets, comments, links = source.tickets, source.comments, source.links
+    its_comments = (
+        select(comments)
+        .where(comments.c.ticket_id == tickets.c.ticket_id)
+        .order_by(comments.c.comment_id)
+    )
+    its_links = (
+        select(links)
+        .where(
+            or_(links.c.ticket_id == tickets.c.ticket_id, links.c.other_id == tickets.c.ticket_id)
+        )
+        .order_by(*links.c)
     )
     whole = (
         select(
-            TABLE,
-            _json_list(comments.order_by(COMMENTS.c.comment_id)).label("comments"),
-            _json_list(links.order_by(*LINKS.c)).label("links"),
+            tickets,
+            _json_list(its_comments, tickets).label("comments"),
+            _json_list(its_links, tickets).label("links"),
         )
-        .where(TABLE.c.ticket_id == bindparam("ticket_id"))
+        .where(tickets.c.ticket_id == bindparam("ticket_id"))
         .subquery("ticket")
     )
-    return database.compiled(select(database.row(whole), whole.c.version).select_from(whole))
+    # Who has this version already is not sent it again, and PostgreSQL need not even build it.
+    seen = whole.c.version == func.any(cast(bindparam("seen"), ARRAY(BigInteger)))
+    body = case((seen, None), else_=database.row(whole))
+    return database.compiled(select(body, whole.c.version).select_from(whole))
 
 
-ONE = _one()
-DELETE = database.compiled(
-    delete(TABLE).where(TABLE.c.ticket_id == bindparam("ticket_id")).returning(TABLE.c.ticket_id)
-)
+ONE, ONE_THEN = _one(models.NOW), _one(models.THEN)
+ROW = database.row(TABLE).label("body")
 
 
-def one(ticket_id):
+def one(ticket_id, seen=(), as_of=None):
     """Read one ticket with its comments, oldest first, and its links, of both directions.
 
-    Returns:  (the ticket as JSON text, its version).
+    seen:     the versions that the caller has already.
+    as_of:    the moment to read it at, or None for now.
+    Returns:  (the ticket as JSON text, or None if its version has been seen; its version).
     Raises:   Problem 404.
     Source:   one SELECT.
     """
-    row = database.run(ONE, {"ticket_id": ticket_id})
+    values = {"ticket_id": ticket_id, "seen": list(seen), "as_of": as_of}
+    row = database.run(ONE if as_of is None else ONE_THEN, values)
     if row is None:
         raise errors.no_such("ticket", ticket_id)
     return row
@@ -212,60 +235,85 @@ def _insert(names):
     return database.compiled(
         insert(TABLE)
         .values({name: bindparam(name) for name in names})
-        .returning(ROW, TABLE.c.ticket_id)
+        .returning(ROW, TABLE.c.version.label("version"), TABLE.c.ticket_id.label("ticket_id"))
     )
+
+
+def _this(expected):
+    """Return the conditions that pick one ticket, of the expected versions if there are any."""
+    yield TABLE.c.ticket_id == bindparam("of_ticket")
+    if expected:
+        yield TABLE.c.version == func.any(cast(bindparam("expected"), ARRAY(BigInteger)))
 
 
 @lru_cache(1000)
-def _update(names):
+def _update(names, expected):
     # With nothing to change, this is still an UPDATE, which gives the ticket as it is.
     return database.compiled(
         update(TABLE)
-        .where(TABLE.c.ticket_id == bindparam("of_ticket"))
+        .where(*_this(expected))
         .values({name: bindparam(name) for name in names} or {"title": TABLE.c.title})
-        .returning(ROW)
+        .returning(ROW, TABLE.c.version.label("version"))
     )
+
+
+@lru_cache
+def _delete(expected):
+    return database.compiled(
+        delete(TABLE).where(*_this(expected)).returning(TABLE.c.ticket_id.label("ticket_id"))
+    )
+
+
+def _write(text, ticket_id, values, expected, writer):
+    """Run an UPDATE or DELETE of one ticket; say why, where there was none to be found."""
+    values = {**values, "of_ticket": ticket_id, "expected": expected}
+    row = database.write(text, values, writer)
+    if row is None and expected is not None:
+        body, version = one(ticket_id)
+        raise errors.Stale(ticket_id, version, body)
+    if row is None:
+        raise errors.no_such("ticket", ticket_id)
+    return row
 
 
 def _writes(given):
     return {name: value for name, value in given.items() if name not in KEPT}
 
 
-def create(given, actor):
+def create(given, writer):
     """File a ticket.
 
     given:    {column: value}, of the right types.
-    actor:    who files it.
-    Returns:  (the ticket as JSON text, its number).
+    writer:   a database.Writer.
+    Returns:  (the ticket as JSON text, its version, its number).
     Raises:   psycopg2.Error where a rule refuses it.
     Source:   one INSERT … RETURNING.
     """
     # The title is there even if it was not given, so that the database says it is required.
     values = {"title": None, **_writes(given)}
-    return database.run(_insert(tuple(sorted(values))), values, actor)
+    return database.write(_insert(tuple(sorted(values))), values, writer)
 
 
-def change(ticket_id, given, actor):
+def change(ticket_id, given, writer, expected=None):
     """Change the given columns of one ticket.
 
     given:    {column: value}, of the right types; None empties a column.
-    Returns:  the ticket as JSON text.
-    Raises:   Problem 404; psycopg2.Error where a rule refuses it.
+    writer:   a database.Writer.
+    expected: the versions that it may have, or None for any.
+    Returns:  (the ticket as JSON text, its version).
+    Raises:   Problem 404; Stale; psycopg2.Error where a rule refuses it.
     Source:   one UPDATE … RETURNING.
     """
     values = _writes(given)
-    text = _update(tuple(sorted(values)))
-    row = database.run(text, {**values, "of_ticket": ticket_id}, actor)
-    if row is None:
-        raise errors.no_such("ticket", ticket_id)
-    return row[0]
+    text = _update(tuple(sorted(values)), expected is not None)
+    return _write(text, ticket_id, values, expected, writer)
 
 
-def remove(ticket_id, actor):
-    """Delete a ticket with its comments and links.
+def remove(ticket_id, writer, expected=None):
+    """Delete a ticket with its comments and links; its history stays.
 
-    Raises:   Problem 404.
+    expected: the versions that it may have, or None for any.
+    Raises:   Problem 404; Stale.
     Source:   one DELETE … RETURNING.
     """
-    if database.run(DELETE, {"ticket_id": ticket_id}, actor) is None:
-        raise errors.no_such("ticket", ticket_id)
+    _write(_delete(expected is not None), ticket_id, {}, expected, writer)

@@ -7,7 +7,9 @@ from sqlalchemy import Text, bindparam, cast, func, select
 from iris import database
 
 READ = database.compiled(select(cast(func.workflow(), Text)))
-WRITE = database.compiled(select(cast(func.set_workflow(bindparam("document")), Text)))
+WRITE = database.compiled(
+    select(cast(func.set_workflow(bindparam("document")), Text).label("body"))
+)
 
 
 def read():
@@ -15,7 +17,7 @@ def read():
     return database.run(READ, {})[0]
 
 
-def write(document, actor):
+def write(document, writer):
     """Replace the workflow.
 
     document: a dictionary like read() gives.
@@ -23,4 +25,4 @@ def write(document, actor):
     Raises:   psycopg2.Error where a rule refuses it.
     Source:   one SELECT of set_workflow().
     """
-    return database.run(WRITE, {"document": json.dumps(document)}, actor)[0]
+    return database.write(WRITE, {"document": json.dumps(document)}, writer)[0]

@@ -10,6 +10,7 @@ import re
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 
@@ -26,8 +27,9 @@ ALICE, BOB, CHARLIE = "alice", "bob", "charlie"
 RESET = """
     SET session_replication_role = replica;
     DELETE FROM links; DELETE FROM comments; DELETE FROM searches; DELETE FROM tickets;
-    DELETE FROM transitions; DELETE FROM statuses;
-    SELECT setval('tickets_ticket_id_seq', 1, false), setval('comments_comment_id_seq', 1, false);
+    DELETE FROM transitions; DELETE FROM statuses; DELETE FROM events; DELETE FROM replays;
+    SELECT setval('tickets_ticket_id_seq', 1, false), setval('comments_comment_id_seq', 1, false),
+        setval('events_event_id_seq', 1, false);
 """
 
 
@@ -201,6 +203,7 @@ class Live:
 
     def __init__(self, url, **environment):
         self.port = free_port()
+        self.log = tempfile.TemporaryFile("w+")
         self.process = subprocess.Popen(
             cli.gunicorn(),
             env={
@@ -210,7 +213,7 @@ class Live:
                 "PYTHONWARNINGS": "ignore",
                 **environment,
             },
-            stdout=subprocess.PIPE,
+            stdout=self.log,
             stderr=subprocess.STDOUT,
         )
         deadline = time.monotonic() + 30
@@ -243,7 +246,9 @@ class Live:
     def stop(self):
         """Stop it as Docker does; return its log."""
         self.process.terminate()
-        return self.process.communicate(timeout=30)[0].decode()
+        self.process.wait(timeout=30)
+        self.log.seek(0)
+        return self.log.read()
 
 
 def read_all(connection):

@@ -104,7 +104,7 @@ def test_from_nothing_to_the_first_ticket_and_back(folder):
     done = iris(folder, port, "psql", "-c", "UPDATE tickets SET status = 'blocked'")
     assert 'From "open" it may go to: active, resolved, closed' in done.stderr
     done = iris(folder, port, "db", "check")
-    assert (done.returncode, done.stdout) == (0, "revision 0001; this Iris needs 0001\n")
+    assert (done.returncode, done.stdout) == (0, "revision 0002; this Iris needs 0002\n")
 
     # A second one is refused, whether on the same folder or on the same port.
     second = iris(folder, free_port(), "up")
@@ -240,5 +240,5 @@ def test_going_down_to_nothing_must_be_meant(folder):
     done = iris(folder, port, "db", "downgrade", "base")
     assert (done.returncode, "say --drop-everything" in done.stderr) == (1, True)
     done = iris(folder, port, "db", "upgrade")
-    assert (done.returncode, "was at revision 0001, now it is at 0001" in done.stderr) == (0, True)
+    assert (done.returncode, "was at revision 0002, now it is at 0002" in done.stderr) == (0, True)
     assert up.stop() == 0

@@ -29,7 +29,7 @@ def put(request, response, ticket_id, **given):
 
     curl -X PUT -d body='It works now' 0.0.0.0:8000/tickets/1/comments
     """
-    row, number = comments.create(ticket_id, given, auth.actor(request))
+    row, number = comments.create(ticket_id, given, auth.writer(request))
     response.status = falcon.HTTP_201
     response.set_header("Location", f"/comments/{number}")
     return row
@@ -54,7 +54,7 @@ def change(request, comment_id, **given):
 
     curl -X PUT -d body='It works again' 0.0.0.0:8000/comments/1
     """
-    return comments.change(comment_id, given, auth.actor(request))
+    return comments.change(comment_id, given, auth.writer(request))
 
 
 @ROUTE.delete("/comments/{comment_id}", status=falcon.HTTP_204)
@@ -64,4 +64,4 @@ def remove(request, comment_id):
 
     curl -X DELETE 0.0.0.0:8000/comments/1
     """
-    comments.remove(comment_id, auth.actor(request))
+    comments.remove(comment_id, auth.writer(request))

@@ -16,7 +16,7 @@ def put(request, ticket_id, kind, other_id):
 
     curl -X PUT 0.0.0.0:8000/tickets/1/links/blocks/2
     """
-    links.create(ticket_id, kind, other_id, auth.actor(request))
+    links.create(ticket_id, kind, other_id, auth.writer(request))
 
 
 @ROUTE.delete("/tickets/{ticket_id}/links/{kind}/{other_id}", status=falcon.HTTP_204)
@@ -26,4 +26,4 @@ def remove(request, ticket_id, kind, other_id):
 
     curl -X DELETE 0.0.0.0:8000/tickets/1/links/blocks/2
     """
-    links.remove(ticket_id, kind, other_id, auth.actor(request))
+    links.remove(ticket_id, kind, other_id, auth.writer(request))

@@ -3,7 +3,7 @@
 import falcon
 
 from iris import auth, inputs, tickets
-from iris.api import ROUTE, paged
+from iris.api import ROUTE, paged, tagged, versions
 
 NUMBER = inputs.Number()
 
@@ -27,50 +27,66 @@ def put(request, response, ticket_id=None, **given):
     curl -X PUT -d title='A new ticket' 0.0.0.0:8000/tickets
     """
     if ticket_id is not None:
-        return tickets.change(ticket_id, given, auth.actor(request))
-    row, number = tickets.create(given, auth.actor(request))
+        return change(request, response, ticket_id, **given)
+    row, version, number = tickets.create(given, auth.writer(request))
     response.status = falcon.HTTP_201
     response.set_header("Location", f"/tickets/{number}")
+    tagged(response, version)
+    return row
+
+
+def read(request, response, ticket_id, as_of=None):
+    """Answer with one ticket, or with 304 to who has it already."""
+    header = request.get_header("If-None-Match")
+    seen = versions(header)
+    row, version = tickets.one(ticket_id, seen or (), as_of)
+    tagged(response, version)
+    if row is None or (header and seen is None):
+        response.status = falcon.HTTP_304
+        return None
     return row
 
 
 @ROUTE.get("/tickets/{ticket_id}")
-@inputs.takes(ticket_id=NUMBER)
-def one(ticket_id):
-    """Read one ticket with its comments, oldest first, and its links.
+@inputs.takes(ticket_id=NUMBER, as_of=inputs.Time())
+def one(request, response, ticket_id, as_of=None):
+    """Read one ticket with its comments, oldest first, and its links; as it was at some time.
 
-    curl 0.0.0.0:8000/tickets/1
+    curl '0.0.0.0:8000/tickets/1?as_of=yesterday'
     """
-    return tickets.one(ticket_id)[0]
+    return read(request, response, ticket_id, as_of)
 
 
 @ROUTE.get("/ticket")
-@inputs.takes(tid=NUMBER)
-def by_number(tid):
+@inputs.takes(tid=NUMBER, as_of=inputs.Time())
+def by_number(request, response, tid, as_of=None):
     """Read one ticket, by another name.
 
     curl '0.0.0.0:8000/ticket?tid=1'
     """
-    return tickets.one(tid)[0]
+    return read(request, response, tid, as_of)
 
 
 @ROUTE.put("/tickets/{ticket_id}")
 @ROUTE.patch("/tickets/{ticket_id}")
 @ROUTE.post("/tickets/{ticket_id}")
 @inputs.takes(ticket_id=NUMBER, **tickets.WRITABLE)
-def change(request, ticket_id, **given):
-    """Change what is given of a ticket; null empties a column.
+def change(request, response, ticket_id, **given):
+    """Change what is given of a ticket; null empties a column. If-Match: "3" only from version 3.
 
     curl -X PUT -d status=active 0.0.0.0:8000/tickets/1
     """
-    return tickets.change(ticket_id, given, auth.actor(request))
+    expected = versions(request.get_header("If-Match"))
+    row, version = tickets.change(ticket_id, given, auth.writer(request), expected)
+    tagged(response, version)
+    return row
 
 
 @ROUTE.delete("/tickets/{ticket_id}", status=falcon.HTTP_204)
 @inputs.takes(ticket_id=NUMBER)
 def remove(request, ticket_id):
-    """Delete a ticket with its comments and links.
+    """Delete a ticket with its comments and links; its history stays.
 
     curl -X DELETE 0.0.0.0:8000/tickets/1
     """
-    tickets.remove(ticket_id, auth.actor(request))
+    tickets.remove(ticket_id, auth.writer(request), versions(request.get_header("If-Match")))

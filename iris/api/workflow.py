@@ -21,4 +21,4 @@ def write(request, **given):
 
     curl -X PUT -H 'Content-Type: application/json' -d @workflow.json 0.0.0.0:8000/workflow
     """
-    return workflow.write(given, auth.actor(request))
+    return workflow.write(given, auth.writer(request))

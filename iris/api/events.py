@@ -1,0 +1,66 @@
+"""Routes: history and the feed."""
+
+from iris import errors, events, feed, inputs
+from iris.api import ROUTE, paged
+
+STREAM = "text/event-stream"
+FEED = {"after", "wait", "limit"}
+
+
+@ROUTE.get("/tickets/{ticket_id}/history")
+@inputs.takes(**events.LIST)
+def history(request, response, **given):
+    """List what happened to a ticket, newest first, also after it was deleted.
+
+    curl 0.0.0.0:8000/tickets/1/history
+    """
+    return paged(events.page(given), request, response)
+
+
+@ROUTE.get("/events")
+@inputs.offers(STREAM)
+@inputs.takes(after=inputs.Number(0), wait=inputs.Number(0, 60), **events.LIST)
+def index(request, response, **given):
+    """List what happened, newest first; or read the feed: after=<position>, wait=<seconds>.
+
+    curl -N -H 'Accept: text/event-stream' '0.0.0.0:8000/events?after=0'
+    """
+    if request.context.media == STREAM:
+        _only(given, {"after"})
+        response.content_type = STREAM
+        response.set_header("Cache-Control", "no-store")
+        response.stream = feed.stream(_last(request, given))
+        return None
+    if "after" not in given:
+        _only(given, events.LIST)
+        return paged(events.page(given), request, response)
+    _only(given, FEED)
+    position = given["after"]
+    piece = feed.wait(position, given.get("limit", 50), given.get("wait", 0))
+    if piece:
+        position = piece[-1][0]
+    response.set_header("Link", f'<{request.context.here(after=position)}>; rel="next"')
+    return "[" + ", \n ".join(body for _, body in piece) + "]"
+
+
+def _last(request, given):
+    """Return the position that a stream starts from: a reconnecting reader knows best."""
+    header = request.get_header("Last-Event-ID")
+    if header is None:
+        return given.get("after", 0)
+    try:
+        return inputs.Number(0)(inputs.Typed(header))
+    except ValueError as error:
+        raise errors.Problem(400, "invalid_position", f"Last-Event-ID {error}") from None
+
+
+def _only(given, known):
+    for name in given:
+        if name not in known:
+            what = "the feed" if name in events.LIST else "a list; it goes with after"
+            raise errors.Problem(
+                400,
+                "unknown_parameter",
+                f"{name} is not for {what}",
+                errors={name: f"is not for {what}"},
+            )

@@ -1,0 +1,114 @@
+"""The statements behind history and the feed."""
+
+from functools import lru_cache
+
+from sqlalchemy import (
+    ARRAY,
+    BigInteger,
+    Text,
+    bindparam,
+    cast,
+    column,
+    func,
+    literal_column,
+    select,
+)
+
+from iris import database, errors, filters, inputs, models, pages
+
+TABLE = models.Event.__table__
+# The rest is for time travel.
+COLUMNS = (
+    "event_id",
+    "at",
+    "actor",
+    "source",
+    "ticket_id",
+    "kind",
+    "comment_id",
+    "changes",
+    "position",
+)
+FILTERS = {
+    # Of a ticket's own history; the route gives it.
+    "ticket_id": filters.plain(inputs.Number(), lambda table, number: table.c.ticket_id == number),
+    "actor": filters.several("actor"),
+    "kind": filters.several("kind"),
+    "source": filters.several("source"),
+    "at_before": filters.compare("at", "<"),
+    "at_after": filters.compare("at", ">"),
+}
+SORTS = {"event_id": ("event_id",)}
+LIST = {**filters.types(FILTERS), **pages.types(SORTS, COLUMNS)}
+
+
+@lru_cache(1000)
+def _list(shapes, sort, columns, goes_on, counted):
+    """Return the statement of a list of this shape."""
+    exists = None
+    if "ticket_id" in dict(shapes):
+        other = TABLE.alias()
+        exists = (
+            select(other.c.ticket_id).where(other.c.ticket_id == bindparam("ticket_id")).exists()
+        )
+    where = filters.where(FILTERS, shapes, TABLE)
+    keys = [TABLE.c[key] for key in SORTS[sort.lstrip("-")]]
+    descending = sort.startswith("-")
+    return pages.statement(TABLE, columns, where, keys, descending, goes_on, counted, exists)
+
+
+def page(given):
+    """List events, newest first, of one ticket or of all.
+
+    given:    {name: value} of LIST, validated.
+    Returns:  a pages.Page.
+    Raises:   Problem 404 for a ticket that never was.
+    Source:   one SELECT.
+    """
+    found = pages.read(_list, FILTERS, given, "-event_id", COLUMNS)
+    if not found.exists and "ticket_id" in given:
+        raise errors.no_such("ticket", given["ticket_id"])
+    return found
+
+
+# The feed -----------------------------------------------------------------------------------------
+
+
+def _after():
+    """Return the statement for a piece of the feed: its positions, and each event as JSON."""
+    columns = (column(name, TABLE.c[name].type) for name in COLUMNS)
+    piece = func.events_after(bindparam("after"), bindparam("limit")).table_valued(
+        *columns, name="piece"
+    )
+    rows = select(*(piece.c[name] for name in COLUMNS)).subquery("event")
+    body = cast(func.row_to_json(literal_column("event")), Text)
+    return database.compiled(
+        select(
+            func.array_agg(rows.c.position, type_=ARRAY(BigInteger)),
+            func.array_agg(body, type_=ARRAY(Text)),
+        )
+    )
+
+
+AFTER = _after()
+END = database.compiled(
+    select(func.coalesce(func.max(TABLE.c.position), 0)).where(TABLE.c.position.is_not(None))
+)
+
+
+def end():
+    """Return the last position that has been given.
+
+    Source:   one SELECT.
+    """
+    return database.run(END, {})[0]
+
+
+def after(position, limit):
+    """Read the feed on from a position.
+
+    Returns:  [(position, event as JSON text)], at most limit of them, in order.
+    Source:   one SELECT of events_after(), which first gives positions to what has none.
+    """
+    positions, bodies = database.run(AFTER, {"after": position, "limit": limit})
+    return list(zip(positions or (), bodies or (), strict=True))
