@@ -145,6 +145,7 @@ class Server:
         if self.data.exists() and any(self.data.iterdir()):
             raise Failed(f"{self.data} is not empty, but holds no PostgreSQL data")
         self.say(f"making a database in {self.folder}")
+        self.folder.mkdir(parents=True, exist_ok=True)
         self._open_ways()
         # Whole or not at all: half of it must not be taken for data at the next start.
         new = self.folder / "postgres.new"

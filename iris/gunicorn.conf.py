@@ -17,7 +17,8 @@ proc_name = "iris"
 # A worker whose loop hangs this long is replaced; one that is told to stop may finish for so long.
 timeout = 60
 graceful_timeout = 10
-keepalive = 15
+# An idle connection holds up the end of a worker for as long.
+keepalive = 2
 limit_request_line = 8190
 
 accesslog = "-"

@@ -5,10 +5,7 @@ import time
 
 from sqlalchemy import column, func, select, table
 
-from iris import database, errors, models
-
-# The revision of the schema that this code is written for; tests hold it to the migrations.
-REVISION = "0002"
+from iris import REVISION, database, errors, models
 
 VERSIONS = table("alembic_version", column("version_num"))
 EVENTS = models.Event.__table__

@@ -20,32 +20,9 @@ def config(connection=None):
     return made
 
 
-def head():
-    """Return the revision that this Iris needs."""
-    return ScriptDirectory.from_config(config()).get_current_head()
-
-
 def known():
     """Return every revision that this Iris knows."""
     return {script.revision for script in ScriptDirectory.from_config(config()).walk_revisions()}
-
-
-def current(url):
-    """Return the revision of a database, or None where it has none.
-
-    url:      a libpq connection string; any role that may read will do.
-    Raises:   psycopg2.Error.
-    """
-    connection = psycopg2.connect(url, connect_timeout=5)
-    try:
-        with connection.cursor() as cursor:
-            cursor.execute("SELECT to_regclass('public.alembic_version') IS NOT NULL")
-            if not cursor.fetchone()[0]:
-                return None
-            cursor.execute("SELECT version_num FROM public.alembic_version")
-            return cursor.fetchone()[0]
-    finally:
-        connection.close()
 
 
 def move(url, revision, *, down=False):

@@ -7,9 +7,9 @@ starts clean, for the owner deletes what the last one left.
 import json
 import os
 import re
+import signal
 import socket
 import subprocess
-import sys
 import tempfile
 import time
 from pathlib import Path
@@ -25,6 +25,7 @@ ROOT = Path(__file__).parent.parent
 ALICE, BOB, CHARLIE = "alice", "bob", "charlie"
 
 RESET = """
+    SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE state LIKE 'idle in transaction%';
     SET session_replication_role = replica;
     DELETE FROM links; DELETE FROM comments; DELETE FROM searches; DELETE FROM tickets;
     DELETE FROM transitions; DELETE FROM statuses; DELETE FROM events; DELETE FROM replays;
@@ -210,6 +211,7 @@ class Live:
                 **os.environ,
                 "DATABASE_URL": url,
                 "IRIS_BIND": f"127.0.0.1:{self.port}",
+                "IRIS_WORKERS": "1",
                 "PYTHONWARNINGS": "ignore",
                 **environment,
             },
@@ -243,9 +245,9 @@ class Live:
             head.append(f"Content-Length: {len(body)}")
         return parsed(self.raw("\r\n".join(head).encode() + b"\r\n\r\n" + body))
 
-    def stop(self):
-        """Stop it as Docker does; return its log."""
-        self.process.terminate()
+    def stop(self, number=signal.SIGTERM):
+        """Stop it, as Docker does unless another signal is given; return its log."""
+        self.process.send_signal(number)
         self.process.wait(timeout=30)
         self.log.seek(0)
         return self.log.read()
@@ -272,11 +274,6 @@ def parsed(data):
 @pytest.fixture(scope="session")
 def live(server):
     """Return a running service."""
-    made = Live(server.url())
+    made = Live(server.url(), IRIS_WORKERS="2")
     yield made
-    made.stop()
-
-
-@pytest.fixture(scope="session")
-def python():
-    return sys.executable
+    made.stop(signal.SIGQUIT)

@@ -55,7 +55,9 @@ def test_every_kind_of_change_at_both_doors(http, sql, history):
         ("dora", "psql", "comment_deleted", 1, {"body": ["hi", None]}),
         ("dora", "psql", "deleted", None, gone),
     ]
-    assert [event["event_id"] for event in history(number)] == sorted(e["event_id"] for e in history(number))
+    assert [event["event_id"] for event in history(number)] == sorted(
+        e["event_id"] for e in history(number)
+    )
 
 
 def test_what_changes_nothing_adds_nothing(http, sql, ticket, history):
@@ -74,7 +76,11 @@ def test_a_statement_writes_a_row_for_each_change(sql, history, http):
     sql("UPDATE tickets SET priority = 'high' WHERE ticket_id <= 50")
     sql("DELETE FROM tickets WHERE ticket_id <= 10")
     rows = sql("SELECT kind, count(*) FROM events GROUP BY kind ORDER BY kind")
-    assert [(row["kind"], row["count"]) for row in rows] == [("created", 100), ("changed", 50), ("deleted", 10)]
+    assert [(row["kind"], row["count"]) for row in rows] == [
+        ("created", 100),
+        ("changed", 50),
+        ("deleted", 10),
+    ]
 
 
 def test_what_is_refused_or_rolled_back_leaves_no_trace(http, sql, ticket, history):
@@ -123,7 +129,10 @@ def test_history_of_what_is_gone_and_of_what_never_was(http, ticket):
     number = ticket()
     http.delete(f"/tickets/{number}")
     assert http.get(f"/tickets/{number}").status == 404
-    assert [event["kind"] for event in http.get(f"/tickets/{number}/history").json] == ["deleted", "created"]
+    assert [event["kind"] for event in http.get(f"/tickets/{number}/history").json] == [
+        "deleted",
+        "created",
+    ]
     assert http.get("/tickets/77/history").status == 404
 
 
@@ -200,9 +209,15 @@ def test_if_match(http, sql, ticket, statements):
     assert http.put(path, title="y", headers={"If-Match": '"1"'}).status == 200
     assert len(statements()) == 1
     answer = http.put(path, title="z", headers={"If-Match": '"1"'})
-    assert (answer.status, answer.json["code"], answer.headers["etag"]) == (412, "version_moved_on", '"2"')
+    assert (answer.status, answer.json["code"], answer.headers["etag"]) == (
+        412,
+        "version_moved_on",
+        '"2"',
+    )
     assert (answer.json["current"]["version"], answer.json["current"]["title"]) == (2, "y")
-    assert http.put("/tickets", ticket_id=number, title="z", headers={"If-Match": '"1"'}).status == 412
+    assert (
+        http.put("/tickets", ticket_id=number, title="z", headers={"If-Match": '"1"'}).status == 412
+    )
     assert http.delete(path, headers={"If-Match": '"1"'}).status == 412
     assert http.put(path, title="z", headers={"If-Match": "nonsense"}).status == 412
     assert http.put(path, title="z", headers={"If-Match": '"9", "2"'}).status == 200
@@ -232,7 +247,10 @@ def at_once(count, work):
 def test_fifty_who_expect_the_same_version(live, http, ticket):
     number = ticket()
     statuses = at_once(
-        50, lambda n: live.send("PUT", f"/tickets/{number}?title=Mine{n}", headers=['If-Match: "1"'])[0]
+        50,
+        lambda n: live.send("PUT", f"/tickets/{number}?title=Mine{n}", headers=['If-Match: "1"'])[
+            0
+        ],
     )
     assert sorted(statuses) == [200] + [412] * 49
     assert http.get(f"/tickets/{number}").json["version"] == 2
@@ -280,7 +298,10 @@ def test_a_key_is_for_one_request_and_one_actor(http):
         http("POST", "/tickets", {"title": "x"}, headers=headers),
     ):
         assert (other.status, other.json["code"]) == (422, "key_reused")
-    assert http.put("/tickets", title="x", actor="alice", headers=headers).json["ticket_id"] != first.json["ticket_id"]
+    assert (
+        http.put("/tickets", title="x", actor="alice", headers=headers).json["ticket_id"]
+        != first.json["ticket_id"]
+    )
     assert http.put("/tickets", title="x", headers=headers).json == first.json
 
 
@@ -306,7 +327,9 @@ def test_any_text_goes_through_once(http, sql):
 
 
 def test_fifty_with_the_same_key(live, http, sql):
-    answers = at_once(50, lambda n: live.send("PUT", "/tickets?title=Once", headers=["Idempotency-Key: k"]))
+    answers = at_once(
+        50, lambda n: live.send("PUT", "/tickets?title=Once", headers=["Idempotency-Key: k"])
+    )
     assert {status for status, _, _ in answers} == {201}
     assert len({body for _, _, body in answers}) == 1
     assert sum("idempotent-replayed: true" in head.lower() for _, head, _ in answers) == 49
@@ -338,4 +361,6 @@ def test_a_crash_leaves_both_or_neither(server, sql):
     killer.cursor().execute("SELECT pg_terminate_backend(%s)", (pid,))
     killer.close()
     assert sql("TABLE replays") == sql("TABLE tickets") == []
-    assert json.dumps(sql("SELECT * FROM once('k', 'r', %s)", write)[0]["answer"]).startswith('{"ticket_id"')
+    assert json.dumps(sql("SELECT * FROM once('k', 'r', %s)", write)[0]["answer"]).startswith(
+        '{"ticket_id"'
+    )

@@ -7,6 +7,7 @@ import time
 import psycopg2
 import pytest
 from conftest import Live
+from test_feed import Reader
 
 from iris import embedded
 
@@ -48,6 +49,22 @@ def test_restarted_between_two_requests(own, service):
     own.stop()
     own.start()
     assert [service.send("PUT", "/tickets?title=x")[0] for _ in range(4)] == [201] * 4
+
+
+def test_a_stream_outlives_a_restart(own, service):
+    reader = Reader(service)
+    service.send("PUT", "/tickets?title=before")
+    before = reader.until(
+        lambda events: events and events[-1][1]["changes"]["title"][1] == "before"
+    )
+    own.stop()
+    time.sleep(0.5)
+    own.start()
+    service.send("PUT", "/tickets?title=after")
+    after = reader.until(lambda events: len(events) > len(before))
+    assert after[-1][1]["changes"]["title"] == [None, "after"]
+    assert [place for place, _ in after] == list(range(1, len(after) + 1))
+    reader.close()
 
 
 def test_a_statement_that_waits_too_long(own, service):

@@ -20,7 +20,8 @@ NAMES = ("DATABASE_URL", "IRIS_DB_HOST", "IRIS_PASS")
 def environment(folder, port, **more):
     """Return the environment of somebody who has set nothing else."""
     kept = {name: value for name, value in os.environ.items() if name not in NAMES}
-    return {**kept, "IRIS_DATA": str(folder), "IRIS_BIND": f"127.0.0.1:{port}", **more}
+    given = {"IRIS_DATA": str(folder), "IRIS_BIND": f"127.0.0.1:{port}", "IRIS_WORKERS": "1"}
+    return {**kept, **given, **more}
 
 
 def iris(folder, port, *arguments, **more):
