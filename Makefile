@@ -18,7 +18,7 @@ up: $(READY)  ## start a PostgreSQL of its own and serve; Ctrl-C stops both
 	@exec $(BIN)/iris up
 
 test: $(READY)  ## run all tests on a throw-away PostgreSQL (ARGS='-k links' for some)
-	@$(BIN)/python -m pytest $(ARGS)
+	@$(BIN)/python -m pytest -n 2 --dist worksteal $(ARGS)
 
 lint: $(READY)  ## look for mistakes and untidy code
 	@$(BIN)/ruff check .
