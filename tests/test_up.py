@@ -235,11 +235,21 @@ def test_a_password_may_come_from_a_file(tmp_path, monkeypatch):
     assert settings.dsn() == "host=db port=5432 dbname=iris user=iris password=sec\\'ret"
 
 
-def test_going_down_to_nothing_must_be_meant(folder):
+def test_an_older_database_is_brought_up_to_date(folder):
     port = free_port()
     up = Up(folder, port).until("^    curl")
-    done = iris(folder, port, "db", "downgrade", "base")
-    assert (done.returncode, "say --drop-everything" in done.stderr) == (1, True)
+    up.first()
     done = iris(folder, port, "db", "upgrade")
     assert (done.returncode, "was at revision 0002, now it is at 0002" in done.stderr) == (0, True)
+    done = iris(folder, port, "db", "downgrade", "base")
+    assert (done.returncode, "say --drop-everything" in done.stderr) == (1, True)
+    assert iris(folder, port, "db", "downgrade", "0001").returncode == 0
+    done = iris(folder, port, "db", "check")
+    assert (done.returncode, done.stdout) == (1, "revision 0001; this Iris needs 0002\n")
+    answer = up.curl(f"127.0.0.1:{port}/db-check")
+    assert (answer["status"], answer["code"]) == (503, "database_not_ready")
+    assert up.stop() == 0
+    up = Up(folder, port).until("^    curl")
+    assert "upgrading the database from revision 0001 to 0002" in up.said
+    assert up.curl(f"127.0.0.1:{port}/tickets/1")["title"] == "A new ticket"
     assert up.stop() == 0
