@@ -49,17 +49,21 @@ class Intake:
             if name.endswith("_id") and not re.fullmatch(r"[0-9]{1,18}", value, re.ASCII):
                 raise errors.no_such(name.removesuffix("_id").replace("other", "ticket"), value)
             params[name] = inputs.Typed(value)
-        raw = inputs.body(request)
         if known is None:
+            inputs.body(request)
             return
+        many = getattr(route.interface.spec, "takes_many", False)
+        raw = inputs.body(request, inputs.MAX_BULK if many else inputs.MAX_BODY)
         offers = getattr(route.interface.spec, "offers", inputs.JSON)
         request.context.media = request.client_prefers(offers)
         if request.context.media is None:
             detail = f"this comes as {' or '.join(reversed(offers))} only"
             raise errors.Problem(406, "not_acceptable", detail)
-        query, given = request._params, {}
+        query, given, request.context.rows = request._params, {}, None
         if raw:
-            given = inputs.parse(raw, request.content_type)
+            given = inputs.parse(raw, request.content_type, many)
+        if isinstance(given, list):
+            request.context.rows, given = given, {}
         twice = query.keys() & given.keys()
         if twice:
             name = min(twice)

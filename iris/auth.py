@@ -40,7 +40,8 @@ def writer(request):
                 400, "invalid_key", "Idempotency-Key must be 1 to 200 printable ASCII characters"
             )
         what = [request.method, request.path, request.env.get("HTTP_IF_MATCH")]
-        text = json.dumps([*what, request.context.given], sort_keys=True)
+        what += [request.context.given, request.context.rows]
+        text = json.dumps(what, sort_keys=True)
         digest = hashlib.sha256(text.encode()).hexdigest()
     request.context.writer = database.Writer(actor(request), key, digest)
     return request.context.writer

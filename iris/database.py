@@ -124,23 +124,26 @@ def run(text, values):
 
 
 ACTOR = "SELECT set_config('iris.actor', %(iris_actor)s, true); "
+PATIENCE = "SELECT set_config('statement_timeout', '%d', true); "
 ONCE = "SELECT answer, replayed FROM once(%(iris_key)s, %(iris_request)s, %(iris_write)s)"
 
 
-def write(text, values, writer):
+def write(text, values, writer, seconds=None):
     """Run one statement that writes; the actor travels in the same message.
 
     text:     from compiled(), with a RETURNING of one row whose columns have names.
     values:   {name: value} of its parameters.
     writer:   a Writer, whose replayed is set when the row is an earlier answer's.
+    seconds:  how long it may take, if not as long as all others.
     Returns:  the row as a tuple, or None where there was nothing to write to.
     Raises:   as run() does; SQLSTATE IR005 when the key was used for another request.
     Source:   the statement itself, or once() of it when there is an Idempotency-Key.
     """
+    before = ACTOR if seconds is None else ACTOR + PATIENCE % (seconds * 1000)
     if writer.key is None:
-        return run(ACTOR + text, {**values, "iris_actor": writer.actor})
+        return run(before + text, {**values, "iris_actor": writer.actor})
     row = run(
-        ACTOR + ONCE,
+        before + ONCE,
         {
             "iris_actor": writer.actor,
             "iris_key": writer.key,

@@ -22,6 +22,7 @@ RULES = {
     "IR003": (409, "second_parent", None),
     "IR004": (409, "status_in_use", None),
     "IR005": (422, "key_reused", None),
+    "IR007": (422, "given_twice", None),
     "links_parent_key": (409, "second_parent", "a ticket has at most one parent"),
     "tickets_status_fkey": (422, "invalid_value", None),
     "comments_ticket_id_fkey": (404, "no_such_ticket", None),
@@ -69,6 +70,10 @@ class Problem(Exception):
         self.status, self.code, self.detail = status, code, detail
         self.headers, self.more = headers or {}, more
 
+    def given(self):
+        """Return what there is beside status, code and detail."""
+        return {name: value for name, value in self.more.items() if value is not None}
+
     def document(self, request_id):
         """Return the problem as a dictionary, in the order that people read it."""
         return {
@@ -77,7 +82,7 @@ class Problem(Exception):
             "status": self.status,
             "detail": self.detail,
             "code": self.code,
-            **{name: value for name, value in self.more.items() if value is not None},
+            **self.given(),
             "request_id": request_id,
         }
 
@@ -127,6 +132,18 @@ def is_disconnect(error):
     )
 
 
+def bulk(status, code, mistakes):
+    """Return the problem of many rows.
+
+    mistakes: [{"index": …, "detail": …, …}], the first one first.
+    """
+    first = mistakes[0]
+    detail = f"row {first['index']}: {first['detail']}"
+    if len(mistakes) > 1:
+        detail += f" (and {len(mistakes) - 1} more)"
+    return Problem(status, code, detail, index=first["index"], errors=mistakes)
+
+
 def from_database(error, given):
     """Turn what the database said into a Problem.
 
@@ -137,26 +154,61 @@ def from_database(error, given):
     error = getattr(error, "orig", None) or error
     state = getattr(error, "pgcode", None) or ""
     diag = getattr(error, "diag", None)
-    rule = RULES.get(state) or RULES.get(getattr(diag, "constraint_name", None))
-    rule = rule or STATES.get(state) or STATES.get(state[:2])
-    if rule is None:
-        if is_disconnect(error) or isinstance(error, exc.TimeoutError):
-            rule = UNAVAILABLE
-        else:
-            return None
-    status, code, detail = rule
+    if state == "IR006":
+        said = json.loads(diag.message_detail)
+        problems = [
+            refusal(each["state"], each["rule"], each["message"], each["hint"], each["about"], {})
+            for each in said
+        ]
+        mistakes = [
+            {
+                "index": each["index"],
+                "detail": problem.detail,
+                "code": problem.code,
+                **problem.given(),
+            }
+            for each, problem in zip(said, problems, strict=True)
+        ]
+        return bulk(problems[0].status, problems[0].code, mistakes)
+    if not state and (is_disconnect(error) or isinstance(error, exc.TimeoutError)):
+        status, code, detail = UNAVAILABLE
+        return Problem(status, code, detail, headers={"Retry-After": "1"})
+    if diag is None:
+        return None
+    return refusal(
+        state,
+        diag.constraint_name,
+        diag.message_primary,
+        diag.message_hint,
+        diag.column_name,
+        given,
+    )
+
+
+def refusal(state, rule, message, hint, about, given):
+    """Turn one refusal into a Problem.
+
+    state:    its SQLSTATE.
+    rule:     the constraint's name, or None.
+    about:    the column's name, or None.
+    Returns:  a Problem, or None for what only a mistake of ours explains.
+    """
+    found = RULES.get(state) or RULES.get(rule) or STATES.get(state) or STATES.get(state[:2])
+    if found is None:
+        return None
+    status, code, detail = found
     if status == 503:
         return Problem(status, code, detail, headers={"Retry-After": "1"})
-    detail = detail or diag.message_primary
-    more = {"hint": diag.message_hint}
-    field = diag.column_name or _field_of(detail, given)
+    detail = detail or message
+    more = {"hint": hint}
+    field = about or _field_of(detail, given)
     if field and status == 422:
         more["errors"] = {field: detail}
     enum = re.match(r"invalid input value for enum (\w+)", detail)
     if enum:
         more["allowed"] = models.ENUMS[enum[1]]
     elif state == "IR001":
-        _, _, names = (diag.message_hint or "").partition(" to: ")
+        _, _, names = (hint or "").partition(" to: ")
         more["allowed"] = names.split(", ") if names else []
     return Problem(status, code, detail, **more)
 

@@ -17,6 +17,9 @@ from sqlalchemy.dialects.postgresql import ARRAY, ENUM, JSONB, TIMESTAMP
 from iris import errors
 
 MAX_BODY = 1 << 20
+# Of many tickets at once.
+MAX_BULK = 64 << 20
+MAX_MISTAKES = 100
 BODY_SECONDS = 30
 MAX_DEPTH = 32
 LARGEST = 2**63 - 1
@@ -224,41 +227,50 @@ def offers(*media):
 # Bodies ------------------------------------------------------------------------------------------
 
 
-def body(request):
+def takes_many(function):
+    """Say that a route takes a list of objects, too, which it finds in request.context.rows."""
+    function.__dict__["takes_many"] = True
+    return function
+
+
+def body(request, most=MAX_BODY):
     """Read a request's body, whole and in time.
 
+    most:     bytes that it may have.
     Returns:  bytes, empty where there is none.
     Raises:   Problem 400, 408, 413.
     """
     length, chunked = request.content_length, "HTTP_TRANSFER_ENCODING" in request.env
     if not chunked and not length:
         return b""
-    too_large = errors.Problem(413, "body_too_large", f"a body has at most {MAX_BODY} bytes")
-    if length and length > MAX_BODY:
+    too_large = errors.Problem(413, "body_too_large", f"a body has at most {most} bytes")
+    if length and length > most:
         raise too_large
     late = errors.Problem(408, "body_too_slow", f"a body must arrive within {BODY_SECONDS} s")
     try:
         with gevent.Timeout(BODY_SECONDS, late):
-            raw = request.env["wsgi.input"].read(MAX_BODY + 1 if chunked else length)
+            raw = request.env["wsgi.input"].read(most + 1 if chunked else length)
     except errors.Problem:
         raise
     except OSError:
         raise errors.Problem(400, "body_truncated", "the body ended before its end") from None
     except Exception as error:  # gunicorn has a class for each way to break chunks
         raise errors.Problem(400, "malformed_body", f"the chunks are broken: {error}") from None
-    if len(raw) > MAX_BODY:
+    if len(raw) > most:
         raise too_large
     if not chunked and len(raw) < length:
         raise errors.Problem(400, "body_truncated", "the body ended before its end")
     return raw
 
 
-def parse(raw, content_type):
+def parse(raw, content_type, many=False):
     """Turn a body into {name: value}.
 
     raw:          bytes.
     content_type: the header, or None.
-    Raises:       Problem 400, 415.
+    many:         whether it may be a list as well, or NDJSON.
+    Returns:      a dictionary; or a list of whatever the body has.
+    Raises:       Problem 400, 413, 415.
     """
     kind, _, options = (content_type or "").partition(";")
     kind = kind.strip().lower()
@@ -270,6 +282,8 @@ def parse(raw, content_type):
         text = raw.decode()
     except UnicodeDecodeError as error:
         raise errors.Problem(400, "malformed_body", f"the body is not UTF-8: {error}") from None
+    if many and re.fullmatch(r"application/(x-)?(ndjson|jsonl|jsonlines)", kind):
+        return _lines(text)
     # `curl -d '{…}'` calls everything a form; no field's name starts with a brace.
     if form and not text.lstrip().startswith(("{", "[")):
         return parse_form(text)
@@ -284,9 +298,57 @@ def parse(raw, content_type):
         data = read_json(text)
     except ValueError as error:
         raise errors.Problem(400, "malformed_json", f"the body is no JSON: {error}") from None
+    if many and isinstance(data, list):
+        return data
     if not isinstance(data, dict):
         raise errors.Problem(400, "malformed_body", "the body must be a JSON object")
+    if len(raw) > MAX_BODY:
+        raise errors.Problem(413, "body_too_large", f"one ticket has at most {MAX_BODY} bytes")
     return data
+
+
+def _lines(text):
+    """Read NDJSON."""
+    rows = []
+    for line in text.split("\n"):
+        if line and not line.isspace():
+            try:
+                rows.append(read_json(line))
+            except ValueError as error:
+                detail = f"row {len(rows)} is no JSON: {error}"
+                raise errors.Problem(400, "malformed_json", detail, index=len(rows)) from None
+    return rows
+
+
+def rows(given, types):
+    """Check the types of many objects.
+
+    given:    a list of whatever came.
+    types:    {name: type} of each.
+    Returns:  the list as JSON text, for PostgreSQL.
+    Raises:   Problem 422 that names the mistakes by their index, from 0.
+    """
+    mistakes, rows_ = [], []
+    for index, row in enumerate(given):
+        wrong, values = {}, {}
+        if not isinstance(row, dict):
+            wrong[""] = "must be a JSON object"
+        for name, value in row.items() if isinstance(row, dict) else ():
+            try:
+                values[name] = types[name](value)
+            except KeyError:
+                wrong[name[:100]] = "is unknown here"
+            except ValueError as error:
+                wrong[name] = str(error)
+        rows_.append(values)
+        if wrong:
+            detail = "; ".join(f"{name} {message}".strip() for name, message in wrong.items())
+            mistakes.append({"index": index, "detail": detail, "errors": wrong})
+            if len(mistakes) == MAX_MISTAKES:
+                break
+    if mistakes:
+        raise errors.bulk(422, "invalid_value", mistakes)
+    return rows_
 
 
 def parse_form(text):

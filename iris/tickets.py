@@ -5,6 +5,7 @@ from functools import lru_cache, partial
 
 from sqlalchemy import (
     BigInteger,
+    Text,
     and_,
     bindparam,
     case,
@@ -317,3 +318,35 @@ def remove(ticket_id, writer, expected=None):
     Source:   one DELETE … RETURNING.
     """
     _write(_delete(expected is not None), ticket_id, {}, expected, writer)
+
+
+# Many tickets -------------------------------------------------------------------------------------
+
+# Seconds that many may take.
+PATIENCE = 600
+MANY = {"ticket_id": inputs.Nullable(inputs.Number(), True), **WRITABLE}
+PUT = database.compiled(
+    select(cast(func.put_tickets(bindparam("rows"), bindparam("dry_run")), Text).label("body"))
+)
+
+
+def put(rows, writer, dry_run=False):
+    """File and change many tickets, all or nothing.
+
+    rows:     [{column: value}] of whatever types came; those with a ticket_id are changes.
+    dry_run:  whether only to say what would happen.
+    Returns:  the tickets as a JSON array, as text; of a dry run [{"index", "before", "after"}].
+    Raises:   Problem 422; psycopg2.Error with SQLSTATE IR006 where a rule refuses rows.
+    Source:   one SELECT of put_tickets().
+    """
+    # The fields' JSON is a text by now, but goes into the list as what it is.
+    checked = [
+        {
+            name: json.loads(value) if name == "fields" and value is not None else value
+            for name, value in row.items()
+            if name not in KEPT
+        }
+        for row in inputs.rows(rows, MANY)
+    ]
+    values = {"rows": json.dumps(checked, ensure_ascii=False), "dry_run": dry_run}
+    return database.write(PUT, values, writer, seconds=PATIENCE)[0]

@@ -33,7 +33,8 @@ BODIES = [
     (b'{"title": "x", "fields": {"n": 1e999}}', JSON, 400, "malformed_json"),
     (b"null", JSON, 400, "malformed_body"),
     (b'"title"', JSON, 400, "malformed_body"),
-    (b"[1]", JSON, 400, "malformed_body"),
+    (b"[1]", JSON, 422, "invalid_value"),
+    (b"[[]]", JSON, 422, "invalid_value"),
     (b"5", JSON, 400, "malformed_body"),
     (b'{"title": "a\\u0000b"}', JSON, 422, "invalid_value"),
     (b'{"title": "a\\ud800b"}', JSON, 422, "invalid_value"),
@@ -192,9 +193,9 @@ def test_an_actor_may_have_any_letters(live, http):
 # Over real sockets --------------------------------------------------------------------------------
 
 
-def put(body, *headers):
+def put(body, *headers, path="/tickets"):
     lines = [
-        "PUT /tickets HTTP/1.1",
+        f"PUT {path} HTTP/1.1",
         "Host: iris",
         "Content-Type: application/json",
         "Connection: close",
@@ -221,7 +222,9 @@ CHUNKED = "Transfer-Encoding: chunked"
         (put(WHOLE, "Content-Length: 20", CHUNKED), {400}),
         (put(WHOLE, "Transfer-Encoding: gzip"), {400, 501}),
         (put(WHOLE, "Content-Length : 20"), {400}),
-        (put(b"x" * 100, "Content-Length: 2000000"), {413}),
+        (put(b"x" * 100, "Content-Length: 2000000", path="/comments"), {413}),
+        (put(b"x" * 100, "Content-Length: 70000000"), {413}),
+        (put(b"{}" + b" " * (1 << 20), f"Content-Length: {2 + (1 << 20)}"), {413}),
         (put(b"", "Content-Length: 99999999999999999999999"), {413, 400}),
         (b"nonsense\r\n\r\n", {400}),
         (b"GET /" + b"x" * 9000 + b" HTTP/1.1\r\nHost: x\r\n\r\n", {414, 400}),
@@ -244,7 +247,7 @@ def test_a_chunked_body_has_its_limit_too(live, http, sql):
     chunk = b"10000\r\n" + b" " * 65536 + b"\r\n"
     with live.connect() as connection:
         with contextlib.suppress(ConnectionError):
-            connection.sendall(put(chunk * 17 + b"0\r\n\r\n", CHUNKED))
+            connection.sendall(put(chunk * 17 + b"0\r\n\r\n", CHUNKED, path="/comments"))
         assert parsed(read_all(connection))[0] == 413
 
 

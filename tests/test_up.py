@@ -13,6 +13,8 @@ import time
 import pytest
 from conftest import ROOT, free_port
 
+from iris import REVISION
+
 IRIS = [sys.executable, "-W", "ignore", "-m", "iris.cli"]
 NAMES = ("DATABASE_URL", "IRIS_DB_HOST", "IRIS_PASS")
 
@@ -105,7 +107,10 @@ def test_from_nothing_to_the_first_ticket_and_back(folder):
     done = iris(folder, port, "psql", "-c", "UPDATE tickets SET status = 'blocked'")
     assert 'From "open" it may go to: active, resolved, closed' in done.stderr
     done = iris(folder, port, "db", "check")
-    assert (done.returncode, done.stdout) == (0, "revision 0002; this Iris needs 0002\n")
+    assert (done.returncode, done.stdout) == (
+        0,
+        f"revision {REVISION}; this Iris needs {REVISION}\n",
+    )
 
     # A second one is refused, whether on the same folder or on the same port.
     second = iris(folder, free_port(), "up")
@@ -240,16 +245,19 @@ def test_an_older_database_is_brought_up_to_date(folder):
     up = Up(folder, port).until("^    curl")
     up.first()
     done = iris(folder, port, "db", "upgrade")
-    assert (done.returncode, "was at revision 0002, now it is at 0002" in done.stderr) == (0, True)
+    assert (
+        done.returncode,
+        f"was at revision {REVISION}, now it is at {REVISION}" in done.stderr,
+    ) == (0, True)
     done = iris(folder, port, "db", "downgrade", "base")
     assert (done.returncode, "say --drop-everything" in done.stderr) == (1, True)
     assert iris(folder, port, "db", "downgrade", "0001").returncode == 0
     done = iris(folder, port, "db", "check")
-    assert (done.returncode, done.stdout) == (1, "revision 0001; this Iris needs 0002\n")
+    assert (done.returncode, done.stdout) == (1, f"revision 0001; this Iris needs {REVISION}\n")
     answer = up.curl(f"127.0.0.1:{port}/db-check")
     assert (answer["status"], answer["code"]) == (503, "database_not_ready")
     assert up.stop() == 0
     up = Up(folder, port).until("^    curl")
-    assert "upgrading the database from revision 0001 to 0002" in up.said
+    assert f"upgrading the database from revision 0001 to {REVISION}" in up.said
     assert up.curl(f"127.0.0.1:{port}/tickets/1")["title"] == "A new ticket"
     assert up.stop() == 0

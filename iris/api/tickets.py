@@ -20,12 +20,19 @@ def index(request, response, **given):
 
 @ROUTE.put("/tickets")
 @ROUTE.post("/tickets")
-@inputs.takes(ticket_id=NUMBER, **tickets.WRITABLE)
-def put(request, response, ticket_id=None, **given):
-    """File a ticket; or change one, given its ticket_id.
+@inputs.takes_many
+@inputs.takes(ticket_id=NUMBER, dry_run=inputs.Flag(), **tickets.WRITABLE)
+def put(request, response, ticket_id=None, dry_run=False, **given):
+    """File a ticket; or change one, given its ticket_id; or many of both, as a list.
 
     curl -X PUT -d title='A new ticket' 0.0.0.0:8000/tickets
     """
+    rows = request.context.rows
+    if dry_run and rows is None:
+        # As it came, for it is checked like any row.
+        rows = [{k: v for k, v in request.context.given.items() if k != "dry_run"}]
+    if rows is not None:
+        return tickets.put(rows, auth.writer(request), dry_run)
     if ticket_id is not None:
         return change(request, response, ticket_id, **given)
     row, version, number = tickets.create(given, auth.writer(request))

@@ -1,0 +1,226 @@
+"""Many tickets in one PUT: all or nothing, every mistake by its index."""
+
+import json
+import time
+
+import pytest
+
+JSON = {"Content-Type": "application/json"}
+NDJSON = {"Content-Type": "application/x-ndjson"}
+
+
+@pytest.fixture
+def put(http):
+    """Return a function that puts rows."""
+
+    def send(rows, query="", **more):
+        return http(
+            "PUT",
+            f"/tickets{query}",
+            raw=json.dumps(rows),
+            headers={**JSON, **more.pop("headers", {})},
+            **more,
+        )
+
+    return send
+
+
+def test_creates_and_changes_mixed(put, http, ticket, sql):
+    number = ticket(labels=["old"], description="stays")
+    answer = put(
+        [
+            {
+                "title": "One",
+                "priority": "high",
+                "labels": ["b", "a"],
+                "fields": {"n": [1, None]},
+                "due": "2030-01-01",
+            },
+            {"ticket_id": number, "status": "active", "labels": [], "assignee": "bob"},
+            {"title": "Two", "reporter": "charlie", "status": "closed"},
+        ],
+        actor="alice",
+    )
+    assert answer.status == 200
+    one, changed, two = answer.json
+    assert (one["ticket_id"], changed["ticket_id"], two["ticket_id"]) == (2, 1, 3)
+    assert (one["reporter"], one["labels"], one["fields"], one["priority"]) == (
+        "alice",
+        ["a", "b"],
+        {"n": [1, None]},
+        "high",
+    )
+    assert (changed["status"], changed["labels"], changed["description"], changed["version"]) == (
+        "active",
+        [],
+        "stays",
+        2,
+    )
+    assert (two["reporter"], two["status"], two["closed"] is None) == ("charlie", "closed", False)
+    for row in answer.json:
+        seen = http.get(f"/tickets/{row['ticket_id']}").json
+        assert {name: seen[name] for name in row} == row
+    events = [
+        (event["actor"], event["kind"], event["ticket_id"])
+        for event in http.get("/events?sort=event_id").json
+    ]
+    assert sorted(events[1:]) == [
+        ("alice", "changed", 1),
+        ("alice", "created", 2),
+        ("alice", "created", 3),
+    ]
+    assert [row["ticket_id"] for row in http.get("/tickets?q=two").json] == [3]
+
+
+def test_ndjson_and_query_and_post(http):
+    raw = '{"title": "One"}\n\n{"title": "Two"}\n'
+    assert [row["title"] for row in http("POST", "/tickets", raw=raw, headers=NDJSON).json] == [
+        "One",
+        "Two",
+    ]
+    answer = http("PUT", "/tickets", raw='{"title": "x"}\nnonsense\n', headers=NDJSON)
+    assert (answer.status, answer.json["code"], answer.json["index"]) == (400, "malformed_json", 1)
+    assert len(http.get("/tickets").json) == 2
+
+
+def test_nulls_empty_and_are_refused(put, ticket):
+    ticket(assignee="bob")
+    assert put([{"ticket_id": 1, "assignee": None}]).json[0]["assignee"] is None
+    assert put([{"ticket_id": None, "title": "new"}]).json[0]["ticket_id"] == 2
+    for name in ("title", "status", "priority", "labels", "fields", "reporter"):
+        answer = put([{"title": "x", name: None}])
+        assert (answer.status, answer.json["errors"][0]["errors"]) == (
+            422,
+            {name: f"{name} is required"},
+        )
+
+
+def test_an_empty_list_is_nothing(put):
+    assert (put([]).status, put([]).json) == (200, [])
+
+
+def test_every_mistake_is_named(put, ticket, sql):
+    ticket(), ticket()
+    rows = [
+        {"title": "fine"},
+        {"title": ""},
+        {"ticket_id": 1, "status": "blocked"},
+        {"ticket_id": 77, "title": "x"},
+        {"ticket_id": 2, "title": "x"},
+        {"ticket_id": 2, "title": "y"},
+        {"title": "x", "priority": "huge"},
+        {"title": "x", "due": "someday"},
+        {"title": "x", "status": "nowhere"},
+        {"title": "x" * 301, "labels": ["y" * 51]},
+    ]
+    answer = put(rows)
+    assert (answer.status, answer.json["index"]) == (422, 1)
+    assert [
+        (error["index"], error["code"], error["detail"]) for error in answer.json["errors"]
+    ] == [
+        (1, "invalid_value", "title must have 1 to 300 characters, not only blanks"),
+        (2, "transition_not_allowed", 'ticket 1 can\'t go from "open" to "blocked"'),
+        (3, "no_such_ticket", "there is no ticket 77"),
+        (5, "given_twice", "ticket 2 is in row 4 already"),
+        (6, "invalid_value", 'invalid input value for enum priority: "huge"'),
+        (7, "invalid_value", 'invalid input syntax for type timestamp with time zone: "someday"'),
+        (8, "invalid_value", 'there is no status "nowhere"'),
+        (9, "invalid_value", "labels must be a list of at most 50 texts of at most 50 characters"),
+    ]
+    assert answer.json["errors"][1]["allowed"] == ["active", "resolved", "closed"]
+    assert len(sql("TABLE tickets")) == 2
+    error = sql.refusal("SELECT put_tickets(%s)", json.dumps(rows))
+    assert (
+        error.diag.message_primary == "row 1: title must have 1 to 300 characters, not only blanks"
+    )
+    assert [each["message"] for each in json.loads(error.diag.message_detail)] == [
+        each["detail"] for each in answer.json["errors"]
+    ]
+
+
+def test_types_are_checked_like_a_single_ones(put, sql):
+    answer = put(
+        [
+            {"title": "x"},
+            {"title": 5, "labels": "a"},
+            "x",
+            {"titel": "x"},
+            {"title": "a\u0000", "ticket_id": "1"},
+        ]
+    )
+    assert (answer.status, answer.json["index"], answer.json["code"]) == (422, 1, "invalid_value")
+    assert [(error["index"], error["errors"]) for error in answer.json["errors"]] == [
+        (1, {"title": "must be text", "labels": "must be a list of texts"}),
+        (2, {"": "must be a JSON object"}),
+        (3, {"titel": "is unknown here"}),
+        (4, {"title": "must not contain a NUL character", "ticket_id": "must be a whole number"}),
+    ]
+    assert sql("TABLE tickets") == []
+
+
+def test_up_to_a_hundred_mistakes(put):
+    assert len(put([{"title": ""}] * 150).json["errors"]) == 100
+    assert len(put([{"title": 5}] * 150).json["errors"]) == 100
+
+
+def test_a_dry_run_shows_before_and_after_and_changes_nothing(put, http, ticket, sql):
+    number = ticket()
+    before = http.get("/tickets").json[0]
+    answer = put([{"ticket_id": number, "status": "closed"}, {"title": "new"}], "?dry_run=true")
+    first, second = answer.json
+    assert (
+        first["index"],
+        first["before"],
+        first["after"]["status"],
+        first["after"]["version"],
+    ) == (0, before, "closed", 2)
+    assert (second["before"], second["after"]["title"]) == (None, "new")
+    assert http.get("/tickets").json == [before]
+    assert len(http.get("/events").json) == 1
+    assert put([{"title": ""}], "?dry_run=true").json["index"] == 0
+    one = http.put("/tickets?dry_run=true", {"title": "x", "fields": {"a": 1}}).json
+    assert one[0]["after"]["fields"] == {"a": 1}
+    assert http.put(f"/tickets?dry_run=true&ticket_id={number}&title=x").json[0]["before"] == before
+    assert http.get("/tickets").json == [before]
+
+
+def test_a_key_covers_the_whole(put, sql):
+    headers = {"Idempotency-Key": "k"}
+    first = put([{"title": "One"}, {"title": "Two"}], headers=headers)
+    again = put([{"title": "One"}, {"title": "Two"}], headers=headers)
+    assert (again.json, again.headers["idempotent-replayed"]) == (first.json, "true")
+    assert put([{"title": "One"}], headers=headers).json["code"] == "key_reused"
+    assert len(sql("TABLE tickets")) == 2
+
+
+def test_many_are_one_statement(put, statements):
+    statements()
+    put([{"title": f"Ticket {n}"} for n in range(500)])
+    assert len(statements()) == 1
+
+
+def test_ten_thousand(live, http, sql):
+    rows = [
+        {"title": f"Ticket {n}", "description": "word " * 20, "labels": ["a", "b"]}
+        for n in range(10_000)
+    ]
+    began = time.monotonic()
+    status, _, body = live.send(
+        "PUT", "/tickets", json.dumps(rows).encode(), ["Content-Type: application/json"]
+    )
+    took = time.monotonic() - began
+    assert status == 200, body
+    assert [row["title"] for row in json.loads(body)] == [row["title"] for row in rows]
+    assert took < 15  # five seconds are the aim; the machine may be busy
+    rows[9_999]["title"] = " "
+    status, _, body = live.send(
+        "PUT", "/tickets", json.dumps(rows).encode(), ["Content-Type: application/json"]
+    )
+    assert (status, json.loads(body)["index"], len(json.loads(body)["errors"])) == (422, 9_999, 1)
+    assert sql.one("SELECT count(*) FROM tickets")["count"] == 10_000
+
+
+def test_a_list_is_for_tickets_only(http, ticket):
+    ticket()
+    for path in ("/tickets/1", "/comments", "/workflow"):
+        assert http("PUT", path, raw="[]", headers=JSON).json["code"] == "malformed_body"
