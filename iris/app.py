@@ -19,6 +19,7 @@ __all__ = ["app", "comments", "events", "health", "links", "tickets", "workflow"
 log = logging.getLogger("iris")
 
 FIELD = "fields."
+STREAM = events.STREAM
 
 
 class Intake:
@@ -54,11 +55,6 @@ class Intake:
             return
         many = getattr(route.interface.spec, "takes_many", False)
         raw = inputs.body(request, inputs.MAX_BULK if many else inputs.MAX_BODY)
-        offers = getattr(route.interface.spec, "offers", inputs.JSON)
-        request.context.media = request.client_prefers(offers)
-        if request.context.media is None:
-            detail = f"this comes as {' or '.join(reversed(offers))} only"
-            raise errors.Problem(406, "not_acceptable", detail)
         query, given, request.context.rows = request._params, {}, None
         if raw:
             given = inputs.parse(raw, request.content_type, many)
@@ -74,6 +70,7 @@ class Intake:
         given = {**query, **given}
         if "fields" in known and known["fields"].__class__ is inputs.Pairs:
             _gather_fields(given)
+        _choose_format(request, given, getattr(route.interface.spec, "offers", inputs.JSON))
         _refuse_unknown(given, known)
         for name in params:
             given.pop(name, None)
@@ -90,8 +87,25 @@ class Intake:
             response.set_header("Idempotent-Replayed", "true")
         if request.context.get("head"):
             request.method = "HEAD"
+            if hasattr(response.stream, "close"):
+                response.stream.close()
+                response.stream = None
             if response.data is not None:
                 response.set_header("Content-Length", str(len(response.data)))
+
+
+def _choose_format(request, given, offers):
+    """Settle the format of the answer: what ?format= says, else what Accept prefers."""
+    names = {media: name for name, media in formats.MEDIA.items()} | {STREAM: "stream"}
+    known = {names[media]: media for media in offers}
+    name = given.pop("format", None) if len(offers) > 1 else None
+    if name is None:
+        name = names.get(request.client_prefers(offers))
+    if name not in known:
+        detail = f"this comes as {', '.join(reversed(known.values()))}"
+        hint = f"format= takes {', '.join(reversed(known))}." if len(known) > 1 else None
+        raise errors.Problem(406, "not_acceptable", detail, hint=hint)
+    request.context.format = name
 
 
 def _here(path, query, more):

@@ -4,7 +4,7 @@ from functools import lru_cache
 
 from sqlalchemy import bindparam, delete, insert, select, update
 
-from iris import database, errors, filters, inputs, models, pages, search
+from iris import database, errors, filters, formats, inputs, models, pages, search
 
 TABLE = models.Comment.__table__
 TICKETS = models.Ticket.__table__
@@ -32,28 +32,32 @@ LIST = {**filters.types(FILTERS), **pages.types(SORTS, COLUMNS)}
 
 
 @lru_cache(1000)
-def _list(shapes, sort, columns, goes_on, counted):
+def _list(shapes, shape):
     """Return the statement of a list of this shape."""
     exists = None
     if "ticket_id" in dict(shapes):
         this = TICKETS.c.ticket_id == bindparam("ticket_id")
         exists = select(TICKETS.c.ticket_id).where(this).exists()
     where = filters.where(FILTERS, shapes, TABLE)
-    keys = [TABLE.c[key] for key in SORTS[sort.lstrip("-")]]
-    descending = sort.startswith("-")
-    return pages.statement(TABLE, columns, where, keys, descending, goes_on, counted, exists)
+    keys = [TABLE.c[key] for key in SORTS[shape.sort.lstrip("-")]]
+    descending = shape.sort.startswith("-")
+    return pages.statement(TABLE, shape, where, keys, descending, exists)
 
 
-def page(given):
+def page(given, media="json"):
     """List comments, newest first, of one ticket or of all.
 
     given:    {name: value} of LIST, validated.
-    Returns:  a pages.Page.
+    media:    the format, a name of formats.MEDIA.
+    Returns:  a pages.Page, or a database.Stream of the formats that are streamed.
     Raises:   Problem 404 for a ticket that is not there.
     Source:   one SELECT.
     """
-    found = pages.read(_list, FILTERS, given, "-comment_id", COLUMNS)
-    if not found.exists:
+    if media in formats.STREAMED and "ticket_id" in given:
+        # A stream of nothing can't say why.
+        page({"ticket_id": given["ticket_id"], "limit": 1})
+    found = pages.read(_list, FILTERS, given, "-comment_id", COLUMNS, media)
+    if isinstance(found, pages.Page) and not found.exists:
         raise errors.no_such("ticket", given["ticket_id"])
     return found
 

@@ -1,14 +1,73 @@
-"""How answers are written. PostgreSQL makes the JSON; here it is only passed on."""
+"""How answers are written. PostgreSQL makes JSON, CSV and TSV; here they are only passed on."""
 
 import json
 from http import HTTPStatus
 
 import hug
+from sqlalchemy import Text, case, cast, func, literal_column
+from sqlalchemy.dialects.postgresql import ARRAY, JSONB, TIMESTAMP
 
 from iris import errors
 
 PROBLEM = "application/problem+json"
 REASONS = {status.value: status.phrase for status in HTTPStatus}
+
+MEDIA = {
+    "ndjson": "application/x-ndjson",
+    "tsv": "text/tab-separated-values",
+    "csv": "text/csv",
+    "text": "text/plain",
+    # The last one is what `*/*` means.
+    "json": "application/json",
+}
+# These give everything that matches, without pages.
+STREAMED = ("ndjson", "tsv", "csv")
+
+
+def _as_text(column):
+    """Return a column as the text that JSON has for it."""
+    if isinstance(column.type, ARRAY | JSONB):
+        return cast(func.to_jsonb(column), Text)
+    if isinstance(column.type, TIMESTAMP):
+        return func.to_jsonb(column).op("#>>")(literal_column("'{}'"))
+    return cast(column, Text)
+
+
+def _csv(column):
+    """Return a column as a field of CSV, as COPY writes it: nothing for null, quotes where needed."""
+    text = _as_text(column)
+    special = text.op("~")(literal_column("'[\",\\r\\n]|^\\s|\\s$|^$|^\\\\\\.$'"))
+    quoted = literal_column("'\"'").op("||")(func.replace(text, '"', '""')).op("||")('"')
+    return func.coalesce(case((special, quoted), else_=text), "")
+
+
+def _tsv(column):
+    """Return a column as a field of TSV, as COPY writes it: \\N for null, \\t, \\n, \\r, \\\\."""
+    text = _as_text(column)
+    for char, written in (("\\", "\\\\"), ("\t", "\\t"), ("\n", "\\n"), ("\r", "\\r")):
+        text = func.replace(text, char, written)
+    return func.coalesce(text, "\\N")
+
+
+def line(name, row):
+    """Return the expression for a row as a line of a streamed format.
+
+    name:     ndjson, csv or tsv.
+    row:      a subquery.
+    """
+    if name == "ndjson":
+        return cast(func.row_to_json(literal_column(f'"{row.name}"')), Text)
+    field, separator = (_csv, ",") if name == "csv" else (_tsv, "\t")
+    first, *others = (field(column) for column in row.c)
+    for other in others:
+        first = first.op("||")(separator).op("||")(other)
+    return first
+
+
+def heading(name, columns):
+    """Return what a streamed format has before its first row."""
+    separator = {"csv": ",", "tsv": "\t"}.get(name)
+    return separator.join(columns) + "\n" if separator else ""
 
 
 @hug.format.content_type("application/json")
@@ -20,7 +79,8 @@ def as_json(content, request=None, response=None):
         content = content.encode()
     elif not isinstance(content, bytes):
         content = json.dumps(content, ensure_ascii=False, allow_nan=False).encode()
-    return content + b"\n"
+    # A terminal likes its line to end.
+    return content if content.endswith(b"\n") else content + b"\n"
 
 
 def write_problem(problem, request, response):

@@ -218,7 +218,7 @@ def offers(*media):
     """Say which media types a route can answer with, beside JSON."""
 
     def decorate(function):
-        function.__dict__["offers"] = (*media, *JSON)
+        function.__dict__["offers"] = (*(each for each in media if each not in JSON), *JSON)
         return function
 
     return decorate

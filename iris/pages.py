@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from sqlalchemy import Text, bindparam, cast, func, literal_column, select, tuple_
 
-from iris import database, errors, filters, inputs
+from iris import database, errors, filters, formats, inputs
 
 LIMIT = 50
 
@@ -41,25 +41,48 @@ class Page(NamedTuple):
     exists: bool
 
 
-def statement(table, columns, where, keys, descending, goes_on, counted, exists=None):
-    """Build the statement of a page.
+class Shape(NamedTuple):
+    """What forms the statement of a list, beside its filters.
 
-    table:      what to list, with a column for each name in columns.
+    sort:     its order.
+    columns:  what it shows.
+    goes_on:  whether it starts at a cursor.
+    counted:  whether all rows are to be counted.
+    streamed: the format in which all rows come, not a page; or None.
+    limited:  whether only so many rows are to be streamed.
+    """
+
+    sort: str
+    columns: tuple
+    goes_on: bool
+    counted: bool
+    streamed: str | None
+    limited: bool
+
+
+def statement(table, shape, where, keys, descending, exists=None):
+    """Build the statement of a list.
+
+    table:      what to list, with a column for each name in the shape's columns.
+    shape:      a Shape; a cursor's values are the parameters key_0, key_1, …
     where:      conditions.
     keys:       expressions that sort the list, the last one unique.
-    goes_on:    whether it starts at a cursor, whose values are the parameters key_0, key_1, …
-    counted:    whether all rows are to be counted.
-    exists:     a condition for the page to make sense at all, or None.
+    exists:     a condition for a page to make sense at all, or None.
     Returns:    its text; the parameters limit and limit_more are one apart.
     """
+    columns = shape.columns
     rows = select(
         *(table.c[name] for name in columns),
         *(key.label(f"key_{place}") for place, key in enumerate(keys)),
     ).where(*where)
-    if goes_on:
+    if shape.goes_on:
         start = tuple_(*(bindparam(f"key_{place}") for place in range(len(keys))))
         rows = rows.where(tuple_(*keys) <= start if descending else tuple_(*keys) >= start)
     rows = rows.order_by(*(key.desc() if descending else key for key in keys))
+    if shape.streamed:
+        inner = (rows.limit(bindparam("limit")) if shape.limited else rows).subquery("sorted")
+        row = select(*(inner.c[name] for name in columns)).subquery("row")
+        return database.compiled(select(formats.line(shape.streamed, row)).select_from(row))
     page = rows.limit(bindparam("limit_more")).cte("page")
     shown = select(*(page.c[name] for name in columns)).limit(bindparam("limit")).subquery("row")
     next_key = func.json_build_array(*(page.c[f"key_{place}"] for place in range(len(keys))))
@@ -69,32 +92,44 @@ def statement(table, columns, where, keys, descending, goes_on, counted, exists=
         .scalar_subquery(),
         select(cast(next_key, Text)).offset(bindparam("limit")).limit(1).scalar_subquery(),
         select(func.count()).select_from(table).where(*where).scalar_subquery()
-        if counted
+        if shape.counted
         else literal_column("NULL"),
         literal_column("true") if exists is None else exists,
     ]
     return database.compiled(select(*parts))
 
 
-def read(build, known, given, sort, columns, **more):
-    """Read a page.
+def read(build, known, given, sort, columns, media="json", **more):
+    """Read a list.
 
-    build:    makes the statement: (shapes, sort, columns, goes_on, counted) → its text.
+    build:    makes the statement: (shapes of filters, Shape) → its text.
     known:    {name: Filter} of this list.
     given:    {name: value} of the request, validated.
     sort:     its order, unless the request names another.
     columns:  its columns, likewise.
+    media:    the format, a name of formats.MEDIA.
     more:     {parameter: value} that no filter has.
-    Returns:  a Page.
+    Returns:  a Page; or, for a format that is streamed, a database.Stream.
     Raises:   Problem 422 for a cursor of another list.
     """
     shapes, values = filters.split(known, given)
     sort, cursor = given.get("sort", sort), given.get("cursor")
-    counted, limit = given.get("count", False), given.get("limit", LIMIT)
+    streamed = media if media in formats.STREAMED else None
+    shape = Shape(
+        sort=sort,
+        columns=given.get("columns", columns),
+        goes_on=cursor is not None,
+        counted=given.get("count", False) and not streamed,
+        streamed=streamed,
+        limited=streamed is not None and "limit" in given,
+    )
+    limit = given.get("limit", LIMIT)
     values = {**values, **more, "limit": limit, "limit_more": limit + 1}
     if cursor is not None:
         values.update(_decode(cursor, sort))
-    text = build(shapes, sort, given.get("columns", columns), cursor is not None, counted)
+    text = build(shapes, shape)
+    if streamed:
+        return database.Stream(text, values, formats.heading(media, shape.columns))
     rows, next_key, total, exists = database.run(text, values)
     return Page(rows, next_key and _encode(next_key, sort), total, exists)
 

@@ -27,6 +27,7 @@ from iris import database, errors, filters, inputs, models, pages, search
 TABLE = models.NOW.tickets
 
 COLUMNS = tuple(TABLE.columns.keys())
+TIMES = ("due", "created", "updated", "closed")
 # The database keeps these, whatever a client writes.
 KEPT = ("created", "updated", "closed", "version")
 # What a ticket can be given, {name: type}.
@@ -141,9 +142,10 @@ LIST = {
 
 
 @lru_cache(1000)
-def _list(source, shapes, sort, columns, goes_on, counted):
+def _list(source, shapes, shape):
     """Return the statement of a list of this shape."""
-    table, name = source.tickets, sort.lstrip("-")
+    table, sort = source.tickets, shape.sort
+    name = sort.lstrip("-")
     known = FILTERS if source is models.NOW else FILTERS_THEN
     where = filters.where(known, shapes, table)
     if name == "rank":
@@ -151,14 +153,15 @@ def _list(source, shapes, sort, columns, goes_on, counted):
         table, where = select(table, rank).where(*where).subquery("tickets"), []
     keys = [due(table) if key == "due" else table.c[key] for key in SORTS[name]]
     descending = sort.startswith("-") != (name == "rank")
-    return pages.statement(table, columns, where, keys, descending, goes_on, counted)
+    return pages.statement(table, shape, where, keys, descending)
 
 
-def page(given):
+def page(given, media="json"):
     """List tickets.
 
     given:    {name: value} of LIST, validated; as_of makes it the list of that moment.
-    Returns:  a pages.Page.
+    media:    the format, a name of formats.MEDIA.
+    Returns:  a pages.Page, or a database.Stream of the formats that are streamed.
     Raises:   Problem 422.
     Source:   one SELECT.
     """
@@ -166,7 +169,7 @@ def page(given):
         raise errors.invalid({"sort": "rank needs q, the words to rank by"})
     then = {"as_of": given["as_of"]} if "as_of" in given else {}
     build = partial(_list, models.THEN if then else models.NOW)
-    return pages.read(build, FILTERS, given, "-created", COLUMNS, **then)
+    return pages.read(build, FILTERS, given, "-created", COLUMNS, media, **then)
 
 
 # One ticket ---------------------------------------------------------------------------------------

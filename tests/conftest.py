@@ -85,7 +85,9 @@ class Answer:
         self.status = result.status_code
         self.headers = result.headers
         self.text = result.text
-        self.json = json.loads(result.text) if result.text else None
+        kind = result.headers.get("content-type", "").split(";")[0]
+        is_json = kind in ("application/json", "application/problem+json")
+        self.json = json.loads(result.text) if is_json and result.text else None
 
     @property
     def next(self):

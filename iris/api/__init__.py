@@ -1,27 +1,46 @@
 """The routes. This package holds nothing else; each module is a noun's."""
 
+import json
 import re
 
 import hug
 
-from iris import formats
+from iris import formats, inputs, text
 
 # future: no commas split in a query, no blank value dropped.
 API = hug.API(__name__, future=True)
 ROUTE = hug.http(api=API, output=formats.as_json, output_invalid=formats.as_invalid)
 
 
-def paged(page, request, response):
-    """Say where a list goes on, and how long it is.
+# What lists can be had in, and one ticket.
+LISTED = inputs.offers(*formats.MEDIA.values())
+READ = inputs.offers(formats.MEDIA["text"])
 
-    page:     a pages.Page.
-    Returns:  its rows, as JSON text.
+
+def listed(read, given, request, response, name, columns, times=()):
+    """Answer with a list, in the format that was asked for.
+
+    read:     a noun's page(): (given, media) → a Page or a Stream.
+    given:    what the request has, validated.
+    name:     what the list is of; files are named so.
+    columns:  what a table shows, unless the request chooses.
+    times:    which columns are times.
     """
-    if page.cursor:
-        response.set_header("Link", f'<{request.context.here(cursor=page.cursor)}>; rel="next"')
-    if page.total is not None:
-        response.set_header("Total-Count", str(page.total))
-    return page.rows
+    media = request.context.format
+    found = read(given, media)
+    if media in formats.STREAMED:
+        response.content_type = f"{formats.MEDIA[media]}; charset=utf-8"
+        response.set_header("Content-Disposition", f'attachment; filename="{name}.{media}"')
+        response.stream = found
+        return None
+    if found.cursor:
+        response.set_header("Link", f'<{request.context.here(cursor=found.cursor)}>; rel="next"')
+    if found.total is not None:
+        response.set_header("Total-Count", str(found.total))
+    if media == "text":
+        response.content_type = "text/plain; charset=utf-8"
+        return text.table(json.loads(found.rows), given.get("columns", columns), times)
+    return found.rows
 
 
 def versions(header):

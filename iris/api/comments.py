@@ -3,20 +3,22 @@
 import falcon
 
 from iris import auth, comments, inputs
-from iris.api import ROUTE, paged
+from iris.api import LISTED, ROUTE, listed
 
 NUMBER = inputs.Number()
 
 
 @ROUTE.get("/comments")
 @ROUTE.get("/tickets/{ticket_id}/comments")
+@LISTED
 @inputs.takes(**comments.LIST)
 def index(request, response, **given):
     """List comments, newest first: all, or those of one ticket.
 
     curl '0.0.0.0:8000/comments?author=alice&q=printer'
     """
-    return paged(comments.page(given), request, response)
+    shown = ("comment_id", "ticket_id", "author", "created", "body")
+    return listed(comments.page, given, request, response, "comments", shown, comments.KEPT)
 
 
 @ROUTE.put("/comments")

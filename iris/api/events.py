@@ -1,31 +1,33 @@
 """Routes: history and the feed."""
 
-from iris import errors, events, feed, inputs
-from iris.api import ROUTE, paged
+from iris import errors, events, feed, formats, inputs
+from iris.api import LISTED, ROUTE, listed
 
 STREAM = "text/event-stream"
 FEED = {"after", "wait", "limit"}
+SHOWN = ("at", "actor", "source", "ticket_id", "kind", "changes")
 
 
 @ROUTE.get("/tickets/{ticket_id}/history")
+@LISTED
 @inputs.takes(**events.LIST)
 def history(request, response, **given):
     """List what happened to a ticket, newest first, also after it was deleted.
 
     curl 0.0.0.0:8000/tickets/1/history
     """
-    return paged(events.page(given), request, response)
+    return listed(events.page, given, request, response, "history", SHOWN, ("at",))
 
 
 @ROUTE.get("/events")
-@inputs.offers(STREAM)
+@inputs.offers(STREAM, *formats.MEDIA.values())
 @inputs.takes(after=inputs.Number(0), wait=inputs.Number(0, 60), **events.LIST)
 def index(request, response, **given):
     """List what happened, newest first; or read the feed: after=<position>, wait=<seconds>.
 
     curl -N -H 'Accept: text/event-stream' '0.0.0.0:8000/events?after=0'
     """
-    if request.context.media == STREAM:
+    if request.context.format == "stream":
         _only(given, {"after"})
         response.content_type = STREAM
         response.set_header("Cache-Control", "no-store")
@@ -33,8 +35,10 @@ def index(request, response, **given):
         return None
     if "after" not in given:
         _only(given, events.LIST)
-        return paged(events.page(given), request, response)
+        return listed(events.page, given, request, response, "history", SHOWN, ("at",))
     _only(given, FEED)
+    if request.context.format != "json":
+        raise errors.Problem(406, "not_acceptable", "the feed comes as JSON or text/event-stream")
     position = given["after"]
     piece = feed.wait(position, given.get("limit", 50), given.get("wait", 0))
     if piece:

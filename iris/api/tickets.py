@@ -1,21 +1,25 @@
 """Routes: tickets."""
 
+import json
+
 import falcon
 
-from iris import auth, inputs, tickets
-from iris.api import ROUTE, paged, tagged, versions
+from iris import auth, inputs, text, tickets
+from iris.api import LISTED, READ, ROUTE, listed, tagged, versions
 
 NUMBER = inputs.Number()
 
 
 @ROUTE.get("/tickets")
+@LISTED
 @inputs.takes(**tickets.LIST)
 def index(request, response, **given):
     """List tickets, newest first.
 
     curl '0.0.0.0:8000/tickets?status=open,active&sort=-priority&columns=ticket_id,title'
     """
-    return paged(tickets.page(given), request, response)
+    shown = ("ticket_id", "status", "priority", "assignee", "title")
+    return listed(tickets.page, given, request, response, "tickets", shown, tickets.TIMES)
 
 
 @ROUTE.put("/tickets")
@@ -51,10 +55,14 @@ def read(request, response, ticket_id, as_of=None):
     if row is None or (header and seen is None):
         response.status = falcon.HTTP_304
         return None
+    if request.context.format == "text":
+        response.content_type = "text/plain; charset=utf-8"
+        return text.letter(json.loads(row))
     return row
 
 
 @ROUTE.get("/tickets/{ticket_id}")
+@READ
 @inputs.takes(ticket_id=NUMBER, as_of=inputs.Time())
 def one(request, response, ticket_id, as_of=None):
     """Read one ticket with its comments, oldest first, and its links; as it was at some time.
@@ -65,6 +73,7 @@ def one(request, response, ticket_id, as_of=None):
 
 
 @ROUTE.get("/ticket")
+@READ
 @inputs.takes(tid=NUMBER, as_of=inputs.Time())
 def by_number(request, response, tid, as_of=None):
     """Read one ticket, by another name.
