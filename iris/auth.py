@@ -28,11 +28,16 @@ def actor(request):
     return name
 
 
-def writer(request):
+def writer(request, conditional=False):
     """Return the database.Writer behind a request.
 
+    conditional: whether If-Match is heeded; where it is not, it is refused.
     Raises:   Problem 400.
     """
+    if "HTTP_IF_MATCH" in request.env and not conditional:
+        raise errors.Problem(
+            400, "no_such_condition", "If-Match is for changing or deleting one ticket"
+        )
     key, digest = request.env.get("HTTP_IDEMPOTENCY_KEY"), None
     if key is not None:
         if not 1 <= len(key) <= 200 or not key.isascii() or not key.isprintable():

@@ -53,11 +53,13 @@ class Feed:
     def __init__(self):
         self.listeners = set()
         self.poller = None
+        # Where the poller began; None until it has.
+        self.start = None
         # Replaced by gunicorn's worker; false once it has been told to stop.
         self.is_alive = lambda: True
 
     def listen(self):
-        """Return a Listener that gets every event from now on, and maybe some from before."""
+        """Return a Listener; it gets every event after start, and must itself read what is before."""
         listener = Listener()
         self.listeners.add(listener)
         if not self.poller:
@@ -72,9 +74,8 @@ class Feed:
         position, failed = None, False
         while self.listeners and self.is_alive():
             try:
-                # What is there already, the listeners read by themselves.
                 if position is None:
-                    position = events.end()
+                    position = self.start = events.end()
                 piece = events.after(position, PIECE)
                 failed = False
             except Exception as error:
@@ -90,7 +91,7 @@ class Feed:
                     listener.give(framed)
             if len(piece) < PIECE:
                 gevent.sleep(POLL)
-        self.poller = None
+        self.poller = self.start = None
         for listener in self.listeners:
             listener.woken.set()
 
@@ -111,11 +112,17 @@ def stream(position):
     yield HELLO
     while FEED.is_alive():
         listener = FEED.listen()
+        quiet = time.monotonic()
         try:
+            # Not before: what another worker gives a position to in between would be lost.
+            while FEED.start is None and FEED.is_alive():
+                gevent.sleep(POLL / 10)
+                if time.monotonic() - quiet >= HEARTBEAT:
+                    yield BEAT
+                    quiet = time.monotonic()
             for place, framed in _missed(position):
                 position = place
                 yield framed
-            quiet = time.monotonic()
             while FEED.is_alive() and not listener.missed:
                 while listener.waiting:
                     place, framed = listener.waiting.popleft()
@@ -166,6 +173,8 @@ def wait(position, limit, seconds):
     listener = FEED.listen()
     try:
         deadline = time.monotonic() + seconds
+        while FEED.start is None and FEED.is_alive() and time.monotonic() < deadline:
+            gevent.sleep(POLL / 10)
         while not piece and FEED.is_alive() and time.monotonic() < deadline:
             # Once more after the listener is there, for what came in between.
             piece = events.after(position, limit)

@@ -228,6 +228,17 @@ def test_if_match(http, sql, ticket, statements):
     assert http.delete(path, headers={"If-Match": '"5"'}).status == 204
 
 
+def test_a_condition_that_nobody_heeds_is_refused(http, ticket):
+    ticket()
+    for path, given in (
+        ("/tickets", {"title": "x"}),
+        ("/tickets/1/comments", {"body": "x"}),
+        ("/tickets/1/links/blocks/2", {}),
+    ):
+        answer = http.put(path, given, headers={"If-Match": '"1"'})
+        assert (answer.status, answer.json["code"]) == (400, "no_such_condition")
+
+
 def at_once(count, work):
     results = []
     ready = threading.Barrier(count)

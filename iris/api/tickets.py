@@ -93,7 +93,7 @@ def change(request, response, ticket_id, **given):
     curl -X PUT -d status=active 0.0.0.0:8000/tickets/1
     """
     expected = versions(request.get_header("If-Match"))
-    row, version = tickets.change(ticket_id, given, auth.writer(request), expected)
+    row, version = tickets.change(ticket_id, given, auth.writer(request, True), expected)
     tagged(response, version)
     return row
 
@@ -105,4 +105,5 @@ def remove(request, ticket_id):
 
     curl -X DELETE 0.0.0.0:8000/tickets/1
     """
-    tickets.remove(ticket_id, auth.writer(request), versions(request.get_header("If-Match")))
+    expected = versions(request.get_header("If-Match"))
+    tickets.remove(ticket_id, auth.writer(request, True), expected)
