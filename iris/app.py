@@ -11,7 +11,7 @@ import hug
 import psycopg2
 from sqlalchemy import exc
 
-from iris import api, errors, formats, inputs
+from iris import api, bodies, errors, formats, inputs
 from iris.api import comments, events, health, links, tickets, workflow
 
 __all__ = ["app", "comments", "events", "health", "links", "tickets", "workflow"]
@@ -35,7 +35,7 @@ class Intake:
         if request.context.head:
             request.method = "GET"
         # falcon has read the query already, but bends what it can't decode.
-        request._params = inputs.parse_form(request.query_string) if request.query_string else {}
+        request._params = bodies.parse_form(request.query_string) if request.query_string else {}
         origin = request.env.get("HTTP_ORIGIN")
         writes = request.method not in ("GET", "OPTIONS")
         # A page somewhere on the web must not file tickets with the reader's browser.
@@ -49,15 +49,15 @@ class Intake:
         for name, value in params.items():
             if name.endswith("_id") and not re.fullmatch(r"[0-9]{1,18}", value, re.ASCII):
                 raise errors.no_such(name.removesuffix("_id").replace("other", "ticket"), value)
-            params[name] = inputs.Typed(value)
+            params[name] = bodies.Typed(value)
         if known is None:
-            inputs.body(request)
+            bodies.body(request)
             return
         many = getattr(route.interface.spec, "takes_many", False)
-        raw = inputs.body(request, inputs.MAX_BULK if many else inputs.MAX_BODY)
+        raw = bodies.body(request, bodies.MAX_BULK if many else bodies.MAX_BODY)
         query, given, request.context.rows = request._params, {}, None
         if raw:
-            given = inputs.parse(raw, request.content_type, many)
+            given = bodies.parse(raw, request.content_type, many)
         if isinstance(given, list):
             request.context.rows, given = given, {}
         twice = query.keys() & given.keys()

@@ -22,7 +22,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import ARRAY
 
-from iris import database, errors, filters, inputs, models, pages, search
+from iris import bodies, database, errors, filters, inputs, models, pages, search
 
 TABLE = models.NOW.tickets
 
@@ -61,7 +61,7 @@ def _field_split(name, pairs):
     for place, (key, text) in enumerate(pairs):
         values[f"{name}_{place}"] = json.dumps({key: text}, ensure_ascii=False)
         try:
-            meant = inputs.read_json(text)
+            meant = bodies.read_json(text)
         except ValueError:
             meant = ""
         bare = not isinstance(meant, str | dict | list)

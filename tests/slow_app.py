@@ -1,8 +1,8 @@
 """The service with less patience, for the test of slow bodies."""
 
-from iris import inputs
+from iris import bodies
 
-inputs.BODY_SECONDS = 1
+bodies.BODY_SECONDS = 1
 
 from iris.app import app  # noqa: E402
 

@@ -7,7 +7,7 @@ import subprocess
 import pytest
 from conftest import ROOT
 
-from iris import __version__, cli, errors, events, inputs, settings, tickets
+from iris import __version__, bodies, cli, errors, events, settings, tickets
 
 README = (ROOT / "README.md").read_text()
 CODE = {path.name: path.read_text() for path in ROOT.glob("iris/**/*.py")}
@@ -106,4 +106,4 @@ def test_every_curl_command_works(live, http):
 
 @pytest.mark.parametrize("name", ["body", "parse", "read_json"])
 def test_public_functions_say_what_they_raise(name):
-    assert "Raises:" in getattr(inputs, name).__doc__
+    assert "Raises:" in getattr(bodies, name).__doc__

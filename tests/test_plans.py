@@ -9,7 +9,7 @@ import psycopg2
 import pytest
 from conftest import Live
 
-from iris import database, embedded, inputs, pages, tickets
+from iris import bodies, database, embedded, pages, tickets
 
 MANY = 200_000
 FILL = """
@@ -117,7 +117,7 @@ def check(lines):
     ],
 )
 def test_a_page_runs_on_an_index(plan, query):
-    given = inputs.parse_form(query.replace(" ", "+"))
+    given = bodies.parse_form(query.replace(" ", "+"))
     fields = [(name[7:], given.pop(name)) for name in list(given) if name.startswith("fields.")]
     given.update({"fields": fields} if fields else {})
     page = plan({name: tickets.LIST[name](value) for name, value in given.items()})

@@ -1,6 +1,6 @@
 """Routes: history and the feed."""
 
-from iris import errors, events, feed, formats, inputs
+from iris import bodies, errors, events, feed, formats, inputs
 from iris.api import LISTED, ROUTE, listed
 
 STREAM = "text/event-stream"
@@ -53,7 +53,7 @@ def _last(request, given):
     if header is None:
         return given.get("after", 0)
     try:
-        return inputs.Number(0)(inputs.Typed(header))
+        return inputs.Number(0)(bodies.Typed(header))
     except ValueError as error:
         raise errors.Problem(400, "invalid_position", f"Last-Event-ID {error}") from None
 
