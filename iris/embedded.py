@@ -122,6 +122,8 @@ class Server:
         if self.pid() is not None:
             self.say(f"PostgreSQL runs in {self.folder} already (process {self.pid()}): using it")
         else:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            self._open_ways()
             self._prepare()
             self._launch()
         began = reported = time.monotonic()
@@ -145,8 +147,6 @@ class Server:
         if self.data.exists() and any(self.data.iterdir()):
             raise Failed(f"{self.data} is not empty, but holds no PostgreSQL data")
         self.say(f"making a database in {self.folder}")
-        self.folder.mkdir(parents=True, exist_ok=True)
-        self._open_ways()
         # Whole or not at all: half of it must not be taken for data at the next start.
         new = self.folder / "postgres.new"
         subprocess.run(["rm", "-rf", new], check=True)
