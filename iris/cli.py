@@ -220,6 +220,8 @@ def export(arguments):
         # Python would complain once more while it closes stdout.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
+    except OSError as error:
+        raise transfer.Refused(f"the export can't be written: {error.strerror}") from None
     return 0
 
 

@@ -165,8 +165,11 @@ def take(url, path, kind, say, skip_bad=False):
             words = _load(cursor, first, last)
             if words:
                 raise transfer.Refused(words)
-            with open(f"{path}.bad", "wb") as bad:
-                write_bad(bad, sorted(mistakes))
+            try:
+                with open(f"{path}.bad", "wb") as bad:
+                    write_bad(bad, sorted(mistakes))
+            except OSError as error:
+                raise transfer.Refused(f"{path}.bad can't be written: {error.strerror}") from None
     say(f"imported {count} tickets, skipped {skipped} that were there already")
     if mistakes:
         say(f"left {len(mistakes)} bad ones in {path}.bad")

@@ -29,9 +29,9 @@ RAW = r"(FORMAT csv, QUOTE E'\x01', DELIMITER E'\x02')"
 MISTAKES = (psycopg2.DataError, psycopg2.IntegrityError, psycopg2.errors.StatementTooComplex)
 
 HEADER = """
-    SELECT json_build_object('iris', 'export', 'revision', (SELECT version_num FROM alembic_version),
-        'position', (SELECT coalesce(max(position), 0) FROM events), {})::text
-""".format(", ".join(f"'{name}', (SELECT count(*) FROM {name})" for name in TABLES))
+    SELECT (SELECT version_num FROM alembic_version) AS revision,
+        (SELECT coalesce(max(position), 0) FROM events) AS position, {}
+""".format(", ".join(f"(SELECT count(*) FROM {name}) AS {name}" for name in TABLES))
 
 SEARCHES = """
     INSERT INTO searches SELECT ticket_id, 0, ticket_words(title, description, labels) FROM tickets;
@@ -70,6 +70,19 @@ class Progress:
             self.next = time.monotonic() + 1
 
 
+class Reading:
+    """A file that says how much of it has been read."""
+
+    def __init__(self, file, progress):
+        self.file, self.progress, self.bytes = file, progress, 0
+
+    def read(self, size):
+        self.progress(f"{self.bytes // 1_000_000} MB read")
+        data = self.file.read(size)
+        self.bytes += len(data)
+        return data
+
+
 # Out ----------------------------------------------------------------------------------------------
 
 
@@ -88,10 +101,10 @@ def export(url, out, say):
         with connection.cursor() as cursor:
             cursor.execute("SET LOCAL timezone TO 'UTC'; SET LOCAL statement_timeout TO 0")
             cursor.execute(HEADER)
-            (header,) = cursor.fetchone()
-        out.write(header.encode() + b"\n")
-        counts = json.loads(header)
-        total = sum(counts[name] for name in TABLES)
+            names = [column.name for column in cursor.description]
+            header = dict(zip(names, cursor.fetchone(), strict=True))
+        out.write(json.dumps({"iris": "export", **header}).encode() + b"\n")
+        total = sum(header[name] for name in TABLES)
         for name, order in TABLES.items():
             with connection.cursor("export") as cursor:
                 # A row may have some hundred thousand characters.
@@ -105,7 +118,7 @@ def export(url, out, say):
                     written += 1
                     progress(f"{written} of {total} rows")
         out.flush()
-    say("exported " + ", ".join(f"{counts[name]} {name}" for name in TABLES))
+    say("exported " + ", ".join(f"{header[name]} {name}" for name in TABLES))
 
 
 # In -----------------------------------------------------------------------------------------------
@@ -169,7 +182,7 @@ def restore(url, path, say):
         cursor.execute("SELECT EXISTS (TABLE tickets) OR EXISTS (TABLE events)")
         if cursor.fetchone()[0]:
             raise Refused("there are tickets or events already: an export goes into an empty Iris")
-        _stage(cursor, file)
+        _stage(cursor, Reading(file, progress))
         cursor.execute("SELECT name, count(*) FROM staged GROUP BY name")
         counts = dict(cursor.fetchall())
         for name in TABLES:
@@ -199,7 +212,7 @@ def _header(line):
         header = json.loads(line)
         if header["iris"] == "export" and all(type(header[name]) is int for name in TABLES):
             return {"revision": None, **header}
-    except (ValueError, TypeError, KeyError):
+    except (ValueError, TypeError, KeyError, RecursionError):
         pass
     raise Refused("this is no export of Iris: line 1 is not its header")
 

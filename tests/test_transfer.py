@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import random
 import subprocess
 
 import psycopg2
@@ -217,7 +218,7 @@ def test_export_into_a_closed_pipe_ends_quietly(sql, server):
         command, shell=True, env=environment("", 0, DATABASE_URL=server.url()),
         capture_output=True, timeout=60, check=False,
     )  # fmt: skip
-    assert (done.stdout, done.stderr) == (b'{"iris" : ', b"")
+    assert (done.stdout, done.stderr) == (b'{"iris": "', b"")
 
 
 # GitHub -------------------------------------------------------------------------------------------
@@ -384,6 +385,59 @@ def test_bad_issues_are_named_or_left_beside(http, sql, server, tmp_path):
     assert json.loads((tmp_path / "issues.json.bad").read_text()) == bad
     # Trying in vain has used no number up.
     assert [row["ticket_id"] for row in http.get("/tickets?sort=ticket_id").json] == [1, 2]
+
+
+def test_whatever_the_times_are_history_replays_to_the_present(sql, server, tmp_path):
+    chance = random.Random(1)
+
+    def some_time():
+        return f"2024-01-{chance.randint(1, 28):02}T10:00:00Z"
+
+    def some_issue(number):
+        closed = chance.choice([None, some_time()])
+        said = [
+            {"user": person("bob"), "body": "x", "created_at": some_time()}
+            for _ in range(chance.randint(0, 4))
+        ]
+        return issue(number, created_at=some_time(), updated_at=chance.choice([None, some_time()]),
+                     state="closed" if closed else "open", closed_at=closed, comments=said)  # fmt: skip
+
+    (tmp_path / "x.json").write_text(json.dumps([some_issue(number) for number in range(100)]))
+    take(server, "github", tmp_path / "x.json")
+    names = "title, description, status, assignee, reporter, priority, labels, fields, due"
+    ran = sql("SELECT * FROM events ORDER BY event_id")
+    assert [row["at"] for row in ran] == sorted(row["at"] for row in ran)
+    for row in sql(
+        f"SELECT ticket_id, version, created, updated, to_json(t) AS now FROM tickets, LATERAL (SELECT {names}) AS t"
+    ):
+        mine = [event for event in ran if event["ticket_id"] == row["ticket_id"]]
+        replayed = dict.fromkeys(row["now"])
+        for event in mine:
+            replayed |= {name: new for name, (_, new) in event["changes"].items() if name != "body"}
+        assert replayed == row["now"]
+        assert (mine[0]["kind"], mine[0]["at"], row["version"]) == (
+            "created",
+            row["created"],
+            len(mine),
+        )
+        assert mine[-1]["at"] <= row["updated"]
+        for event in mine:
+            then = sql.one(
+                "SELECT * FROM tickets_as_of(%s) WHERE ticket_id = %s",
+                event["at"],
+                row["ticket_id"],
+            )
+            before = [other for other in mine if other["at"] <= event["at"]]
+            assert then["version"] == len(before)
+            moved = any(other["kind"] == "changed" for other in before)
+            assert (then["status"], then["closed"] is None) == (
+                ("resolved", False) if moved else ("open", True)
+            )
+    assert sql("SELECT * FROM tickets_as_of('infinity') EXCEPT TABLE tickets") == []
+    words = "SELECT * FROM searches ORDER BY ticket_id, comment_id"
+    assert sql(words) == sql(
+        "SELECT * FROM searches_as_of('infinity') ORDER BY ticket_id, comment_id"
+    )
 
 
 @pytest.mark.parametrize("text", ["", "{}", "[1", "[" * 100000])
