@@ -151,7 +151,8 @@ def take(url, path, kind, say, skip_bad=False):
         skipped = cursor.rowcount
         cursor.execute("SELECT count(*), min(place), max(place) FROM foreigners")
         count, first, last = cursor.fetchone()
-        if count and _load(cursor, first, last):
+        failed = _load(cursor, first, last)
+        if failed:
             say("looking for what is wrong")
             most = count if skip_bad else MOST - len(mistakes)
             mistakes |= _find_mistakes(cursor, first, last, most, transfer.Progress(say))
@@ -159,12 +160,13 @@ def take(url, path, kind, say, skip_bad=False):
             words = "\n".join(mistakes[place] for place in sorted(mistakes))
             more = "\n(and maybe more)" if len(mistakes) >= MOST else ""
             raise transfer.Refused(f"nothing was imported:\n{words}{more}")
-        if mistakes:
+        if failed:
             cursor.execute("DELETE FROM foreigners WHERE place = ANY (%s)", (list(mistakes),))
             count -= cursor.rowcount
-            words = _load(cursor, first, last)
-            if words:
-                raise transfer.Refused(words)
+            failed = _load(cursor, first, last)
+            if failed:
+                raise transfer.Refused(failed)
+        if mistakes:
             try:
                 with open(f"{path}.bad", "wb") as bad:
                     write_bad(bad, sorted(mistakes))
@@ -181,7 +183,7 @@ def _load(cursor, first, last):
     try:
         cursor.execute(LOAD, {"first": first, "last": last})
     except transfer.MISTAKES as error:
-        cursor.execute("ROLLBACK TO load")
+        cursor.execute("ROLLBACK TO load; RELEASE load")
         return transfer.words_of(error)[0]
     cursor.execute("RELEASE load")
     return None
@@ -196,7 +198,7 @@ def _find_mistakes(cursor, first, last, most, progress):
             return
         cursor.execute("SAVEPOINT look")
         words = _load(cursor, first, last)
-        cursor.execute("ROLLBACK TO look")
+        cursor.execute("ROLLBACK TO look; RELEASE look")
         if words is None:
             return
         if first < last:
@@ -266,7 +268,9 @@ def _issue(issue):
         "assignees": people[1:],
         "pull_request": bool(issue.get("pull_request")),
     }
-    labels = [label if isinstance(label, str) else label["name"] for label in issue["labels"] or ()]
+    labels = [
+        label if isinstance(label, str) else label["name"] for label in issue.get("labels") or ()
+    ]
     return {
         "title": issue["title"],
         "description": issue.get("body") or None,

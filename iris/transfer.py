@@ -26,7 +26,13 @@ TABLES = {
 }
 # A JSON text has neither character in it, so its lines pass through COPY as they are.
 RAW = r"(FORMAT csv, QUOTE E'\x01', DELIMITER E'\x02')"
-MISTAKES = (psycopg2.DataError, psycopg2.IntegrityError, psycopg2.errors.StatementTooComplex)
+# What a row can be refused for; the last two: too deep, and too many words.
+MISTAKES = (
+    psycopg2.DataError,
+    psycopg2.IntegrityError,
+    psycopg2.errors.StatementTooComplex,
+    psycopg2.errors.ProgramLimitExceeded,
+)
 
 HEADER = """
     SELECT (SELECT version_num FROM alembic_version) AS revision,
@@ -202,6 +208,7 @@ def restore(url, path, say):
                 )
             except MISTAKES as error:
                 raise Refused(f"{name}: {words_of(error)[0]}") from None
+        progress("the words for searching")
         cursor.execute(SEARCHES)
     say("imported " + ", ".join(f"{header[name]} {name}" for name in TABLES))
 

@@ -383,8 +383,11 @@ def test_bad_issues_are_named_or_left_beside(http, sql, server, tmp_path):
         f"left 8 bad ones in {path}.bad",
     ]
     assert json.loads((tmp_path / "issues.json.bad").read_text()) == bad
+    path.write_text(json.dumps([issue(3), "nonsense"]))
+    assert take(server, "github", path, skip_bad=True)[0].startswith("imported 1 tickets")
+    assert json.loads((tmp_path / "issues.json.bad").read_text()) == ["nonsense"]
     # Trying in vain has used no number up.
-    assert [row["ticket_id"] for row in http.get("/tickets?sort=ticket_id").json] == [1, 2]
+    assert [row["ticket_id"] for row in http.get("/tickets?sort=ticket_id").json] == [1, 2, 3]
 
 
 def test_whatever_the_times_are_history_replays_to_the_present(sql, server, tmp_path):
@@ -548,6 +551,20 @@ def test_bad_records_are_named_by_their_line(http, server, tmp_path):
     with open(f"{path}.bad", newline="") as file:
         assert list(csv.reader(file)) == [rows[0], *rows[2:8]]
     assert {row["title"] for row in http.get("/tickets").json} == {"good", "good, too"}
+
+
+def test_what_is_far_too_much_is_a_mistake_of_its_row(server, clean, tmp_path):
+    words = " ".join(map(str, range(300_000)))
+    rows = [
+        ["title", "description", "fields"],
+        ["x", words, ""],
+        ["y", "", "[" * 100_000],
+        ["fine", "", ""],
+    ]
+    path = write(tmp_path / "x.csv", rows)
+    _, *lines = wrong(server, "csv", path)
+    assert [line.split(":")[0] for line in lines] == ["line 2", "line 3"]
+    assert take(server, "csv", path, skip_bad=True)[-2].startswith("imported 1 tickets")
 
 
 def test_a_csv_that_is_none_is_refused(server, clean, tmp_path):
