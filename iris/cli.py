@@ -14,7 +14,7 @@ from pathlib import Path
 
 import psycopg2
 
-from iris import REVISION, __version__, embedded, settings
+from iris import REVISION, __version__, embedded, foreign, settings, transfer
 
 CONFIG = Path(__file__).parent / "gunicorn.conf.py"
 FIRST = (
@@ -212,6 +212,30 @@ def db(arguments):
     return 0
 
 
+def export(arguments):
+    """Write everything to stdout, a JSON document a line."""
+    try:
+        transfer.export(where(), sys.stdout.buffer, say)
+    except BrokenPipeError:
+        # Python would complain once more while it closes stdout.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    except OSError as error:
+        raise transfer.Refused(f"the export can't be written: {error.strerror}") from None
+    return 0
+
+
+def import_(arguments):
+    """Read an export into an empty Iris; or tickets of other trackers into any."""
+    if arguments.kind:
+        foreign.take(where(owner=True), arguments.file, arguments.kind, say, arguments.skip_bad)
+    elif arguments.skip_bad:
+        raise settings.Wrong("--skip-bad", "goes with --from only: an export is taken whole")
+    else:
+        transfer.restore(where(owner=True), arguments.file, say)
+    return 0
+
+
 def parser():
     """Return the parser of the command line."""
     top = argparse.ArgumentParser(
@@ -234,6 +258,15 @@ def parser():
     shell.add_argument(
         "arguments", nargs=argparse.REMAINDER, help="go to psql: -At -c 'TABLE statuses'"
     )
+    command("export", export)
+    reading = command("import", import_)
+    reading.add_argument(
+        "--from", dest="kind", choices=tuple(foreign.KINDS), help="not an export, but another's"
+    )
+    reading.add_argument(
+        "--skip-bad", action="store_true", help="leave bad rows in FILE.bad and import the others"
+    )
+    reading.add_argument("file", metavar="FILE", help="- is stdin")
     actions = command("db", db).add_subparsers(dest="action", required=True, metavar="ACTION")
     actions.add_parser("check", help="say whether the schema is the one this Iris needs")
     for action, revision, text in (

@@ -1,0 +1,635 @@
+"""Everything goes out and comes in again; tickets of other trackers come in with a history."""
+
+import csv
+import io
+import json
+import random
+import subprocess
+
+import psycopg2
+import pytest
+from conftest import Sql
+from hypothesis import HealthCheck, given, settings, strategies
+from test_time_travel import Life
+from test_up import IRIS, environment
+
+from iris import embedded, foreign, transfer
+
+
+def quiet(sentence):
+    """Hear nothing."""
+
+
+@pytest.fixture
+def other(server, owner):
+    """Return the name of a second, empty Iris."""
+    with owner.cursor() as cursor:
+        cursor.execute("CREATE DATABASE other")
+        server._psql("other", "-f", str(embedded.INITDB), IRIS_PASS="x")
+        yield "other"
+        cursor.execute("DROP DATABASE other WITH (FORCE)")
+
+
+def exported(url):
+    out = io.BytesIO()
+    transfer.export(url, out, quiet)
+    return out.getvalue()
+
+
+def restore(server, name, data, tmp_path):
+    (tmp_path / "all.ndjson").write_bytes(data)
+    transfer.restore(server.url("postgres", name), str(tmp_path / "all.ndjson"), quiet)
+
+
+def refused(call, *arguments, **more):
+    with pytest.raises(transfer.Refused) as caught:
+        call(*arguments, **more)
+    return str(caught.value).removeprefix("iris: ")
+
+
+# Export and import --------------------------------------------------------------------------------
+
+
+def test_what_goes_out_comes_in_to_the_byte(http, sql, server, other, tmp_path):
+    lives = [Life(seed, http, sql) for seed in range(4)]
+    for number, life in enumerate(lives):
+        life.run(500)
+        if number == 2:
+            # The last ones have no position yet.
+            while sql(
+                "SELECT * FROM events_after((SELECT coalesce(max(position), 0) FROM events))"
+            ):
+                pass
+    sql("INSERT INTO tickets (title, description, due, fields) VALUES (%s, %s, '0044-03-15 BC', %s)",
+        '\t"\\n\\"', "\\.\n\x01\x02\r\n\u2028 🖨", '{"n": 1.00, "m": 1e400, "\\"": ["\\t"]}')  # fmt: skip
+    sql("INSERT INTO tickets (title, due) VALUES ('late', '294276-12-31')")
+    sql("DELETE FROM tickets WHERE title = 'late'")
+    before = exported(server.url())
+    assert exported(server.url()) == before
+    restore(server, other, before, tmp_path)
+    assert exported(server.url(database=other)) == before
+
+    copy = Sql(server.url(database=other))
+    moments = [moment for life in lives for moment, *_ in life.moments[:: len(life.moments) // 4]]
+    for moment in moments:
+        for question in (
+            "SELECT * FROM tickets_as_of(%s) ORDER BY ticket_id",
+            "SELECT * FROM comments_as_of(%s) ORDER BY comment_id",
+            "SELECT * FROM links_as_of(%s) AS l ORDER BY l",
+        ):
+            assert copy(question, moment) == sql(question, moment)
+    words = "SELECT * FROM searches ORDER BY ticket_id, comment_id"
+    assert copy(words) == sql(words)
+    last = json.loads(before.split(b"\n")[0])["position"]
+    assert last > 0
+    for door in (sql, copy):
+        door("INSERT INTO tickets (title) VALUES ('on we go')")
+        door("INSERT INTO comments (ticket_id, body) SELECT max(ticket_id), 'and on' FROM tickets")
+    # The feed goes on where it was, and so do the numbers.
+    feed = "SELECT position, event_id, ticket_id, kind, comment_id FROM events_after(%s, 5000)"
+    assert copy(feed, last) == sql(feed, last)
+    assert copy("SELECT * FROM events_after(0, %s)", last) == sql(
+        "SELECT * FROM events_after(0, %s)", last
+    )
+    # The rules are on again.
+    assert "can't go from" in str(
+        copy.refusal("UPDATE tickets SET status = 'blocked' WHERE title = 'on we go'")
+    )
+    copy.connection.close()
+
+
+def test_an_empty_iris_goes_out_and_in(sql, server, other, tmp_path):
+    sql("SELECT set_workflow(%s)", json.dumps(
+        {"statuses": [{"status": "new", "is_open": True}, {"status": "Done", "is_open": False}],
+         "transitions": {"new": ["Done"]}}))  # fmt: skip
+    before = exported(server.url())
+    restore(server, other, before, tmp_path)
+    assert exported(server.url(database=other)) == before
+    copy = Sql(server.url(database=other))
+    made = copy.one("INSERT INTO tickets (title) VALUES ('first') RETURNING ticket_id, status")
+    assert made == {"ticket_id": 1, "status": "new"}
+    copy.connection.close()
+
+
+def test_a_refused_import_changes_nothing(sql, ticket, server, other, tmp_path):
+    ticket()
+    sql("INSERT INTO comments (ticket_id, body) VALUES (1, 'hot')")
+    whole = exported(server.url())
+    lines = whole.splitlines(keepends=True)
+    empty = exported(server.url(database=other))
+    header = json.loads(lines[0])
+
+    def words(data):
+        return refused(restore, server, other, data, tmp_path)
+
+    assert words(b"") == "this is no export of Iris: line 1 is not its header"
+    assert words(b'[{"title": "x"}]\n') == "this is no export of Iris: line 1 is not its header"
+    older = json.dumps({**header, "revision": "0001"}).encode() + b"\n"
+    assert (
+        words(older) == f"the export is of revision 0001, this database is at {header['revision']}"
+    )
+    assert words(b"".join(lines[:-1])) == "the file is not whole: it should have 2 events and has 1"
+    assert words(whole[:-20]).startswith(f"line {len(lines)} is no JSON: ")
+    assert words(b"".join([*lines[:3], b"nonsense\n", *lines[3:]])).startswith(
+        "line 4 is no JSON: "
+    )
+    assert words(b"".join([*lines[:3], b"\n", *lines[3:]])) == "line 4 is no row of an export"
+    assert (
+        words(b"".join([*lines[:3], b'{"table": "x", "row": {}}\n']))
+        == "line 4 is no row of an export"
+    )
+    assert (
+        words(whole.replace(b"Printer on fire", b" "))
+        == "tickets: title must have 1 to 300 characters, not only blanks"
+    )
+    assert refused(
+        transfer.restore, server.url("postgres", other), str(tmp_path / "none"), quiet
+    ) == (f"{tmp_path}/none can't be read: No such file or directory")
+    assert exported(server.url(database=other)) == empty
+    assert refused(restore, server, "iris", whole, tmp_path) == (
+        "there are tickets or events already: an export goes into an empty Iris"
+    )
+    assert exported(server.url()) == whole
+    restore(server, other, whole, tmp_path)
+    assert exported(server.url(database=other)) == whole
+
+
+def test_an_owner_need_not_be_a_superuser(sql, ticket, server, owner, tmp_path):
+    ticket(labels=["a"])
+    sql("INSERT INTO comments (ticket_id, body) VALUES (1, 'hot')")
+    before = exported(server.url())
+    with owner.cursor() as cursor:
+        cursor.execute(
+            "CREATE ROLE landlord LOGIN CREATEROLE; GRANT iris TO landlord WITH ADMIN OPTION"
+        )
+        cursor.execute("CREATE DATABASE rented OWNER landlord")
+        try:
+            done = subprocess.run(
+                [embedded.binaries() / "psql", "-X", "-q", "-d", server.url("landlord", "rented"), "-f", embedded.INITDB],
+                env=embedded.environment(IRIS_PASS="x"), capture_output=True, text=True, check=False,
+            )  # fmt: skip
+            assert done.returncode == 0, done.stderr
+            (tmp_path / "all.ndjson").write_bytes(before)
+            transfer.restore(server.url("landlord", "rented"), str(tmp_path / "all.ndjson"), quiet)
+            assert exported(server.url(database="rented")) == before
+        finally:
+            cursor.execute("DROP DATABASE rented WITH (FORCE)")
+            cursor.execute("DROP ROLE landlord")
+
+
+def iris(server, *arguments, database="iris", **more):
+    return subprocess.run(
+        [*IRIS, *arguments],
+        env=environment("", 0, DATABASE_URL=server.url(database=database),
+            IRIS_OWNER_URL=server.url("postgres", database)),
+        capture_output=True, timeout=60, check=False, **more,
+    )  # fmt: skip
+
+
+def test_the_commands(sql, ticket, server, other, tmp_path):
+    ticket()
+    done = iris(server, "export")
+    assert (done.returncode, done.stdout) == (0, exported(server.url()))
+    assert (
+        done.stderr
+        == b"iris: exported 5 statuses, 13 transitions, 1 tickets, 0 comments, 0 links, 1 events\n"
+    )
+    again = iris(server, "import", "-", database=other, input=done.stdout)
+    assert (again.returncode, again.stderr) == (0, done.stderr.replace(b"exported", b"imported"))
+    again = iris(server, "import", "-", database=other, input=done.stdout)
+    assert (again.returncode, again.stderr) == (
+        1, b"iris: there are tickets or events already: an export goes into an empty Iris\n",
+    )  # fmt: skip
+    (tmp_path / "x.csv").write_text("title\nTea is out\n")
+    done = iris(server, "import", "--from", "csv", str(tmp_path / "x.csv"))
+    assert (done.returncode, done.stderr) == (
+        0,
+        b"iris: imported 1 tickets, skipped 0 that were there already\n",
+    )
+    assert iris(server, "import", "--skip-bad", "-").returncode == 1
+
+
+def test_export_into_a_closed_pipe_ends_quietly(sql, server):
+    sql(
+        "INSERT INTO tickets (title, description) SELECT 'much', repeat('x', 10000) FROM generate_series(1, 50)"
+    )
+    command = f"{' '.join(map(str, IRIS))} export | head -c 10"
+    done = subprocess.run(
+        command, shell=True, env=environment("", 0, DATABASE_URL=server.url()),
+        capture_output=True, timeout=60, check=False,
+    )  # fmt: skip
+    assert (done.stdout, done.stderr) == (b'{"iris": "', b"")
+
+
+# GitHub -------------------------------------------------------------------------------------------
+
+HUB = "https://github.com/acme/printer"
+
+
+def person(name):
+    return {"login": name, "id": 1, "type": "User"}
+
+
+def issue(number, **given):
+    return {
+        "url": f"https://api.github.com/repos/acme/printer/issues/{number}",
+        "html_url": f"{HUB}/issues/{number}", "id": 1000 + number, "number": number,
+        "title": f"Issue {number}", "user": person("alice"), "labels": [], "state": "open",
+        "locked": False, "assignee": None, "assignees": [], "milestone": None, "comments": 0,
+        "created_at": f"2024-01-{number:02}T10:00:00Z", "updated_at": f"2024-01-{number:02}T10:00:00Z",
+        "closed_at": None, "state_reason": None, "body": "It burns.\r\n", **given,
+    }  # fmt: skip
+
+
+ISSUES = [
+    issue(3, title="Make it faster", state="closed", state_reason="completed", closed_at="2024-01-09T12:00:00Z",
+          updated_at="2024-01-09T12:00:00Z", html_url=f"{HUB}/pull/3", draft=False, comments=2,
+          pull_request={"url": "https://api.github.com/repos/acme/printer/pulls/3", "merged_at": "2024-01-09T12:00:00Z"}),
+    issue(2, user=None, body=None, labels=["tea", {"id": 7, "name": "bug", "color": "d73a4a"}],
+          assignee=person("bob"), assignees=[person("bob"), person("charlie")], milestone={"number": 1, "title": "v1"}),
+    issue(1, title="Printer on fire", state="closed", closed_at="2024-01-05T12:00:00Z", updated_at="2024-01-07T09:00:00Z",
+          comments=[
+              {"id": 1, "user": person("bob"), "body": "I smell smoke", "created_at": "2024-01-02T10:00:00Z", "updated_at": "2024-01-02T11:00:00Z"},
+              {"id": 2, "user": None, "body": "Drill", "created_at": "2024-01-05T12:00:00Z", "updated_at": "2024-01-05T12:00:00Z"},
+              {"id": 3, "user": person("bob"), "body": "Thanks", "created_at": "2024-01-06T10:00:00Z", "updated_at": "2024-01-06T10:00:00Z"},
+          ]),
+]  # fmt: skip
+
+
+def take(server, kind, path, **more):
+    said = []
+    foreign.take(server.url("postgres"), str(path), kind, said.append, **more)
+    return said
+
+
+def wrong(server, kind, path):
+    return refused(take, server, kind, path).split("\n")
+
+
+def test_issues_come_with_a_history(http, sql, server, tmp_path):
+    path = tmp_path / "issues.json"
+    path.write_text(json.dumps(ISSUES))
+    assert take(server, "github", path) == ["imported 3 tickets, skipped 0 that were there already"]
+    one, two, three = http.get("/tickets?sort=ticket_id").json
+    assert [row["title"] for row in (one, two, three)] == [
+        "Printer on fire",
+        "Issue 2",
+        "Make it faster",
+    ]
+    assert (one["status"], one["version"], one["closed"]) == (
+        "resolved",
+        5,
+        "2024-01-05T12:00:00+00:00",
+    )
+    assert (one["created"], one["updated"]) == (
+        "2024-01-01T10:00:00+00:00",
+        "2024-01-07T09:00:00+00:00",
+    )
+    assert (one["description"], one["reporter"]) == ("It burns.\r\n", "alice")
+    assert (two["description"], two["reporter"], two["assignee"]) == (None, "ghost", "bob")
+    assert (two["status"], two["labels"], two["version"]) == ("open", ["bug", "tea"], 1)
+    assert two["fields"] == {
+        "number": 2,
+        "url": f"{HUB}/issues/2",
+        "milestone": "v1",
+        "assignees": ["charlie"],
+    }
+    assert three["fields"] == {
+        "number": 3,
+        "url": f"{HUB}/pull/3",
+        "state_reason": "completed",
+        "pull_request": True,
+    }
+    assert [row["ticket_id"] for row in http.get("/tickets?q=smoke").json] == [1]
+
+    history = sql("SELECT * FROM events WHERE ticket_id = 1 ORDER BY event_id")
+    assert [
+        (row["at"].isoformat()[:16], row["actor"], row["source"], row["kind"]) for row in history
+    ] == [
+        ("2024-01-01T10:00", "alice", "import", "created"),
+        ("2024-01-02T10:00", "bob", "import", "commented"),
+        ("2024-01-05T12:00", "ghost", "import", "commented"),
+        ("2024-01-05T12:00", "import", "import", "changed"),
+        ("2024-01-06T10:00", "bob", "import", "commented"),
+    ]
+    assert history[0]["changes"]["status"] == [None, "open"]
+    assert history[3]["changes"] == {"status": ["open", "resolved"]}
+    assert history[3]["kept"] == {
+        "version": [3],
+        "updated": ["2024-01-05T12:00:00+00:00"],
+        "closed": [None],
+    }
+    assert history[4]["kept"] == {"version": [4], "updated": ["2024-01-05T12:00:00+00:00"]}
+
+    was = "SELECT status, version, updated::text, closed FROM tickets_as_of(%s) WHERE ticket_id = 1"
+    assert sql(was, "2023-12-31") == []
+    assert sql.one(was, "2024-01-01T12:00Z") == {
+        "status": "open", "version": 1, "updated": "2024-01-01 10:00:00+00", "closed": None}  # fmt: skip
+    assert sql.one(was, "2024-01-03")["version"] == 2
+    assert sql.one(was, "2024-01-05T12:00Z")["status"] == "resolved"
+    assert len(sql("SELECT * FROM comments_as_of('2024-01-05T11:00Z')")) == 1
+    everything = "SELECT * FROM tickets_as_of('infinity') ORDER BY ticket_id"
+    assert sql(everything) == sql("SELECT * FROM tickets ORDER BY ticket_id")
+
+    # The feed tells it all, and life goes on under the rules.
+    assert len(sql("SELECT * FROM events_after(0)")) == 8
+    assert http.put("/tickets/1", status="open").json["version"] == 6
+    assert http.put("/tickets", title="Next").json["ticket_id"] == 4
+    assert sql.one(was, "2024-01-05T12:00Z")["status"] == "resolved"
+
+    before = exported(server.url())
+    path.write_text(json.dumps([*ISSUES, issue(8), issue(8)]))
+    assert take(server, "github", path) == ["imported 1 tickets, skipped 4 that were there already"]
+    assert sql.one("SELECT max(ticket_id) AS n FROM tickets")["n"] == 5
+    assert exported(server.url()) != before
+
+
+def test_bad_issues_are_named_or_left_beside(http, sql, server, tmp_path):
+    bad = [
+        issue(4, title="x" * 301),
+        issue(5, body="a\x00b"),
+        issue(6, created_at="yesteryear"),
+        {"number": 7},
+        issue(
+            8, comments=[{"user": person("bob"), "body": " ", "created_at": "2024-01-02T10:00:00Z"}]
+        ),
+        issue(9, closed_at="2024-02-01T00:00:00Z"),
+        "nonsense",
+        issue(10, body="\ud800"),
+    ]
+    path = tmp_path / "issues.json"
+    path.write_text(json.dumps([issue(1), *bad, issue(2)]))
+    before = exported(server.url())
+    head, *lines = wrong(server, "github", path)
+    assert head == "nothing was imported:"
+    assert lines[0] == "issue 1 (number 4): title must have 1 to 300 characters, not only blanks"
+    assert lines[1].startswith("issue 2 (number 5): unsupported Unicode escape sequence")
+    assert (
+        lines[2]
+        == 'issue 3 (number 6): invalid input syntax for type timestamp with time zone: "yesteryear"'
+    )
+    assert lines[3] == "issue 4 (number 7): is not as GitHub's API gives it"
+    assert lines[4] == "issue 5 (number 8): body must have 1 to 100,000 characters, not only blanks"
+    assert lines[5] == 'issue 6 (number 9): "open" is open, so it can have no time of closing'
+    assert lines[6] == "issue 7 (number null): is not as GitHub's API gives it"
+    assert lines[7].startswith("issue 8 (number 10): ")
+    assert len(lines) == 8
+    assert exported(server.url()) == before
+    assert not (tmp_path / "issues.json.bad").exists()
+
+    said = take(server, "github", path, skip_bad=True)
+    assert said[-2:] == [
+        "imported 2 tickets, skipped 0 that were there already",
+        f"left 8 bad ones in {path}.bad",
+    ]
+    assert json.loads((tmp_path / "issues.json.bad").read_text()) == bad
+    path.write_text(json.dumps([issue(3), "nonsense"]))
+    assert take(server, "github", path, skip_bad=True)[0].startswith("imported 1 tickets")
+    assert json.loads((tmp_path / "issues.json.bad").read_text()) == ["nonsense"]
+    # Trying in vain has used no number up.
+    assert [row["ticket_id"] for row in http.get("/tickets?sort=ticket_id").json] == [1, 2, 3]
+
+
+def test_whatever_the_times_are_history_replays_to_the_present(sql, server, tmp_path):
+    chance = random.Random(1)
+
+    def some_time():
+        return f"2024-01-{chance.randint(1, 28):02}T10:00:00Z"
+
+    def some_issue(number):
+        closed = chance.choice([None, some_time()])
+        said = [
+            {"user": person("bob"), "body": "x", "created_at": some_time()}
+            for _ in range(chance.randint(0, 4))
+        ]
+        return issue(number, created_at=some_time(), updated_at=chance.choice([None, some_time()]),
+                     state="closed" if closed else "open", closed_at=closed, comments=said)  # fmt: skip
+
+    (tmp_path / "x.json").write_text(json.dumps([some_issue(number) for number in range(100)]))
+    take(server, "github", tmp_path / "x.json")
+    names = "title, description, status, assignee, reporter, priority, labels, fields, due"
+    ran = sql("SELECT * FROM events ORDER BY event_id")
+    assert [row["at"] for row in ran] == sorted(row["at"] for row in ran)
+    for row in sql(
+        f"SELECT ticket_id, version, created, updated, to_json(t) AS now FROM tickets, LATERAL (SELECT {names}) AS t"
+    ):
+        mine = [event for event in ran if event["ticket_id"] == row["ticket_id"]]
+        replayed = dict.fromkeys(row["now"])
+        for event in mine:
+            replayed |= {name: new for name, (_, new) in event["changes"].items() if name != "body"}
+        assert replayed == row["now"]
+        assert (mine[0]["kind"], mine[0]["at"], row["version"]) == (
+            "created",
+            row["created"],
+            len(mine),
+        )
+        assert mine[-1]["at"] <= row["updated"]
+        for event in mine:
+            then = sql.one(
+                "SELECT * FROM tickets_as_of(%s) WHERE ticket_id = %s",
+                event["at"],
+                row["ticket_id"],
+            )
+            before = [other for other in mine if other["at"] <= event["at"]]
+            assert then["version"] == len(before)
+            moved = any(other["kind"] == "changed" for other in before)
+            assert (then["status"], then["closed"] is None) == (
+                ("resolved", False) if moved else ("open", True)
+            )
+    assert sql("SELECT * FROM tickets_as_of('infinity') EXCEPT TABLE tickets") == []
+    words = "SELECT * FROM searches ORDER BY ticket_id, comment_id"
+    assert sql(words) == sql(
+        "SELECT * FROM searches_as_of('infinity') ORDER BY ticket_id, comment_id"
+    )
+
+
+@pytest.mark.parametrize("text", ["", "{}", "[1", "[" * 100000])
+def test_what_is_no_list_of_issues_is_refused(server, clean, tmp_path, text):
+    (tmp_path / "x.json").write_text(text)
+    assert "this is no " in wrong(server, "github", tmp_path / "x.json")[0]
+
+
+def test_ten_thousand_issues_take_seconds(sql, server, tmp_path):
+    said = [{"user": person("bob"), "body": "me too", "created_at": "2024-02-01T10:00:00Z"}]
+    closed = {"state": "closed", "closed_at": "2024-03-01T10:00:00Z", "comments": said}
+    many = [
+        {**issue(n % 28 + 1), "html_url": f"{HUB}/issues/{n}", **(closed if n % 2 else {})}
+        for n in range(10_000)
+    ]
+    (tmp_path / "many.json").write_text(json.dumps(many))
+    assert take(server, "github", tmp_path / "many.json")[0].startswith("imported 10000 tickets")
+    assert take(server, "github", tmp_path / "many.json")[0].endswith(
+        "skipped 10000 that were there already"
+    )
+    assert sql.one("SELECT count(*) AS n FROM events")["n"] == 20_000
+
+
+# CSV ----------------------------------------------------------------------------------------------
+
+
+def write(path, rows, **how):
+    with open(path, "w", newline="", encoding="utf-8") as file:
+        csv.writer(file, **how).writerows(rows)
+    return path
+
+
+def test_a_csv_comes_with_its_columns(http, sql, server, tmp_path):
+    path = tmp_path / "x.csv"
+    path.write_bytes(
+        b"\xef\xbb\xbftitle,description,status,assignee,reporter,priority,labels,fields,due,created,updated,closed,Sprint,\"Story\npoints\"\r\n"
+        b'=1+1,"",active,bob,alice,high,"tea, bug,tea","{""n"": 1.50}",2025-01-01,2024-01-02,2024-01-03,,7,\r\n'
+        b'"a ""b""\r\nc",,closed,,,,"[""x, y""]",,,2024-01-01,,2024-01-04,"",3\r\n'
+        b"same,,,,,,,,,,,,,\r\n"
+        b"same,,,,,,,,,,,,,\r\n"
+    )  # fmt: skip
+    assert take(server, "csv", path) == ["imported 4 tickets, skipped 0 that were there already"]
+    one, two, three, four = http.get("/tickets?sort=ticket_id").json
+    origins = [row["fields"].pop("imported") for row in (one, two, three, four)]
+    assert len(set(origins)) == 4
+    assert (one["title"], one["description"], one["status"]) == ('a "b"\r\nc', None, "closed")
+    assert (one["labels"], one["fields"], one["reporter"]) == (
+        ["x, y"],
+        {"Story\npoints": "3"},
+        "import",
+    )
+    assert (one["version"], one["closed"], one["updated"]) == (
+        2,
+        "2024-01-04T00:00:00+00:00",
+        "2024-01-04T00:00:00+00:00",
+    )
+    assert (two["title"], two["description"], two["status"], two["version"]) == (
+        "=1+1",
+        "",
+        "active",
+        1,
+    )
+    assert (two["assignee"], two["reporter"], two["priority"], two["labels"]) == (
+        "bob",
+        "alice",
+        "high",
+        ["bug", "tea"],
+    )
+    assert (two["fields"], two["due"], two["updated"]) == (
+        {"n": 1.5, "Sprint": "7"}, "2025-01-01T00:00:00+00:00", "2024-01-03T00:00:00+00:00")  # fmt: skip
+    assert three["title"] == four["title"] == "same"
+    assert (
+        sql.one("SELECT status FROM tickets_as_of('2024-01-03') WHERE ticket_id = 1")["status"]
+        == "open"
+    )
+    assert take(server, "csv", path) == ["imported 0 tickets, skipped 4 that were there already"]
+
+
+def test_bad_records_are_named_by_their_line(http, server, tmp_path):
+    rows = [
+        ["title", "status", "priority", "fields", "labels", "description"],
+        ["good", "open", "", "", "", "two\nlines"],
+        ["", "open", "", "", "", ""],
+        ["bad", "gone", "", "", "", "two\r\nlines"],
+        ["bad", "open", "huge", "", "", ""],
+        ["bad", "open", "", "{", "", ""],
+        ["bad", "open", "", "[]", "", ""],
+        ["bad", "open", "", "", "[1", ""],
+        ["good, too", "closed", "", "", "", ""],
+    ]  # fmt: skip
+    path = write(tmp_path / "x.csv", rows)
+    head, *lines = wrong(server, "csv", path)
+    assert head == "nothing was imported:"
+    assert [line.split(":")[0] for line in lines] == [
+        "line 4",
+        "line 5",
+        "line 7",
+        "line 8",
+        "line 9",
+        "line 10",
+    ]
+    assert lines[0] == "line 4: title is required"
+    assert lines[1] == 'line 5: there is no status "gone"'
+    assert lines[2] == 'line 7: invalid input value for enum priority: "huge"'
+    assert lines[4] == "line 9: fields must be a JSON object of at most 16 KiB"
+    assert http.get("/tickets").json == []
+    assert take(server, "csv", path, skip_bad=True)[-2].startswith("imported 2 tickets")
+    with open(f"{path}.bad", newline="") as file:
+        assert list(csv.reader(file)) == [rows[0], *rows[2:8]]
+    assert {row["title"] for row in http.get("/tickets").json} == {"good", "good, too"}
+
+
+def test_what_is_far_too_much_is_a_mistake_of_its_row(server, clean, tmp_path):
+    words = " ".join(map(str, range(300_000)))
+    rows = [
+        ["title", "description", "fields"],
+        ["x", words, ""],
+        ["y", "", "[" * 100_000],
+        ["fine", "", ""],
+    ]
+    path = write(tmp_path / "x.csv", rows)
+    _, *lines = wrong(server, "csv", path)
+    assert [line.split(":")[0] for line in lines] == ["line 2", "line 3"]
+    assert take(server, "csv", path, skip_bad=True)[-2].startswith("imported 1 tickets")
+
+
+def test_a_csv_that_is_none_is_refused(server, clean, tmp_path):
+    for text, words in (
+        ("", "line 1: there is no column title"),
+        ("name\nx\n", "line 1: there is no column title"),
+        ("title,title\n", 'line 1: each column needs a name of its own, "title" is none'),
+        ("title,\n", 'line 1: each column needs a name of its own, "" is none'),
+        ("title,status\nx\n", 'line 2: missing data for column "status"'),
+        ('title,status\n"two\nlines",open\n"x\ny"\n', 'line 4: missing data for column "status"'),
+        ("title\nx\ny,z\n", "line 3: extra data after last expected column"),
+        ('title\nx\n"y\n', "line 3: unterminated CSV quoted field"),
+    ):
+        (tmp_path / "x.csv").write_text(text)
+        assert wrong(server, "csv", tmp_path / "x.csv") == [words]
+    (tmp_path / "x.csv").write_bytes(b"title\nfine\n\xff\n")
+    assert wrong(server, "csv", tmp_path / "x.csv")[0].startswith("line 3: invalid byte sequence")
+
+
+def test_at_most_a_hundred_mistakes_are_named(server, clean, tmp_path):
+    path = write(tmp_path / "x.csv", [["title"], *[[" "]] * 300])
+    lines = wrong(server, "csv", path)
+    assert (len(lines), lines[-1]) == (102, "(and maybe more)")
+
+
+TEXTS = strategies.text(
+    strategies.characters(exclude_categories=["Cs"], exclude_characters="\x00"), max_size=60
+)
+
+
+@settings(
+    max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(
+    rows=strategies.lists(strategies.tuples(TEXTS, TEXTS), max_size=5),
+    by_postgres=strategies.booleans(),
+    crlf=strategies.booleans(),
+)
+def test_any_text_comes_through_a_csv(owner, server, sql, tmp_path, rows, by_postgres, crlf):
+    # A visible character makes a title of any text.
+    rows = [(f"{title}x", description) for title, description in rows]
+    path = tmp_path / "any.csv"
+    with owner.cursor() as cursor:
+        cursor.execute("DELETE FROM tickets")
+        if by_postgres:
+            cursor.execute("CREATE TEMPORARY TABLE given (title text, description text)")
+            for row in rows:
+                cursor.execute("INSERT INTO given VALUES (%s, %s)", row)
+            with open(path, "wb") as file:
+                cursor.copy_expert("COPY given TO STDOUT (FORMAT csv, HEADER)", file)
+            cursor.execute("DROP TABLE given")
+        else:
+            write(
+                path,
+                [("title", "description"), *rows],
+                quoting=csv.QUOTE_ALL,
+                lineterminator="\r\n" if crlf else "\n",
+            )
+    take(server, "csv", path)
+    found = sql("SELECT title, description FROM tickets ORDER BY ticket_id")
+    assert [tuple(row.values()) for row in found] == rows
+
+
+def test_mistakes_of_the_database_are_psycopgs(server, clean, tmp_path):
+    """Whoever is not the owner can't switch the rules off."""
+    write(tmp_path / "x.csv", [["title"], ["x"]])
+    with pytest.raises(psycopg2.Error):
+        foreign.take(server.url(), str(tmp_path / "x.csv"), "csv", quiet)
