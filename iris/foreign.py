@@ -47,7 +47,8 @@ LOAD = """
         SELECT place, origin, item.*, coalesce(item.created, now()) AS filed,
             coalesce(item.status, (SELECT statuses.status FROM statuses
                 WHERE is_open = coalesce(item.state = 'open', item.closed IS NULL)
-                ORDER BY position LIMIT 1)) AS final,
+                -- Of the same name, if there is one; else the first.
+                ORDER BY statuses.status = item.state DESC NULLS LAST, position LIMIT 1)) AS final,
             CASE WHEN item.labels LIKE '[%%' THEN ARRAY(
                 SELECT DISTINCT word COLLATE "C" FROM jsonb_array_elements_text(item.labels::jsonb) AS word
                     ORDER BY 1)
@@ -151,6 +152,8 @@ def take(url, path, kind, say, skip_bad=False):
         skipped = cursor.rowcount
         cursor.execute("SELECT count(*), min(place), max(place) FROM foreigners")
         count, first, last = cursor.fetchone()
+        if count > MOST:
+            say(f"writing {count} tickets")
         failed = _load(cursor, first, last)
         if failed:
             say("looking for what is wrong")

@@ -86,7 +86,7 @@ ALL = {
             "IRIS_OWNER_URL",
             None,
             url,
-            "libpq URL of the database's owner, for iris db upgrade and iris psql --owner",
+            "libpq URL of the database's owner, for iris import, iris db and iris psql --owner",
             secret=True,
         ),
         Setting("IRIS_BIND", "127.0.0.1:8000", address, "Where the service listens, HOST:PORT"),

@@ -48,6 +48,21 @@ say 'a database that restarts'
 $compose restart pgdb
 answers
 
+say 'out and in again'
+export=$(mktemp)
+$compose exec -T iris iris export > "$export"
+$compose exec -T pgdb psql -q -U postgres -c "ALTER ROLE postgres PASSWORD 'for-a-moment'" iris
+owner=postgresql://postgres:for-a-moment@pgdb/iris
+expect "$($compose exec -T -e IRIS_OWNER_URL=$owner iris iris import - < "$export" 2>&1 || true)" 'an export goes into an empty Iris'
+$compose down -v
+$compose up -d
+answers
+$compose exec -T pgdb psql -q -U postgres -c "ALTER ROLE postgres PASSWORD 'for-a-moment'" iris
+$compose exec -T -e IRIS_OWNER_URL=$owner iris iris import - < "$export"
+$compose exec -T pgdb psql -q -U postgres -c 'ALTER ROLE postgres PASSWORD NULL' iris
+cmp "$export" <($compose exec -T iris iris export)
+rm "$export"
+
 say 'down and up: the data stay'
 $compose down
 $compose up -d
