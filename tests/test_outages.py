@@ -52,18 +52,19 @@ def test_restarted_between_two_requests(own, service):
 
 
 def test_a_stream_outlives_a_restart(own, service):
+    def has(title):
+        return lambda events: events and events[-1][1]["changes"]["title"] == [None, title]
+
     reader = Reader(service)
-    service.send("PUT", "/tickets?title=before")
-    before = reader.until(
-        lambda events: events and events[-1][1]["changes"]["title"][1] == "before"
-    )
+    service.send("PUT", "/tickets?title=before+the+restart")
+    assert has("before the restart")(reader.until(has("before the restart")))
     own.stop()
     time.sleep(0.5)
     own.start()
-    service.send("PUT", "/tickets?title=after")
-    after = reader.until(lambda events: len(events) > len(before))
-    assert after[-1][1]["changes"]["title"] == [None, "after"]
-    assert [place for place, _ in after] == list(range(1, len(after) + 1))
+    service.send("PUT", "/tickets?title=after+the+restart")
+    events = reader.until(has("after the restart"))
+    assert has("after the restart")(events)
+    assert [place for place, _ in events] == list(range(1, len(events) + 1))
     reader.close()
 
 
