@@ -2,9 +2,9 @@
 
 import re
 import signal
-import subprocess
 import time
 
+import psutil
 import psycopg2
 import pytest
 from conftest import Live
@@ -147,8 +147,7 @@ def test_page_3000_costs_what_page_1_costs(plan, large, sort):
 
 def memory(pid):
     """Return the resident memory of a process, in MiB."""
-    with open(f"/proc/{pid}/status") as status:
-        return int(re.search(r"VmRSS:\s+(\d+)", status.read())[1]) / 1024
+    return psutil.Process(pid).memory_info().rss / (1 << 20)
 
 
 @pytest.fixture(scope="module")
@@ -159,10 +158,8 @@ def service(large, server):
 
 
 def worker(service):
-    done = subprocess.run(
-        ["pgrep", "-P", str(service.process.pid)], capture_output=True, text=True, check=True
-    )
-    return int(done.stdout.split()[0])
+    (child,) = psutil.Process(service.process.pid).children()
+    return child.pid
 
 
 @pytest.mark.parametrize("name", ["ndjson", "csv"])

@@ -1,5 +1,6 @@
 """`iris up` and the other commands, as a person uses them."""
 
+import contextlib
 import json
 import os
 import re
@@ -10,8 +11,9 @@ import sys
 import threading
 import time
 
+import psutil
 import pytest
-from conftest import ROOT, free_port
+from conftest import free_port
 
 from iris import REVISION
 
@@ -154,13 +156,11 @@ def test_a_database_left_running_is_used(folder):
     # The whole session is shot, as by a machine short of memory; PostgreSQL has its own.
     os.kill(up.process.pid, signal.SIGKILL)
     up.process.wait()
-    for line in subprocess.run(
-        ["ps", "-eo", "pid,args"], capture_output=True, text=True, check=True
-    ).stdout.split("\n"):
-        if "gunicorn" in line and str(ROOT) in line and int(line.split()[0]) != os.getpid():
-            environ = f"/proc/{line.split()[0]}/environ"
-            if os.path.exists(environ) and f"127.0.0.1:{port}" in open(environ).read():
-                os.kill(int(line.split()[0]), signal.SIGKILL)
+    for process in psutil.process_iter():
+        with contextlib.suppress(psutil.Error):
+            mine = process.environ().get("IRIS_BIND") == f"127.0.0.1:{port}"
+            if mine and process.name() != "postgres":
+                process.kill()
     time.sleep(0.5)
     up = Up(folder, port).until("^    curl")
     assert f"(process {postgres}): using it" in up.said
