@@ -185,8 +185,9 @@ def _json_list(rows, outer):
     )
 
 
-def _one(source):
-    tickets, comments, links = source.tickets, source.comments, source.links
+def _one_then():
+    """Return the statement that does what read_ticket() does, for a moment in the past."""
+    tickets, comments, links, _ = models.THEN
     its_comments = (
         select(comments)
         .where(comments.c.ticket_id == tickets.c.ticket_id)
@@ -214,7 +215,12 @@ def _one(source):
     return database.compiled(select(body, whole.c.version).select_from(whole))
 
 
-ONE, ONE_THEN = _one(models.NOW), _one(models.THEN)
+ONE = database.compiled(
+    select(literal_column("body"), literal_column("version")).select_from(
+        func.read_ticket(bindparam("ticket_id"), bindparam("seen"))
+    )
+)
+ONE_THEN = _one_then()
 ROW = database.row(TABLE).label("body")
 
 
@@ -225,7 +231,7 @@ def one(ticket_id, seen=(), as_of=None):
     as_of:    the moment to read it at, or None for now.
     Returns:  (the ticket as JSON text, or None if its version has been seen; its version).
     Raises:   Problem 404.
-    Source:   one SELECT.
+    Source:   one SELECT, of read_ticket() if it is of now.
     """
     values = {"ticket_id": ticket_id, "seen": list(seen), "as_of": as_of}
     row = database.run(ONE if as_of is None else ONE_THEN, values)

@@ -1061,6 +1061,28 @@ COMMENT ON FUNCTION put_tickets(jsonb, boolean) IS
     'Files and changes many tickets, [{"title": …}, {"ticket_id": 1, …}, …], all or nothing; a mistake names its row, from 0';
 
 
+-- READING ----------------------------------------------------------------------------------------
+
+CREATE FUNCTION read_ticket(id bigint, seen bigint[] DEFAULT '{}') RETURNS TABLE (body text, version bigint)
+LANGUAGE plpgsql STABLE
+-- In PL/pgSQL, for a session then plans this once: planning takes longer than reading.
+AS $$
+#variable_conflict use_column
+BEGIN
+    RETURN QUERY
+        SELECT CASE WHEN version = ANY (seen) THEN NULL ELSE row_to_json(ticket)::text END, version FROM (
+            SELECT tickets.*,
+                (SELECT coalesce(json_agg(item), '[]') FROM (SELECT * FROM public.comments
+                    WHERE comments.ticket_id = tickets.ticket_id ORDER BY comment_id) AS item) AS comments,
+                (SELECT coalesce(json_agg(item), '[]') FROM (SELECT * FROM public.links
+                    WHERE links.ticket_id = tickets.ticket_id OR links.other_id = tickets.ticket_id
+                    ORDER BY ticket_id, kind, other_id) AS item) AS links
+            FROM public.tickets WHERE ticket_id = id) AS ticket;
+END $$;
+COMMENT ON FUNCTION read_ticket(bigint, bigint[]) IS
+    'One ticket with its comments and links, as JSON, as GET /tickets/{ticket_id} shows it; null if its version was seen';
+
+
 -- PRIVILEGES -------------------------------------------------------------------------------------
 -- By column where one is never given: a ticket's number is the database's.
 
@@ -1074,7 +1096,8 @@ GRANT INSERT (ticket_id, author, body, created, updated), UPDATE (author, body, 
 GRANT INSERT, DELETE ON links TO iris;
 GRANT EXECUTE ON FUNCTION workflow(), set_workflow(jsonb), events_after(bigint, integer), tickets_as_of(timestamptz),
     comments_as_of(timestamptz), links_as_of(timestamptz), searches_as_of(timestamptz), once(text, text, text),
-    changed(text, anycompatible, anycompatible), put_rows(jsonb, boolean), put_tickets(jsonb, boolean) TO iris;
+    changed(text, anycompatible, anycompatible), put_rows(jsonb, boolean), put_tickets(jsonb, boolean),
+    read_ticket(bigint, bigint[]) TO iris;
 
 
 -- SEEDS ------------------------------------------------------------------------------------------
@@ -1093,7 +1116,7 @@ INSERT INTO transitions (from_status, to_status) VALUES
 -- What the migrations would have noted.
 CREATE TABLE alembic_version (version_num varchar(32) NOT NULL CONSTRAINT alembic_version_pkc PRIMARY KEY);
 COMMENT ON TABLE alembic_version IS 'The revision of this schema; written by iris db upgrade';
-INSERT INTO alembic_version VALUES ('0003');
+INSERT INTO alembic_version VALUES ('0004');
 GRANT SELECT ON alembic_version TO iris;
 
 COMMIT;
