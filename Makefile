@@ -7,9 +7,11 @@ PYTHON ?= $(shell for name in python3.11 python3.12 python3.13 python3 python; d
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/ready
+# What Iris is measured against lives apart.
+PEERS := .venv-bench
 
 .DEFAULT_GOAL := help
-.PHONY: help up test lint psql fresh lock
+.PHONY: help up test lint bench psql fresh lock
 
 help:  ## print this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-6s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -23,6 +25,9 @@ test: $(READY)  ## run all tests on a throw-away PostgreSQL (ARGS='-k links' for
 lint: $(READY)  ## look for mistakes and untidy code
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
+
+bench: $(READY) $(PEERS)/ready  ## measure Iris and its peers (ARGS='--rounds 2 --only one,page'); needs wrk
+	@exec $(BIN)/python bench/run.py $(ARGS)
 
 psql: $(READY)  ## open psql on the database in use
 	@exec $(BIN)/iris psql
@@ -42,4 +47,10 @@ $(READY): requirements.txt pyproject.toml
 	@$(PYTHON) -m venv --clear $(VENV)
 	@$(BIN)/python -m pip install -q --disable-pip-version-check --require-hashes -r requirements.txt
 	@$(BIN)/python -m pip install -q --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@touch $@
+
+$(PEERS)/ready: bench/requirements.txt
+	@echo "Installing the peers into $(PEERS) (once)" >&2
+	@$(PYTHON) -m venv --clear $(PEERS)
+	@$(PEERS)/bin/python -m pip install -q --disable-pip-version-check --require-hashes -r bench/requirements.txt
 	@touch $@
