@@ -34,7 +34,7 @@ PEERS = HERE / "peers"
 PYTHON = HERE.parent / ".venv-bench" / "bin" / "python"
 CONNECTIONS = (16, 8)
 BULK = 1000
-FULL = ("Iris", "FastAPI", "Flask", "Django")
+ANSWERING = ("Iris", "FastAPI", "Flask", "Django")
 TICK = os.sysconf("SC_CLK_TCK")
 GUNICORN = ("-m", "gunicorn", "--chdir", PEERS, "--workers=2", "--access-logfile=-")
 GUNICORN += ("--no-control-socket", "--bind", "127.0.0.1:PORT")
@@ -239,15 +239,14 @@ class Service:
 def start(server, stack):
     """Start everybody; return {name: Service}, Iris first."""
     shared = {"BENCH_URL": server.url(), "BENCH_SOCKET": server.socket()}
-    iris = {"DATABASE_URL": server.url(), "IRIS_BIND": "127.0.0.1:PORT", "PYTHONWARNINGS": "ignore"}
+    iris = {"DATABASE_URL": server.url(), "DATABASE_URL_FILE": "", "IRIS_WORKERS": "2"}
+    iris |= {"IRIS_BIND": "127.0.0.1:PORT", "PYTHONWARNINGS": "ignore"}
     uvicorn = ("-m", "uvicorn", "--app-dir", PEERS, "--workers", "2", "--port", "PORT")
     commands = {
         "Iris": (cli.gunicorn(), iris),
         "FastAPI": ((PYTHON, *uvicorn, "fastapi_app:app"), shared),
-        "Flask": (
-            (PYTHON, *GUNICORN, "--config", PEERS / "flask_gunicorn.py",
-             "flask_app:app"), shared,
-        ),
+        # With threads it does better than with gevent.
+        "Flask": ((PYTHON, *GUNICORN, "--threads=8", "flask_app:app"), shared),
         "Django": ((PYTHON, *GUNICORN, "--threads=8", "django_app:app"), shared),
         "constant bytes": (
             [*cli.gunicorn()[:-1], "--chdir", PEERS, "constant_app:app"], iris,
@@ -422,7 +421,7 @@ class Bench:
         halves = {
             name: turns[name](CONNECTIONS[1], 99)
             for name in names
-            if not work.single and name in FULL
+            if not work.single and name in ANSWERING
         }
         return {name: (found[name], halves.get(name)) for name in turns}
 
@@ -473,6 +472,49 @@ def machine(arguments):
           " Medians (min–max); ratios are made within a round.")  # fmt: skip
 
 
+def compare(stack, arguments, only):
+    """Start everybody, measure, print; what is started ends with the stack.
+
+    only:     names of works.
+    """
+    folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="iris-bench-"))
+    server = embedded.Server(folder, say)
+    stack.callback(server.stop)
+    server.start()
+    server.seed()
+    say(f"making {arguments.tickets:,} tickets")
+    server._psql("iris", "-v", f"tickets={arguments.tickets}", "-f", str(HERE / "seed.sql"))
+    owner = stack.enter_context(contextlib.closing(psycopg2.connect(server.url("postgres"))))
+    owner.autocommit = True
+    say("starting everybody")
+    services = start(server, stack)
+    with owner.cursor() as cursor:
+        cursor.execute(
+            "SELECT json_build_array(created, ticket_id)::text FROM tickets"
+            " ORDER BY created DESC OFFSET %s LIMIT 1",
+            [arguments.tickets // 2],
+        )
+        cursor_ = pages._encode(cursor.fetchone()[0], "-created")
+    known = works(arguments.tickets, cursor_)
+    bench = Bench(server, services, arguments)
+    answering = [services[name] for name in ANSWERING]
+    say("checking that all of them answer the same")
+    sizes = {name: check(name, known[name], answering, owner) for name in known if name in only}
+    machine(arguments)
+    print("\nMiB of a worker at first: "
+          + ", ".join(f"{each.name} {each.memory():.0f}" for each in answering))  # fmt: skip
+    for name, work in known.items():
+        if name in only:
+            say(f"measuring {name}")
+            script = Path(folder) / f"{name}.pgbench"
+            if work.call:
+                sets = f"\\set id random(1, {arguments.tickets})\n\\set n random(1000, 4999)\n"
+                script.write_text(sets + statement(owner, work.call))
+            table(name, work, sizes[name], bench.measure(work, script, sizes[name]))
+    print("\nMiB of a worker at last: "
+          + ", ".join(f"{each.name} {each.memory():.0f}" for each in answering))  # fmt: skip
+
+
 def main():
     """Measure and print."""
     parser = argparse.ArgumentParser(prog="make bench", description=__doc__.split("\n")[0])
@@ -489,42 +531,11 @@ def main():
         sys.exit(f"bench: --only knows {', '.join(known)}, not {', '.join(sorted(unknown))}")
     signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(143))
     with contextlib.ExitStack() as stack:
-        folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="iris-bench-"))
-        server = embedded.Server(folder, say)
-        stack.callback(server.stop)
-        server.start()
-        server.seed()
-        say(f"making {arguments.tickets:,} tickets")
-        server._psql("iris", "-v", f"tickets={arguments.tickets}", "-f", str(HERE / "seed.sql"))
-        owner = stack.enter_context(contextlib.closing(psycopg2.connect(server.url("postgres"))))
-        owner.autocommit = True
-        say("starting everybody")
-        services = start(server, stack)
-        with owner.cursor() as cursor:
-            cursor.execute(
-                "SELECT json_build_array(created, ticket_id)::text FROM tickets"
-                " ORDER BY created DESC OFFSET %s LIMIT 1",
-                [arguments.tickets // 2],
-            )
-            cursor_ = pages._encode(cursor.fetchone()[0], "-created")
-        known = works(arguments.tickets, cursor_)
-        bench = Bench(server, services, arguments)
-        answering = [services[name] for name in FULL]
-        say("checking that all of them answer the same")
-        sizes = {name: check(name, known[name], answering, owner) for name in known if name in only}
-        machine(arguments)
-        print("\nMiB of a worker at first: "
-              + ", ".join(f"{each.name} {each.memory():.0f}" for each in answering))  # fmt: skip
-        for name, work in known.items():
-            if name in only:
-                say(f"measuring {name}")
-                script = Path(folder) / f"{name}.pgbench"
-                if work.call:
-                    sets = f"\\set id random(1, {arguments.tickets})\n\\set n random(1000, 4999)\n"
-                    script.write_text(sets + statement(owner, work.call))
-                table(name, work, sizes[name], bench.measure(work, script, sizes[name]))
-        print("\nMiB of a worker at last: "
-              + ", ".join(f"{each.name} {each.memory():.0f}" for each in answering))  # fmt: skip
+        try:
+            compare(stack, arguments, known.keys() & only)
+        finally:
+            # Who presses Ctrl-C twice must not keep the rest from being stopped.
+            signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
 if __name__ == "__main__":

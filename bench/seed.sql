@@ -34,8 +34,8 @@ SELECT n, 'Ticket ' || n || ' about word' || floor(5000 * power(pg_temp.part(n, 
     CASE WHEN pg_temp.part(n, 8) < 0.2 THEN filed + interval '30 days' END,
     filed, filed + interval '10 minutes', CASE WHEN status IN ('closed', 'resolved') THEN filed + interval '9 minutes' END, 10
 FROM (SELECT n, now() - interval '1 day' - (:tickets - n) * (interval '1800 days' / :tickets) AS filed,
-        floor(4800 * pg_temp.part(n, 9)) AS start,
-        CASE WHEN pg_temp.part(n, 10) < 0.02 THEN 150 ELSE 1 + floor(5 * pg_temp.part(n, 11)) END AS long,
+        floor(4800 * pg_temp.part(n, 9))::integer AS start,
+        CASE WHEN pg_temp.part(n, 10) < 0.02 THEN 150 ELSE 1 + floor(5 * pg_temp.part(n, 11))::integer END AS long,
         CASE WHEN pg_temp.part(n, 12) < 0.85 THEN 'closed' WHEN pg_temp.part(n, 12) < 0.90 THEN 'resolved'
             WHEN pg_temp.part(n, 12) < 0.96 THEN 'open' WHEN pg_temp.part(n, 12) < 0.99 THEN 'active' ELSE 'blocked' END AS status
     FROM generate_series(1, :tickets) AS n) AS made;
@@ -45,9 +45,9 @@ OVERRIDING SYSTEM VALUE
 SELECT id, ticket_id, 'user' || floor(200 * power(pg_temp.part(id, 13), 3)),
     (SELECT string_agg(body, E'\n') FROM sentences WHERE n >= start AND n < start + long), at, at
 FROM (SELECT ticket_id, (ticket_id - 1) * 5 + place AS id, created + place * interval '1 minute' AS at,
-        floor(4800 * pg_temp.part((ticket_id - 1) * 5 + place, 14)) AS start,
+        floor(4800 * pg_temp.part((ticket_id - 1) * 5 + place, 14))::integer AS start,
         CASE WHEN pg_temp.part((ticket_id - 1) * 5 + place, 15) < 0.01 THEN 60
-            ELSE 1 + floor(3 * pg_temp.part((ticket_id - 1) * 5 + place, 16)) END AS long
+            ELSE 1 + floor(3 * pg_temp.part((ticket_id - 1) * 5 + place, 16))::integer END AS long
     FROM tickets, generate_series(1, 5) AS place) AS made;
 
 INSERT INTO links SELECT ticket_id, 'relates', ticket_id + 1 FROM tickets WHERE ticket_id % 10 = 0 AND ticket_id < :tickets;
