@@ -13,7 +13,7 @@ function init(args)
   method, path, body, tickets = args[1], args[2], args[3], tonumber(args[5])
   local name, value = args[4]:match("(.-): (.*)")
   if name then headers[name] = value end
-  -- All contestants of a round are asked the same.
+  -- All contestants of a round read the same.
   math.randomseed(tonumber(args[6]))
 end
 
