@@ -7,9 +7,11 @@ PYTHON ?= $(shell for name in python3.11 python3.12 python3.13 python3 python; d
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/ready
+# What Iris is measured against lives apart.
+PEERS := .venv-bench
 
 .DEFAULT_GOAL := help
-.PHONY: help up test lint psql fresh lock
+.PHONY: help up test lint bench psql fresh lock
 
 help:  ## print this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-6s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -24,6 +26,9 @@ lint: $(READY)  ## look for mistakes and untidy code
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 
+bench: $(READY) $(PEERS)/ready  ## measure Iris and its peers (ARGS='--rounds 2 --only one,page'); needs wrk
+	@exec $(BIN)/python bench/run.py $(ARGS)
+
 psql: $(READY)  ## open psql on the database in use
 	@exec $(BIN)/iris psql
 
@@ -35,6 +40,8 @@ lock:  ## pin the newest versions of everything anew (needs uv)
 		--no-emit-index-url --no-emit-find-links --all-extras --upgrade pyproject.toml -o requirements.txt
 	uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-annotate --no-header \
 		--no-emit-index-url --no-emit-find-links --constraint requirements.txt pyproject.toml -o iris/requirements.txt
+	uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-annotate --no-header \
+		--no-emit-index-url --no-emit-find-links --upgrade bench/requirements.in -o bench/requirements.txt
 
 $(READY): requirements.txt pyproject.toml
 	@test -n "$(PYTHON)" || { echo 'Iris needs Python 3.11, 3.12 or 3.13; none was found. Name one: make PYTHON=…' >&2; exit 1; }
@@ -42,4 +49,10 @@ $(READY): requirements.txt pyproject.toml
 	@$(PYTHON) -m venv --clear $(VENV)
 	@$(BIN)/python -m pip install -q --disable-pip-version-check --require-hashes -r requirements.txt
 	@$(BIN)/python -m pip install -q --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@touch $@
+
+$(PEERS)/ready: bench/requirements.txt
+	@echo "Installing the peers into $(PEERS) (once)" >&2
+	@$(PYTHON) -m venv --clear $(PEERS)
+	@$(PEERS)/bin/python -m pip install -q --disable-pip-version-check --require-hashes -r bench/requirements.txt
 	@touch $@
