@@ -4,6 +4,7 @@ import difflib
 import logging
 import re
 import uuid
+from functools import lru_cache
 from urllib.parse import urlencode, urlsplit
 
 import falcon
@@ -94,13 +95,20 @@ class Intake:
                 response.set_header("Content-Length", str(len(response.data)))
 
 
+@lru_cache
+def _formats(offers):
+    """Return {name: media type} of what a route offers."""
+    names = {media: name for name, media in formats.MEDIA.items()} | {STREAM: "stream"}
+    return {names[media]: media for media in offers}
+
+
 def _choose_format(request, given, offers):
     """Settle the format of the answer: what ?format= says, else what Accept prefers."""
-    names = {media: name for name, media in formats.MEDIA.items()} | {STREAM: "stream"}
-    known = {names[media]: media for media in offers}
+    known = _formats(offers)
     name = given.pop("format", None) if len(offers) > 1 else None
     if name is None:
-        name = names.get(request.client_prefers(offers))
+        preferred = request.client_prefers(offers)
+        name = next((name for name, media in known.items() if media == preferred), None)
     if name not in known:
         detail = f"this comes as {', '.join(reversed(known.values()))}"
         hint = f"format= takes {', '.join(reversed(known))}." if len(known) > 1 else None

@@ -4,7 +4,7 @@ from functools import lru_cache
 
 from sqlalchemy import bindparam, delete, insert, select, update
 
-from iris import database, errors, filters, formats, inputs, models, pages, search
+from iris import database, errors, filters, inputs, models, pages, search
 
 TABLE = models.Comment.__table__
 TICKETS = models.Ticket.__table__
@@ -21,11 +21,7 @@ FILTERS = {
     "author": filters.several("author"),
     "created_before": filters.compare("created", "<"),
     "created_after": filters.compare("created", ">"),
-    "q": filters.Filter(
-        search.Query(),
-        lambda name, value: (value[0], search.values(value[1])),
-        lambda name, shape, table: search.comment_condition(shape, table),
-    ),
+    "q": search.filtered(search.comment_condition),
 }
 SORTS = {"comment_id": ("comment_id",), "created": ("created", "comment_id")}
 LIST = {**filters.types(FILTERS), **pages.types(SORTS, COLUMNS)}
@@ -53,13 +49,7 @@ def page(given, media="json"):
     Raises:   Problem 404 for a ticket that is not there.
     Source:   one SELECT.
     """
-    if media in formats.STREAMED and "ticket_id" in given:
-        # A stream of nothing can't say why.
-        page({"ticket_id": given["ticket_id"], "limit": 1})
-    found = pages.read(_list, FILTERS, given, "-comment_id", COLUMNS, media)
-    if isinstance(found, pages.Page) and not found.exists:
-        raise errors.no_such("ticket", given["ticket_id"])
-    return found
+    return pages.read(_list, FILTERS, given, "-comment_id", COLUMNS, media)
 
 
 ROW = database.row(TABLE).label("body")

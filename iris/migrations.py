@@ -3,10 +3,10 @@
 from pathlib import Path
 
 import psycopg2
-from alembic import command
+from alembic import command, op
 from alembic.config import Config
 from alembic.script import ScriptDirectory
-from sqlalchemy import create_engine
+from sqlalchemy import create_engine, text
 from sqlalchemy.pool import NullPool
 
 FOLDER = Path(__file__).parent.parent / "postgres" / "migrations"
@@ -38,6 +38,11 @@ def move(url, revision, *, down=False):
         # Two who upgrade at once: the second finds nothing left to do.
         connection.exec_driver_sql("SELECT pg_advisory_xact_lock(hashtext('iris db'))")
         (command.downgrade if down else command.upgrade)(config(connection), revision)
+
+
+def run(statements):
+    """Run SQL as it stands, in a migration: in it, neither : nor % mean anything to Python."""
+    op.execute(text(statements.replace(":", "\\:")))
 
 
 def script(start, revision, *, down=False):

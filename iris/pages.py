@@ -32,13 +32,11 @@ class Page(NamedTuple):
     rows:     a JSON array, as text.
     cursor:   where the next page starts, or None.
     total:    how many rows there are on all pages, or None if nobody asked.
-    exists:   whether what the list belongs to is there.
     """
 
     rows: str
     cursor: str | None
     total: int | None
-    exists: bool
 
 
 class Shape(NamedTuple):
@@ -110,7 +108,7 @@ def read(build, known, given, sort, columns, media="json", **more):
     media:    the format, a name of formats.MEDIA.
     more:     {parameter: value} that no filter has.
     Returns:  a Page; or, for a format that is streamed, a database.Stream.
-    Raises:   Problem 422 for a cursor of another list.
+    Raises:   Problem 422 for a cursor of another list; 404 where the ticket of a list is not there.
     """
     shapes, values = filters.split(known, given)
     sort, cursor = given.get("sort", sort), given.get("cursor")
@@ -129,9 +127,14 @@ def read(build, known, given, sort, columns, media="json", **more):
         values.update(_decode(cursor, sort))
     text = build(shapes, shape)
     if streamed:
+        if "ticket_id" in given:
+            # A stream of nothing can't say why; a page can.
+            read(build, known, {"ticket_id": given["ticket_id"], "limit": 1}, sort, columns)
         return database.Stream(text, values, formats.heading(media, shape.columns))
     rows, next_key, total, exists = database.run(text, values)
-    return Page(rows, next_key and _encode(next_key, sort), total, exists)
+    if not exists:
+        raise errors.no_such("ticket", given["ticket_id"])
+    return Page(rows, next_key and _encode(next_key, sort), total)
 
 
 def _encode(keys, sort):

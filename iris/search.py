@@ -9,7 +9,7 @@ import re
 import hug
 from sqlalchemy import Float, and_, bindparam, cast, func, not_, or_, select, union
 
-from iris import inputs, models
+from iris import filters, inputs, models
 
 MAX_WORDS = 32
 TOKEN = re.compile(r'(-?)"([^"]*)(?:"|$)|(\S+)')
@@ -45,9 +45,14 @@ class Query(hug.types.Type):
         return shape, texts
 
 
-def values(texts):
-    """Return {name: value} for the parameters of condition() and rank()."""
-    return {f"q_{place}": text for place, text in enumerate(texts)}
+def filtered(condition):
+    """Return the filter q; condition(shape, table) is what it means."""
+
+    def split(name, value):
+        shape, texts = value
+        return shape, {f"q_{place}": text for place, text in enumerate(texts)}
+
+    return filters.Filter(Query(), split, lambda name, shape, table: condition(shape, table))
 
 
 def _queries(shape):

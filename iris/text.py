@@ -10,7 +10,7 @@ NARROWEST = 8
 
 
 def plain(value):
-    """Return a JSON value as text: times to the minute, lists and objects short."""
+    """Return a JSON value as text, lists and objects short."""
     if value is None:
         return ""
     if isinstance(value, list):
@@ -111,20 +111,17 @@ def letter(ticket):
     return "\n".join(lines) + "\n"
 
 
-INVERSE = {
-    "blocks": "is blocked by",
-    "duplicates": "is duplicated by",
-    "parent": "is the parent of",
-    "relates": "relates to",
-}
-FORWARD = {
-    **dict(zip(INVERSE, INVERSE, strict=True)),
-    "parent": "has the parent",
-    "relates": "relates to",
+# What a link is called at its ticket, and at the other one.
+LINKS = {
+    "blocks": ("blocks", "is blocked by"),
+    "duplicates": ("duplicates", "is duplicated by"),
+    "parent": ("has the parent", "is the parent of"),
+    "relates": ("relates to", "relates to"),
 }
 
 
 def _link(number, link):
+    here, there = LINKS[link["kind"]]
     if link["ticket_id"] == number:
-        return f"{FORWARD[link['kind']]} {link['other_id']}"
-    return f"{INVERSE[link['kind']]} {link['ticket_id']}"
+        return f"{here} {link['other_id']}"
+    return f"{there} {link['ticket_id']}"

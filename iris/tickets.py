@@ -115,11 +115,7 @@ def _filters(source):
         ),
         "linked": filters.plain(inputs.Number(), linked),
         "fields": filters.Filter(inputs.Pairs(), _field_split, _field_where),
-        "q": filters.Filter(
-            search.Query(),
-            lambda name, value: (value[0], search.values(value[1])),
-            lambda name, shape, table: search.condition(shape, table, source.searches),
-        ),
+        "q": search.filtered(lambda shape, table: search.condition(shape, table, source.searches)),
     }
 
 
@@ -333,7 +329,12 @@ def remove(ticket_id, writer, expected=None):
 
 # Seconds that many may take.
 PATIENCE = 600
-MANY = {"ticket_id": inputs.Nullable(inputs.Number(), True), **WRITABLE}
+MANY = {
+    **WRITABLE,
+    "ticket_id": inputs.Nullable(inputs.Number(), True),
+    # Into the list as what it is, not as a text.
+    "fields": inputs.Nullable(inputs.Json(), False),
+}
 PUT = database.compiled(
     select(cast(func.put_tickets(bindparam("rows"), bindparam("dry_run")), Text).label("body"))
 )
@@ -348,14 +349,6 @@ def put(rows, writer, dry_run=False):
     Raises:   Problem 422; psycopg2.Error with SQLSTATE IR006 where a rule refuses rows.
     Source:   one SELECT of put_tickets().
     """
-    # The fields' JSON is a text by now, but goes into the list as what it is.
-    checked = [
-        {
-            name: json.loads(value) if name == "fields" and value is not None else value
-            for name, value in row.items()
-            if name not in KEPT
-        }
-        for row in inputs.rows(rows, MANY)
-    ]
+    checked = [_writes(row) for row in inputs.rows(rows, MANY)]
     values = {"rows": json.dumps(checked, ensure_ascii=False), "dry_run": dry_run}
     return database.write(PUT, values, writer, seconds=PATIENCE)[0]

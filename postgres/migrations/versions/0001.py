@@ -2,21 +2,15 @@
 
 from pathlib import Path
 
-import sqlalchemy as sa
-from alembic import op
+from iris import migrations
 
 revision = "0001"
 down_revision = None
 
 
-def run(script):
-    """Run a file of SQL as it stands: in it, neither : nor % mean anything to Python."""
-    op.execute(sa.text(script.replace(":", "\\:")))
-
-
 def upgrade():
     """Make everything; what initdb.sql says in psql's own words is said here in SQL."""
-    run(
+    migrations.run(
         """
         DO $$ BEGIN
             IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = 'iris') THEN
@@ -26,8 +20,8 @@ def upgrade():
         END $$;
         """
     )
-    run(Path(__file__).with_suffix(".sql").read_text())
-    run(
+    migrations.run(Path(__file__).with_suffix(".sql").read_text())
+    migrations.run(
         """
         COMMENT ON TABLE alembic_version IS 'The revision of this schema; written by iris db upgrade';
         GRANT SELECT ON alembic_version TO iris;
@@ -37,7 +31,7 @@ def upgrade():
 
 def downgrade():
     """Drop everything, the tickets included; the role stays, for it belongs to the server."""
-    run(
+    migrations.run(
         """
         DROP FUNCTION touch(bigint[]);
         DROP TABLE searches, links, comments, tickets;

@@ -2,17 +2,17 @@
 
 from pathlib import Path
 
-import sqlalchemy as sa
 from alembic import op
+
+from iris import migrations
 
 revision = "0003"
 down_revision = "0002"
 
 
 def upgrade():
-    """Run the file of SQL as it stands: in it, neither : nor % mean anything to Python."""
-    script = Path(__file__).with_suffix(".sql").read_text()
-    op.execute(sa.text(script.replace(":", "\\:")))
+    """Add put_tickets()."""
+    migrations.run(Path(__file__).with_suffix(".sql").read_text())
 
 
 def downgrade():
