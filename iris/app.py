@@ -2,15 +2,15 @@
 
 import difflib
 import logging
+import random
 import re
-import uuid
 from functools import lru_cache
 from urllib.parse import urlencode, urlsplit
 
 import falcon
 import hug
 import psycopg2
-from sqlalchemy import exc
+from falcon.vendor import mimeparse
 
 from iris import api, bodies, errors, formats, inputs
 from iris.api import comments, events, health, links, tickets, workflow
@@ -30,7 +30,7 @@ class Intake:
         """Name the request, read its query, and refuse what no route wants."""
         given = request.env.get("HTTP_X_REQUEST_ID", "")
         fits = re.fullmatch(r"[\w.-]{1,64}", given, re.ASCII)
-        request.context.request_id = given if fits else uuid.uuid4().hex
+        request.context.request_id = given if fits else f"{random.getrandbits(128):032x}"
         response.set_header("X-Request-Id", request.context.request_id)
         request.context.head = request.method == "HEAD"
         if request.context.head:
@@ -102,13 +102,22 @@ def _formats(offers):
     return {names[media]: media for media in offers}
 
 
+@lru_cache(100)
+def _preferred(accept, offers):
+    """Return the name of the format that an Accept header likes best, or None."""
+    try:
+        media = mimeparse.best_match(offers, accept)
+    except ValueError:
+        return None
+    return next((name for name, known in _formats(offers).items() if known == media), None)
+
+
 def _choose_format(request, given, offers):
     """Settle the format of the answer: what ?format= says, else what Accept prefers."""
     known = _formats(offers)
     name = given.pop("format", None) if len(offers) > 1 else None
     if name is None:
-        preferred = request.client_prefers(offers)
-        name = next((name for name, media in known.items() if media == preferred), None)
+        name = _preferred(request.accept, offers)
     if name not in known:
         detail = f"this comes as {', '.join(reversed(known.values()))}"
         hint = f"format= takes {', '.join(reversed(known))}." if len(known) > 1 else None
@@ -213,7 +222,6 @@ def wire(interface):
         (Exception, on_crash),
         (falcon.HTTPError, on_falcon),
         (psycopg2.Error, on_database),
-        (exc.SQLAlchemyError, on_database),
         (errors.Problem, on_problem),
     ):
         server.add_error_handler(kind, handler)

@@ -1,19 +1,21 @@
-"""The database: ENGINE and SESSION, and the one way to run a statement."""
+"""The database: its connections, and the one way to run a statement."""
 
 import select
+import time
 
 import psycopg2
-from gevent import monkey
+from gevent import lock, monkey
 from psycopg2 import extensions
-from sqlalchemy import Text, cast, create_engine, event, exc, func, literal_column
+from sqlalchemy import Text, cast, func, literal_column
 from sqlalchemy.dialects.postgresql import psycopg2 as dialect
-from sqlalchemy.orm import sessionmaker
 
 from iris import errors, settings
 
 # Seconds to wait for a connection of the pool, or for a lock, before the answer is 503.
 POOL_SECONDS = 3
 LOCK_SECONDS = 5
+# How old a connection gets: its server process keeps what it once needed.
+OLDEST_SECONDS = 1800
 
 
 def connect():
@@ -41,33 +43,63 @@ def connect():
     return connection
 
 
-ENGINE = create_engine(
-    "postgresql+psycopg2://",
-    creator=connect,
-    isolation_level="AUTOCOMMIT",
-    pool_size=settings.get("IRIS_POOL"),
-    max_overflow=0,
-    pool_timeout=POOL_SECONDS,
-    pool_recycle=1800,
-    pool_reset_on_return=None,
-)
-SESSION = sessionmaker(ENGINE)
-
 DIALECT = dialect.dialect()
 # The real one, also under gevent: it is asked without waiting.
 _poll = monkey.get_original("select", "poll")
 
 
-@event.listens_for(ENGINE, "checkout")
-def is_alive(connection, record, proxy):
-    """Throw away a connection whose server has hung up, without asking it anything.
+class Pool:
+    """The connections of a worker. The one that came back last goes out first: its plans and caches are warm.
 
-    An idle connection has nothing to say: if there is something to read, it is the end.
+    SQLAlchemy's own does more, and spent as long on a checkout as all of Hug on a request.
+
+    size:     connections, at most.
     """
-    poll = _poll()
-    poll.register(connection, select.POLLIN | select.POLLHUP | select.POLLERR)
-    if poll.poll(0):
-        raise exc.DisconnectionError
+
+    def __init__(self, size):
+        self._free = lock.Semaphore(size)
+        self._idle = []
+
+    def take(self):
+        """Return (a connection, when it was made); give it back by put() or drop().
+
+        Raises:   psycopg2.OperationalError.
+        """
+        if not self._free.acquire(timeout=POOL_SECONDS):
+            raise psycopg2.OperationalError("all connections of the pool are in use")
+        try:
+            while self._idle:
+                taken = self._idle.pop()
+                if self._is_good(*taken):
+                    return taken
+                taken[0].close()
+            return connect(), time.monotonic()
+        except BaseException:
+            self._free.release()
+            raise
+
+    def put(self, taken):
+        self._idle.append(taken)
+        self._free.release()
+
+    def drop(self, taken):
+        taken[0].close()
+        self._free.release()
+
+    @staticmethod
+    def _is_good(connection, made):
+        """Whether the server has not hung up, without asking it anything.
+
+        An idle connection has nothing to say: if there is something to read, it is the end.
+        """
+        if connection.closed or time.monotonic() - made > OLDEST_SECONDS:
+            return False
+        poll = _poll()
+        poll.register(connection, select.POLLIN | select.POLLHUP | select.POLLERR)
+        return not poll.poll(0)
+
+
+POOL = Pool(settings.get("IRIS_POOL"))
 
 
 def row(table):
@@ -109,20 +141,22 @@ def run(text, values):
     text:     from compiled().
     values:   {name: value} of its parameters.
     Returns:  the first row as a tuple, or None.
-    Raises:   psycopg2.Error; sqlalchemy.exc.TimeoutError when the pool stays empty.
+    Raises:   psycopg2.Error, also when all connections stay in use.
     """
-    connection = ENGINE.raw_connection()
+    taken = POOL.take()
     try:
-        with connection.cursor() as cursor:
+        with taken[0].cursor() as cursor:
             cursor.execute(text, values)
-            return cursor.fetchone()
+            row = cursor.fetchone()
     except BaseException as error:
         # Also when the greenlet was stopped in the middle: the answer would reach the next one.
         if not isinstance(error, psycopg2.Error) or errors.is_disconnect(error):
-            connection.invalidate(error)
+            POOL.drop(taken)
+        else:
+            POOL.put(taken)
         raise
-    finally:
-        connection.close()
+    POOL.put(taken)
+    return row
 
 
 ACTOR = "SELECT set_config('iris.actor', %(iris_actor)s, true); "

@@ -8,7 +8,6 @@ import json
 import re
 
 import psycopg2
-from sqlalchemy import exc
 
 from iris import models
 
@@ -147,11 +146,10 @@ def bulk(status, code, mistakes):
 def from_database(error, given):
     """Turn what the database said into a Problem.
 
-    error:    a psycopg2 or SQLAlchemy error.
+    error:    a psycopg2 error.
     given:    {name: value} of the request, to find which one a message is about.
     Returns:  a Problem, or None for what only a mistake of ours explains.
     """
-    error = getattr(error, "orig", None) or error
     state = getattr(error, "pgcode", None) or ""
     diag = getattr(error, "diag", None)
     if state == "IR006":
@@ -170,7 +168,7 @@ def from_database(error, given):
             for each, problem in zip(said, problems, strict=True)
         ]
         return bulk(problems[0].status, problems[0].code, mistakes)
-    if not state and (is_disconnect(error) or isinstance(error, exc.TimeoutError)):
+    if not state and is_disconnect(error):
         status, code, detail = UNAVAILABLE
         return Problem(status, code, detail, headers={"Retry-After": "1"})
     if diag is None:

@@ -1,6 +1,9 @@
 """How gunicorn serves Iris. Read by gunicorn, as Python; `iris serve` names it."""
 
 import logging
+import sys
+
+from gunicorn import glogging
 
 from iris import settings
 
@@ -22,7 +25,25 @@ keepalive = 2
 limit_request_line = 8190
 
 accesslog = "-"
-access_log_format = '%(h)s %(u)s "%(r)s" %(s)s %(B)s %(M)sms %({x-request-id}o)s'
+
+
+class logger_class(glogging.Logger):
+    """gunicorn's, but for the access log: gathering all that a format may name took a tenth of a request."""
+
+    def access(self, resp, req, environ, request_time):
+        """Write who asked for what, the status, bytes, milliseconds, and the request's id."""
+        client, uri = environ.get("REMOTE_ADDR", "-"), environ["RAW_URI"].replace('"', '\\"')
+        request = f"{environ['REQUEST_METHOD']} {uri} {environ['SERVER_PROTOCOL']}"
+        number = next((value for name, value in resp.headers if name == "x-request-id"), "-")
+        status, took = resp.status.partition(" ")[0], int(request_time.total_seconds() * 1000)
+        line = f'{client} "{request}" {status} {resp.sent} {took}ms {number}\n'
+        try:
+            sys.stdout.write(line)
+            sys.stdout.flush()
+        except (OSError, ValueError):
+            # Whoever read this has gone; that is no reason not to serve.
+            pass
+
 
 # No header of a client's may move the paths that are served.
 forwarder_headers = ""
