@@ -73,12 +73,6 @@ LANGUAGE sql IMMUTABLE PARALLEL SAFE
 RETURN btrim(value, U&'\0009\000A\000B\000C\000D\0020\0085\00A0\1680\2000\2001\2002\2003\2004\2005\2006\2007\2008\2009\200A\200B\2028\2029\202F\205F\3000\FEFF') = '';
 COMMENT ON FUNCTION is_blank(text) IS 'Whether a text is empty or holds nothing that can be seen';
 
-CREATE FUNCTION labels_fit(labels text[]) RETURNS boolean
-LANGUAGE sql IMMUTABLE PARALLEL SAFE
-RETURN cardinality(labels) = 0 OR (cardinality(labels) <= 50 AND array_ndims(labels) = 1
-    AND (SELECT bool_and(label IS NOT NULL AND char_length(label) <= 50) FROM unnest(labels) AS label));
-COMMENT ON FUNCTION labels_fit(text[]) IS 'Whether these are up to 50 labels of up to 50 characters';
-
 CREATE FUNCTION ticket_words(title text, description text, labels text[]) RETURNS tsvector
 LANGUAGE sql IMMUTABLE PARALLEL SAFE
 RETURN setweight(to_tsvector('simple', title), 'A')
@@ -92,7 +86,7 @@ AS $$ SELECT CASE WHEN old IS DISTINCT FROM new THEN jsonb_build_object(name, js
 COMMENT ON FUNCTION changed(text, anycompatible, anycompatible) IS 'One column''s part of a change: {name: [old, new]}, or nothing if they are the same';
 
 GRANT EXECUTE ON FUNCTION actor(), source(), refuse(text, text, text), is_blank(text),
-    labels_fit(text[]), ticket_words(text, text, text[]) TO iris;
+    ticket_words(text, text, text[]) TO iris;
 
 
 -- WORKFLOW ---------------------------------------------------------------------------------------
@@ -136,6 +130,40 @@ GRANT EXECUTE ON FUNCTION first_status() TO iris;
 
 -- TICKETS ----------------------------------------------------------------------------------------
 
+CREATE FUNCTION ticket_fits(title text, description text, assignee text, reporter text, labels text[], fields jsonb, due timestamptz)
+RETURNS boolean
+LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE
+-- One function for all columns, which a session prepares once: every statement prepares every CHECK
+-- anew, and seven of them took longer than writing the row.
+AS $$
+DECLARE
+    label text;
+BEGIN
+    IF char_length(title) > 300 OR public.is_blank(title) THEN
+        PERFORM public.refuse('title must have 1 to 300 characters, not only blanks', 'tickets_check', 'title');
+    ELSIF char_length(description) > 100000 THEN
+        PERFORM public.refuse('description must have at most 100,000 characters', 'tickets_check', 'description');
+    ELSIF char_length(assignee) > 100 THEN
+        PERFORM public.refuse('assignee must have at most 100 characters', 'tickets_check', 'assignee');
+    ELSIF char_length(reporter) > 100 OR public.is_blank(reporter) THEN
+        PERFORM public.refuse('reporter must have 1 to 100 characters, not only blanks', 'tickets_check', 'reporter');
+    ELSIF jsonb_typeof(fields) <> 'object' OR octet_length(fields::text) > 16384 THEN
+        PERFORM public.refuse('fields must be a JSON object of at most 16 KiB', 'tickets_check', 'fields');
+    ELSIF NOT isfinite(due) THEN
+        PERFORM public.refuse('due must be a finite time', 'tickets_check', 'due');
+    END IF;
+    FOREACH label IN ARRAY labels LOOP
+        IF label IS NULL OR char_length(label) > 50 OR cardinality(labels) > 50 OR array_ndims(labels) > 1 THEN
+            PERFORM public.refuse('labels must be a list of at most 50 texts of at most 50 characters', 'tickets_check', 'labels');
+        END IF;
+    END LOOP;
+    RETURN true;
+END $$;
+COMMENT ON FUNCTION ticket_fits(text, text, text, text, text[], jsonb, timestamptz) IS
+    'Whether a ticket''s columns are what they may be; refuses what is not, in words';
+
+GRANT EXECUTE ON FUNCTION ticket_fits(text, text, text, text, text[], jsonb, timestamptz) TO iris;
+
 CREATE TABLE tickets (
     ticket_id bigint GENERATED ALWAYS AS IDENTITY CONSTRAINT tickets_pkey PRIMARY KEY,
     title text NOT NULL,
@@ -151,20 +179,7 @@ CREATE TABLE tickets (
     updated timestamptz NOT NULL,
     closed timestamptz,
     version bigint NOT NULL,
-    CONSTRAINT tickets_title_check CHECK ((char_length(title) <= 300 AND NOT is_blank(title))
-        OR refuse('title must have 1 to 300 characters, not only blanks', 'tickets_title_check', 'title')),
-    CONSTRAINT tickets_description_check CHECK (description IS NULL OR char_length(description) <= 100000
-        OR refuse('description must have at most 100,000 characters', 'tickets_description_check', 'description')),
-    CONSTRAINT tickets_assignee_check CHECK (assignee IS NULL OR char_length(assignee) <= 100
-        OR refuse('assignee must have at most 100 characters', 'tickets_assignee_check', 'assignee')),
-    CONSTRAINT tickets_reporter_check CHECK ((char_length(reporter) <= 100 AND NOT is_blank(reporter))
-        OR refuse('reporter must have 1 to 100 characters, not only blanks', 'tickets_reporter_check', 'reporter')),
-    CONSTRAINT tickets_labels_check CHECK (labels_fit(labels)
-        OR refuse('labels must be a list of at most 50 texts of at most 50 characters', 'tickets_labels_check', 'labels')),
-    CONSTRAINT tickets_fields_check CHECK ((jsonb_typeof(fields) = 'object' AND octet_length(fields::text) <= 16384)
-        OR refuse('fields must be a JSON object of at most 16 KiB', 'tickets_fields_check', 'fields')),
-    CONSTRAINT tickets_due_check CHECK (due IS NULL OR isfinite(due)
-        OR refuse('due must be a finite time', 'tickets_due_check', 'due'))
+    CONSTRAINT tickets_check CHECK (ticket_fits(title, description, assignee, reporter, labels, fields, due))
 );
 COMMENT ON TABLE tickets IS 'The tickets';
 COMMENT ON COLUMN tickets.ticket_id IS 'Its number, made by the database, never given';
@@ -275,29 +290,44 @@ CREATE TRIGGER tickets_before BEFORE INSERT OR UPDATE ON tickets
     FOR EACH ROW EXECUTE FUNCTION tickets_before();
 
 CREATE FUNCTION touch(ids bigint[]) RETURNS TABLE (ticket_id bigint, at timestamptz, kept jsonb)
-LANGUAGE sql
-BEGIN ATOMIC
-    -- Locked in the order of their numbers, so that two who touch the same tickets can't deadlock.
-    WITH counted AS (SELECT id, count(*) AS times FROM unnest(ids) AS id GROUP BY id),
-    locked AS MATERIALIZED (
-        SELECT tickets.ticket_id, tickets.version, tickets.updated, counted.times
-            FROM tickets JOIN counted ON counted.id = tickets.ticket_id
-            ORDER BY tickets.ticket_id FOR NO KEY UPDATE OF tickets),
-    -- One time for all of them, which is later than any of them has seen.
-    moment AS MATERIALIZED (
-        SELECT greatest(clock_timestamp(), max(locked.updated) + interval '1 microsecond') AS at FROM locked),
-    touched AS (
-        UPDATE tickets SET version = locked.version + locked.times, updated = moment.at
-            FROM locked, moment WHERE tickets.ticket_id = locked.ticket_id)
-    SELECT locked.ticket_id, moment.at,
-        jsonb_build_object('version', jsonb_build_array(locked.version), 'updated', jsonb_build_array(locked.updated))
-        FROM locked, moment;
-END;
+LANGUAGE plpgsql
+-- Otherwise plans are made anew each time, for PostgreSQL takes an unknown list for a longer one.
+SET plan_cache_mode = force_generic_plan
+AS $$
+#variable_conflict use_column
+DECLARE
+    moment timestamptz;
+BEGIN
+    -- Locked in the order of their numbers, so that two who touch the same tickets can't deadlock;
+    -- one time for all of them, which is later than any of them has seen.
+    SELECT greatest(clock_timestamp(), max(updated) + interval '1 microsecond') INTO moment
+        FROM (SELECT updated FROM tickets WHERE ticket_id = ANY (ids) ORDER BY ticket_id FOR NO KEY UPDATE) AS locked;
+    RETURN QUERY
+        UPDATE tickets SET version = old.version + cardinality(array_positions(ids, old.ticket_id)), updated = moment
+            FROM tickets AS old WHERE old.ticket_id = ANY (ids) AND tickets.ticket_id = old.ticket_id
+            RETURNING old.ticket_id, moment,
+                jsonb_build_object('version', jsonb_build_array(old.version), 'updated', jsonb_build_array(old.updated));
+END $$;
 COMMENT ON FUNCTION touch(bigint[]) IS
     'Counts the version of tickets on, once for each time they are named, when what hangs on them changed; gives when, and what they were';
 
 
 -- COMMENTS ---------------------------------------------------------------------------------------
+
+CREATE FUNCTION comment_fits(author text, body text) RETURNS boolean
+LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE
+AS $$
+BEGIN
+    IF char_length(author) > 100 OR public.is_blank(author) THEN
+        PERFORM public.refuse('author must have 1 to 100 characters, not only blanks', 'comments_check', 'author');
+    ELSIF char_length(body) > 100000 OR public.is_blank(body) THEN
+        PERFORM public.refuse('body must have 1 to 100,000 characters, not only blanks', 'comments_check', 'body');
+    END IF;
+    RETURN true;
+END $$;
+COMMENT ON FUNCTION comment_fits(text, text) IS 'Whether a comment''s columns are what they may be; refuses what is not, in words';
+
+GRANT EXECUTE ON FUNCTION comment_fits(text, text) TO iris;
 
 CREATE TABLE comments (
     comment_id bigint GENERATED ALWAYS AS IDENTITY,
@@ -308,10 +338,7 @@ CREATE TABLE comments (
     updated timestamptz NOT NULL,
     -- The very index that reading a ticket with its comments needs.
     CONSTRAINT comments_pkey PRIMARY KEY (ticket_id, comment_id),
-    CONSTRAINT comments_author_check CHECK ((char_length(author) <= 100 AND NOT is_blank(author))
-        OR refuse('author must have 1 to 100 characters, not only blanks', 'comments_author_check', 'author')),
-    CONSTRAINT comments_body_check CHECK ((char_length(body) <= 100000 AND NOT is_blank(body))
-        OR refuse('body must have 1 to 100,000 characters, not only blanks', 'comments_body_check', 'body'))
+    CONSTRAINT comments_check CHECK (comment_fits(author, body))
 );
 COMMENT ON TABLE comments IS 'What people say about a ticket';
 COMMENT ON COLUMN comments.comment_id IS 'Its number, made by the database, never given';
@@ -494,111 +521,101 @@ CREATE FUNCTION tickets_after() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = public, pg_temp
 AS $$
+DECLARE
+    changes jsonb;
 BEGIN
     IF TG_OP = 'INSERT' THEN
-        INSERT INTO searches SELECT ticket_id, 0, ticket_words(title, description, labels) FROM new_rows;
+        INSERT INTO searches VALUES (NEW.ticket_id, 0, ticket_words(NEW.title, NEW.description, NEW.labels));
         INSERT INTO events (at, actor, source, ticket_id, kind, changes)
-            SELECT created, left(actor(), 100), source(), ticket_id, 'created',
-                changed('title', NULL, new_rows.title) || changed('description', NULL, new_rows.description)
-                 || changed('status', NULL, new_rows.status) || changed('assignee', NULL, new_rows.assignee)
-                 || changed('reporter', NULL, new_rows.reporter) || changed('priority', NULL, new_rows.priority)
-                 || changed('labels', NULL, new_rows.labels) || changed('fields', NULL, new_rows.fields)
-                 || changed('due', NULL, new_rows.due)
-            FROM new_rows ORDER BY ticket_id;
+            VALUES (NEW.created, left(actor(), 100), source(), NEW.ticket_id, 'created',
+                changed('title', NULL, NEW.title) || changed('description', NULL, NEW.description)
+                 || changed('status', NULL, NEW.status) || changed('assignee', NULL, NEW.assignee)
+                 || changed('reporter', NULL, NEW.reporter) || changed('priority', NULL, NEW.priority)
+                 || changed('labels', NULL, NEW.labels) || changed('fields', NULL, NEW.fields)
+                 || changed('due', NULL, NEW.due));
     ELSIF TG_OP = 'DELETE' THEN
-        DELETE FROM searches USING old_rows WHERE searches.ticket_id = old_rows.ticket_id;
+        DELETE FROM searches WHERE ticket_id = OLD.ticket_id;
         INSERT INTO events (at, actor, source, ticket_id, kind, changes, kept)
-            SELECT greatest(clock_timestamp(), updated + interval '1 microsecond'), left(actor(), 100), source(), ticket_id, 'deleted',
-                changed('title', old_rows.title, NULL) || changed('description', old_rows.description, NULL)
-                 || changed('status', old_rows.status, NULL) || changed('assignee', old_rows.assignee, NULL)
-                 || changed('reporter', old_rows.reporter, NULL) || changed('priority', old_rows.priority, NULL)
-                 || changed('labels', old_rows.labels, NULL) || changed('fields', old_rows.fields, NULL)
-                 || changed('due', old_rows.due, NULL),
-                jsonb_build_object('version', jsonb_build_array(version), 'created', jsonb_build_array(created),
-                    'updated', jsonb_build_array(updated), 'closed', jsonb_build_array(closed))
-            FROM old_rows ORDER BY ticket_id;
+            VALUES (greatest(clock_timestamp(), OLD.updated + interval '1 microsecond'), left(actor(), 100), source(), OLD.ticket_id, 'deleted',
+                changed('title', OLD.title, NULL) || changed('description', OLD.description, NULL)
+                 || changed('status', OLD.status, NULL) || changed('assignee', OLD.assignee, NULL)
+                 || changed('reporter', OLD.reporter, NULL) || changed('priority', OLD.priority, NULL)
+                 || changed('labels', OLD.labels, NULL) || changed('fields', OLD.fields, NULL)
+                 || changed('due', OLD.due, NULL),
+                jsonb_build_object('version', jsonb_build_array(OLD.version), 'created', jsonb_build_array(OLD.created),
+                    'updated', jsonb_build_array(OLD.updated), 'closed', jsonb_build_array(OLD.closed)));
     ELSE
+        changes := changed('title', OLD.title, NEW.title) || changed('description', OLD.description, NEW.description)
+             || changed('status', OLD.status, NEW.status) || changed('assignee', OLD.assignee, NEW.assignee)
+             || changed('reporter', OLD.reporter, NEW.reporter) || changed('priority', OLD.priority, NEW.priority)
+             || changed('labels', OLD.labels, NEW.labels) || changed('fields', OLD.fields, NEW.fields)
+             || changed('due', OLD.due, NEW.due);
         INSERT INTO events (at, actor, source, ticket_id, kind, changes, kept)
-            SELECT new_rows.updated, left(actor(), 100), source(), ticket_id, 'changed',
+            VALUES (NEW.updated, left(actor(), 100), source(), NEW.ticket_id, 'changed',
                 -- What is closed follows the status, unless the status itself was declared closed.
-                CASE WHEN changes = '{}' THEN changed('closed', old_rows.closed, new_rows.closed) ELSE changes END,
-                jsonb_build_object('version', jsonb_build_array(old_rows.version),
-                    'updated', jsonb_build_array(old_rows.updated), 'closed', jsonb_build_array(old_rows.closed))
-            FROM new_rows JOIN old_rows USING (ticket_id), LATERAL (SELECT
-                changed('title', old_rows.title, new_rows.title)
-                 || changed('description', old_rows.description, new_rows.description)
-                 || changed('status', old_rows.status, new_rows.status)
-                 || changed('assignee', old_rows.assignee, new_rows.assignee)
-                 || changed('reporter', old_rows.reporter, new_rows.reporter)
-                 || changed('priority', old_rows.priority, new_rows.priority)
-                 || changed('labels', old_rows.labels, new_rows.labels)
-                 || changed('fields', old_rows.fields, new_rows.fields) || changed('due', old_rows.due, new_rows.due)) AS all_of_them(changes)
-            WHERE changes <> '{}' OR old_rows.closed IS DISTINCT FROM new_rows.closed
-            ORDER BY ticket_id;
-        UPDATE searches SET words = ticket_words(new_rows.title, new_rows.description, new_rows.labels)
-            FROM new_rows JOIN old_rows USING (ticket_id)
-            WHERE searches.ticket_id = new_rows.ticket_id AND comment_id = 0
-                AND (new_rows.title, new_rows.description, new_rows.labels)
-                    IS DISTINCT FROM (old_rows.title, old_rows.description, old_rows.labels);
+                CASE WHEN changes = '{}' THEN changed('closed', OLD.closed, NEW.closed) ELSE changes END,
+                jsonb_build_object('version', jsonb_build_array(OLD.version),
+                    'updated', jsonb_build_array(OLD.updated), 'closed', jsonb_build_array(OLD.closed)));
+        IF changes ?| '{title,description,labels}' THEN
+            UPDATE searches SET words = ticket_words(NEW.title, NEW.description, NEW.labels)
+                WHERE ticket_id = NEW.ticket_id AND comment_id = 0;
+        END IF;
     END IF;
     RETURN NULL;
 END $$;
 COMMENT ON FUNCTION tickets_after() IS 'Keeps the words of tickets; writes history';
 
 CREATE TRIGGER tickets_inserted AFTER INSERT ON tickets
-    REFERENCING NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION tickets_after();
+    FOR EACH ROW EXECUTE FUNCTION tickets_after();
+-- Not when only a comment or a link counted the version on.
 CREATE TRIGGER tickets_updated AFTER UPDATE ON tickets
-    REFERENCING OLD TABLE AS old_rows NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION tickets_after();
+    FOR EACH ROW WHEN (
+        (OLD.title, OLD.description, OLD.status, OLD.assignee, OLD.reporter, OLD.priority, OLD.labels, OLD.fields, OLD.due, OLD.closed)
+            IS DISTINCT FROM
+        (NEW.title, NEW.description, NEW.status, NEW.assignee, NEW.reporter, NEW.priority, NEW.labels, NEW.fields, NEW.due, NEW.closed))
+    EXECUTE FUNCTION tickets_after();
 CREATE TRIGGER tickets_deleted AFTER DELETE ON tickets
-    REFERENCING OLD TABLE AS old_rows FOR EACH STATEMENT EXECUTE FUNCTION tickets_after();
+    FOR EACH ROW EXECUTE FUNCTION tickets_after();
 
 CREATE FUNCTION comments_after() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = public, pg_temp
 AS $$
+DECLARE
+    touched record;
 BEGIN
+    -- With its ticket gone, there is nothing left to touch.
+    SELECT at, kept INTO touched FROM touch(ARRAY[coalesce(NEW.ticket_id, OLD.ticket_id)]);
     IF TG_OP = 'INSERT' THEN
-        INSERT INTO searches SELECT ticket_id, comment_id, to_tsvector('simple', body) FROM new_rows;
+        INSERT INTO searches VALUES (NEW.ticket_id, NEW.comment_id, to_tsvector('simple', NEW.body));
         INSERT INTO events (at, actor, source, ticket_id, kind, comment_id, changes, kept)
-            SELECT touched.at, left(actor(), 100), source(), ticket_id, 'commented', comment_id, changed('body', NULL, body), touched.kept
-            FROM new_rows JOIN touch(ARRAY(SELECT ticket_id FROM new_rows)) AS touched USING (ticket_id)
-            ORDER BY comment_id;
+            VALUES (touched.at, left(actor(), 100), source(), NEW.ticket_id, 'commented', NEW.comment_id,
+                changed('body', NULL, NEW.body), touched.kept);
     ELSIF TG_OP = 'UPDATE' THEN
+        UPDATE searches SET words = to_tsvector('simple', NEW.body)
+            WHERE ticket_id = NEW.ticket_id AND comment_id = NEW.comment_id;
         INSERT INTO events (at, actor, source, ticket_id, kind, comment_id, changes, kept)
-            SELECT touched.at, left(actor(), 100), source(), ticket_id, 'comment_changed', comment_id,
-                changed('body', old_rows.body, new_rows.body),
-                touched.kept || jsonb_build_object('comment', changed('updated', old_rows.updated, new_rows.updated))
-            FROM new_rows JOIN old_rows USING (ticket_id, comment_id)
-                JOIN touch(ARRAY(SELECT new_rows.ticket_id FROM new_rows JOIN old_rows USING (ticket_id, comment_id)
-                    WHERE new_rows.body <> old_rows.body)) AS touched USING (ticket_id)
-            WHERE new_rows.body <> old_rows.body
-            ORDER BY comment_id;
-        UPDATE searches SET words = to_tsvector('simple', new_rows.body)
-            FROM new_rows JOIN old_rows USING (ticket_id, comment_id)
-            WHERE searches.ticket_id = new_rows.ticket_id AND searches.comment_id = new_rows.comment_id
-                AND new_rows.body <> old_rows.body;
-    ELSIF EXISTS (SELECT FROM old_rows) THEN
-        DELETE FROM searches USING old_rows
-            WHERE searches.ticket_id = old_rows.ticket_id AND searches.comment_id = old_rows.comment_id;
-        -- With its ticket gone, there is nothing left to touch.
+            VALUES (touched.at, left(actor(), 100), source(), NEW.ticket_id, 'comment_changed', NEW.comment_id,
+                changed('body', OLD.body, NEW.body),
+                touched.kept || jsonb_build_object('comment', changed('updated', OLD.updated, NEW.updated)));
+    ELSE
+        DELETE FROM searches WHERE ticket_id = OLD.ticket_id AND comment_id = OLD.comment_id;
         INSERT INTO events (at, actor, source, ticket_id, kind, comment_id, changes, kept)
-            SELECT coalesce(touched.at, clock_timestamp()), left(actor(), 100), source(), ticket_id, 'comment_deleted', comment_id,
-                changed('body', body, NULL),
-                coalesce(touched.kept, '{}') || jsonb_build_object('comment', changed('author', author, NULL)
-                    || changed('created', created, NULL) || changed('updated', updated, NULL))
-            FROM old_rows LEFT JOIN touch(ARRAY(SELECT ticket_id FROM old_rows)) AS touched USING (ticket_id)
-            ORDER BY comment_id;
+            VALUES (coalesce(touched.at, clock_timestamp()), left(actor(), 100), source(), OLD.ticket_id, 'comment_deleted', OLD.comment_id,
+                changed('body', OLD.body, NULL),
+                coalesce(touched.kept, '{}') || jsonb_build_object('comment', changed('author', OLD.author, NULL)
+                    || changed('created', OLD.created, NULL) || changed('updated', OLD.updated, NULL)));
     END IF;
     RETURN NULL;
 END $$;
 COMMENT ON FUNCTION comments_after() IS 'Keeps the words of comments; counts the version of their ticket on; writes history';
 
 CREATE TRIGGER comments_inserted AFTER INSERT ON comments
-    REFERENCING NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION comments_after();
+    FOR EACH ROW EXECUTE FUNCTION comments_after();
 CREATE TRIGGER comments_updated AFTER UPDATE ON comments
-    REFERENCING OLD TABLE AS old_rows NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION comments_after();
+    FOR EACH ROW WHEN (OLD.body <> NEW.body) EXECUTE FUNCTION comments_after();
 CREATE TRIGGER comments_deleted AFTER DELETE ON comments
-    REFERENCING OLD TABLE AS old_rows FOR EACH STATEMENT EXECUTE FUNCTION comments_after();
+    FOR EACH ROW EXECUTE FUNCTION comments_after();
 
 
 -- HISTORY ----------------------------------------------------------------------------------------
@@ -1116,7 +1133,7 @@ INSERT INTO transitions (from_status, to_status) VALUES
 -- What the migrations would have noted.
 CREATE TABLE alembic_version (version_num varchar(32) NOT NULL CONSTRAINT alembic_version_pkc PRIMARY KEY);
 COMMENT ON TABLE alembic_version IS 'The revision of this schema; written by iris db upgrade';
-INSERT INTO alembic_version VALUES ('0004');
+INSERT INTO alembic_version VALUES ('0005');
 GRANT SELECT ON alembic_version TO iris;
 
 COMMIT;

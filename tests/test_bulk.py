@@ -125,7 +125,7 @@ def test_every_mistake_is_named(put, ticket, sql):
         (6, "invalid_value", 'invalid input value for enum priority: "huge"'),
         (7, "invalid_value", 'invalid input syntax for type timestamp with time zone: "someday"'),
         (8, "invalid_value", 'there is no status "nowhere"'),
-        (9, "invalid_value", "labels must be a list of at most 50 texts of at most 50 characters"),
+        (9, "invalid_value", "title must have 1 to 300 characters, not only blanks"),
     ]
     assert answer.json["errors"][1]["allowed"] == ["active", "resolved", "closed"]
     assert len(sql("TABLE tickets")) == 2
