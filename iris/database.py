@@ -135,19 +135,19 @@ class Writer:
         self.replayed = False
 
 
-def run(text, values):
+def rows(text, values):
     """Run one statement in one round trip and a transaction of its own.
 
     text:     from compiled().
     values:   {name: value} of its parameters.
-    Returns:  the first row as a tuple, or None.
+    Returns:  its rows, a list of tuples.
     Raises:   psycopg2.Error, also when all connections stay in use.
     """
     taken = POOL.take()
     try:
         with taken[0].cursor() as cursor:
             cursor.execute(text, values)
-            row = cursor.fetchone()
+            found = cursor.fetchall()
     except BaseException as error:
         # Also when the greenlet was stopped in the middle: the answer would reach the next one.
         if not isinstance(error, psycopg2.Error) or errors.is_disconnect(error):
@@ -156,7 +156,13 @@ def run(text, values):
             POOL.put(taken)
         raise
     POOL.put(taken)
-    return row
+    return found
+
+
+def run(text, values):
+    """Return the first row of a statement, or None; as rows() does."""
+    found = rows(text, values)
+    return found[0] if found else None
 
 
 ACTOR = "SELECT set_config('iris.actor', %(iris_actor)s, true); "

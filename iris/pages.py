@@ -8,7 +8,7 @@ import base64
 import json
 from typing import NamedTuple
 
-from sqlalchemy import Text, bindparam, cast, func, literal_column, select, tuple_
+from sqlalchemy import Text, bindparam, cast, func, literal_column, select, true, tuple_
 
 from iris import database, errors, filters, formats, inputs
 
@@ -66,7 +66,9 @@ def statement(table, shape, where, keys, descending, exists=None):
     where:      conditions.
     keys:       expressions that sort the list, the last one unique.
     exists:     a condition for a page to make sense at all, or None.
-    Returns:    its text; the parameters limit and limit_more are one apart.
+    Returns:    its text, with the parameter limit, which should be one more than a page shows. Rows are
+                (row as JSON, key_0, key_1, …, total or None, whether exists holds), keys as text;
+                one with no row in it, where none is found but there is something else to tell.
     """
     columns = shape.columns
     rows = select(
@@ -77,24 +79,27 @@ def statement(table, shape, where, keys, descending, exists=None):
         start = tuple_(*(bindparam(f"key_{place}") for place in range(len(keys))))
         rows = rows.where(tuple_(*keys) <= start if descending else tuple_(*keys) >= start)
     rows = rows.order_by(*(key.desc() if descending else key for key in keys))
+    if shape.limited or not shape.streamed:
+        rows = rows.limit(bindparam("limit"))
+    inner = rows.subquery("page")
+    row = select(*(inner.c[name] for name in columns)).correlate(inner).lateral("row")
     if shape.streamed:
-        inner = (rows.limit(bindparam("limit")) if shape.limited else rows).subquery("sorted")
-        row = select(*(inner.c[name] for name in columns)).subquery("row")
-        return database.compiled(select(formats.line(shape.streamed, row)).select_from(row))
-    page = rows.limit(bindparam("limit_more")).cte("page")
-    shown = select(*(page.c[name] for name in columns)).limit(bindparam("limit")).subquery("row")
-    next_key = func.json_build_array(*(page.c[f"key_{place}"] for place in range(len(keys))))
-    parts = [
-        select(cast(func.coalesce(func.json_agg(literal_column('"row"')), "[]"), Text))
-        .select_from(shown)
-        .scalar_subquery(),
-        select(cast(next_key, Text)).offset(bindparam("limit")).limit(1).scalar_subquery(),
-        select(func.count()).select_from(table).where(*where).scalar_subquery()
-        if shape.counted
-        else literal_column("NULL"),
-        literal_column("true") if exists is None else exists,
-    ]
-    return database.compiled(select(*parts))
+        return database.compiled(select(formats.line(shape.streamed, row)).select_from(inner, row))
+    # Rows by themselves: for PostgreSQL to gather them into one array took longer than to write them.
+    found = select(
+        database.row(row).label("body"),
+        *(cast(inner.c[f"key_{place}"], Text).label(f"key_{place}") for place in range(len(keys))),
+    ).select_from(inner, row)
+    if not shape.counted and exists is None:
+        return database.compiled(found.add_columns(literal_column("NULL"), literal_column("true")))
+    count = select(func.count()).select_from(table).where(*where).scalar_subquery()
+    facts = select(
+        (count if shape.counted else literal_column("NULL")).label("total"),
+        (literal_column("true") if exists is None else exists).label("is_there"),
+    ).subquery("facts")
+    # Facts are told even where there are no rows.
+    rows = found.subquery("found")
+    return database.compiled(select(rows, facts).select_from(facts.outerjoin(rows, true())))
 
 
 def read(build, known, given, sort, columns, media="json", **more):
@@ -122,7 +127,7 @@ def read(build, known, given, sort, columns, media="json", **more):
         limited=streamed is not None and "limit" in given,
     )
     limit = given.get("limit", LIMIT)
-    values = {**values, **more, "limit": limit, "limit_more": limit + 1}
+    values = {**values, **more, "limit": limit + (not streamed)}
     if cursor is not None:
         values.update(_decode(cursor, sort))
     text = build(shapes, shape)
@@ -131,15 +136,18 @@ def read(build, known, given, sort, columns, media="json", **more):
             # A stream of nothing can't say why; a page can.
             read(build, known, {"ticket_id": given["ticket_id"], "limit": 1}, sort, columns)
         return database.Stream(text, values, formats.heading(media, shape.columns))
-    rows, next_key, total, exists = database.run(text, values)
-    if not exists:
+    rows = database.rows(text, values)
+    total, is_there = rows[0][-2:] if rows else (None, True)
+    if not is_there:
         raise errors.no_such("ticket", given["ticket_id"])
-    return Page(rows, next_key and _encode(next_key, sort), total)
+    bodies = [row[0] for row in rows[:limit] if row[0] is not None]
+    cursor = _encode(sort, *rows[limit][1:-2]) if len(rows) > limit else None
+    return Page("[" + ", \n ".join(bodies) + "]", cursor, total)
 
 
-def _encode(keys, sort):
+def _encode(sort, *keys):
     """Make a cursor: the order it belongs to and the key of the next row."""
-    document = json.dumps([sort, *json.loads(keys)]).encode()
+    document = json.dumps([sort, *keys]).encode()
     return base64.urlsafe_b64encode(document).decode().rstrip("=")
 
 

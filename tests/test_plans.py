@@ -57,18 +57,17 @@ def plan(large, monkeypatch):
     def explain(given):
         ran = []
 
-        def run(text, values):
-            ran.append(text)
+        def rows(text, values):
             with large.cursor() as cursor:
                 cursor.execute("EXPLAIN (ANALYZE, BUFFERS, COSTS OFF) " + text, values)
-                lines = "\n".join(line for (line,) in cursor.fetchall())
+                ran.append("\n".join(line for (line,) in cursor.fetchall()))
                 cursor.execute(text, values)
-                return (*cursor.fetchone()[:2], lines, True)
+                return cursor.fetchall()
 
-        monkeypatch.setattr(database, "run", run)
+        monkeypatch.setattr(database, "rows", rows)
         page = tickets.page(given)
-        assert len(ran) == 1
-        return page
+        (lines,) = ran
+        return page, lines
 
     return explain
 
@@ -120,8 +119,8 @@ def test_a_page_runs_on_an_index(plan, query):
     given = bodies.parse_form(query.replace(" ", "+"))
     fields = [(name[7:], given.pop(name)) for name in list(given) if name.startswith("fields.")]
     given.update({"fields": fields} if fields else {})
-    page = plan({name: tickets.LIST[name](value) for name, value in given.items()})
-    check(page.total)
+    page, lines = plan({name: tickets.LIST[name](value) for name, value in given.items()})
+    check(lines)
     assert page.rows.startswith("[{") or query == "due_before=2020-01-01"
 
 
@@ -132,14 +131,14 @@ def test_page_3000_costs_what_page_1_costs(plan, large, sort):
     order = ", ".join(f"{key} {direction}" for key in keys)
     with large.cursor() as cursor:
         cursor.execute(
-            f"SELECT json_build_array({', '.join(keys)})::text FROM tickets ORDER BY {order} OFFSET 149950 LIMIT 1"
+            f"SELECT {', '.join(f'{key}::text' for key in keys)} FROM tickets ORDER BY {order} OFFSET 149950 LIMIT 1"
         )
-        cursor_ = pages._encode(cursor.fetchone()[0], sort)
-    page = plan({"sort": sort, "cursor": cursor_})
-    check(page.total)
+        cursor_ = pages._encode(sort, *cursor.fetchone())
+    page, lines = plan({"sort": sort, "cursor": cursor_})
+    check(lines)
     # What its index scan read; the rest is planning.
-    scans = [re.search(r"Limit .*\n +Buffers: shared(?: hit=(\d+))?(?: read=(\d+))?", each.total)
-             for each in (page, plan({"sort": sort}))]  # fmt: skip
+    scans = [re.search(r"Limit .*\n +Buffers: shared(?: hit=(\d+))?(?: read=(\d+))?", each)
+             for each in (lines, plan({"sort": sort})[1])]  # fmt: skip
     deep, first = (sum(int(number or 0) for number in scan.groups()) for scan in scans)
     assert deep <= first + 10
     assert page.rows.count("ticket_id") == pages.LIMIT
