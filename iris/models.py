@@ -116,6 +116,14 @@ class Ticket(Base):
         Index("tickets_assignee_idx", "assignee", "created", "ticket_id"),
         Index("tickets_reporter_idx", "reporter", "created", "ticket_id"),
         Index("tickets_open_idx", "created", "ticket_id", postgresql_where=text("closed IS NULL")),
+        Index(
+            "tickets_todo_idx",
+            "assignee",
+            "priority",
+            "created",
+            "ticket_id",
+            postgresql_where=text("closed IS NULL"),
+        ),
         Index("tickets_closed_idx", "closed", postgresql_where=text("closed IS NOT NULL")),
         Index("tickets_labels_idx", "labels", postgresql_using="gin"),
         Index(

@@ -29,6 +29,9 @@ SELECT NOT EXISTS (SELECT FROM pg_roles WHERE rolname = 'iris') AS role_is_new \
 ALTER ROLE iris PASSWORD :'iris_pass';
 -- Times are shown in UTC at both doors.
 ALTER DATABASE :"DBNAME" SET timezone TO 'UTC';
+-- For disks without arms, and for tables that mostly fit into memory. By the default, 4, a search in
+-- 20,000 tickets read all of them.
+ALTER DATABASE :"DBNAME" SET random_page_cost TO 1.1;
 
 -- >>> What stands between here and the <<< is also the first migration.
 
@@ -212,6 +215,8 @@ CREATE INDEX tickets_assignee_idx ON tickets (assignee, created, ticket_id);
 CREATE INDEX tickets_reporter_idx ON tickets (reporter, created, ticket_id);
 -- open=true: most tickets of an old tracker are closed.
 CREATE INDEX tickets_open_idx ON tickets (created, ticket_id) WHERE closed IS NULL;
+-- What somebody has to do, most urgent first: open=true&assignee=…&sort=-priority.
+CREATE INDEX tickets_todo_idx ON tickets (assignee, priority, created, ticket_id) WHERE closed IS NULL;
 -- closed_before and closed_after.
 CREATE INDEX tickets_closed_idx ON tickets (closed) WHERE closed IS NOT NULL;
 -- label= and fields.NAME=.

@@ -1,4 +1,4 @@
-"""Cheaper writes: one check a table, triggers by row."""
+"""Cheaper writes: one check a table, triggers by row; an index for what is to do."""
 
 from pathlib import Path
 

@@ -1,5 +1,9 @@
 -- As it was at revision 0004.
 
+DO $$ BEGIN EXECUTE format('ALTER DATABASE %I RESET random_page_cost', current_database()); END $$;
+
+DROP INDEX tickets_todo_idx;
+
 DROP TRIGGER tickets_inserted ON tickets;
 DROP TRIGGER tickets_updated ON tickets;
 DROP TRIGGER tickets_deleted ON tickets;
