@@ -15,7 +15,7 @@ from xml.sax.saxutils import escape
 
 import harness
 import psycopg2
-from harness import BULK, CONNECTIONS, Load, Service, number, say, spread
+from harness import BULK, CONNECTIONS, Failed, Load, Service, number, say, spread
 
 # What a work is called at the end of its line, and the colour of its kind.
 LABELS = {
@@ -68,9 +68,11 @@ class Tracker:
         path, body = work.path, work.body
         for key, value in fill.items():
             path, body = (text.replace(f"{{{key}}}", str(value)) for text in (path, body))
+        # Not all of a million tickets, only to look at them.
+        path += "&limit=50" if name == "export" else ""
         status, data = self.service.ask(work.method, path, body, work.header)
         rows = json.loads(data) if data and name != "export" else data.splitlines()
-        many = {"304": 0, "page": 50, "deep": 50, "rare": 10, "export": self.size, "bulk": BULK}
+        many = {"304": 0, "page": 50, "deep": 50, "rare": 10, "export": 50, "bulk": BULK}
         many = len(rows) == many[name] if name in many else len(rows) > 0
         if status not in ((304,) if name == "304" else (200, 201)) or not many:
             self.service.fail(f"answers {name} with {status} {data[:500]}")
@@ -137,9 +139,15 @@ def grow(stack, arguments):
     row(["---"] * (2 * len(sizes)))
     for name in arguments.only:
         say(f"measuring {name}")
-        for each in trackers:
-            each.check(name)
-        found[name] = measure(trackers, name, load, arguments.rounds)
+        try:
+            for each in trackers:
+                each.check(name)
+            found[name] = measure(trackers, name, load, arguments.rounds)
+        except Failed as failed:
+            # Such as by taking too long; the others are measured all the same.
+            say(f"MIND: {name} failed, as told here:\n{failed}")
+            row([title(name, works[name]), "failed", *[""] * (2 * len(sizes) - 2)])
+            continue
         row([title(name, works[name]), *costs(found[name])])
         if arguments.svg:
             # Each time, so that there is something to see if the rest is not waited for.

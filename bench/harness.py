@@ -22,6 +22,7 @@ from pathlib import Path
 from statistics import median
 from typing import NamedTuple
 
+import psycopg2
 from psycopg2.extensions import AsIs
 
 from iris import cli, comments, database, embedded, pages, tickets
@@ -219,6 +220,10 @@ def cpu(pid):
     return sum(found[each][1] for each in tree(pid, found))
 
 
+class Failed(SystemExit):
+    """A service does not do what it is asked to; ends with a sentence and its log."""
+
+
 class Service:
     """A program that serves on a port of 127.0.0.1 until it is stopped.
 
@@ -252,7 +257,7 @@ class Service:
     def fail(self, sentence):
         self.log.seek(0)
         lines = [line for line in self.log if not re.search(r'" (200|201|304) ', line)]
-        sys.exit(f"bench: {self.name} {sentence}; its log:\n{''.join(lines[-60:])}")
+        raise Failed(f"bench: {self.name} {sentence}; its log:\n{''.join(lines[-60:])}")
 
     def ask(self, method, path, body="", header="", read=http.client.HTTPResponse.read):
         """Return (status, body).
@@ -324,6 +329,15 @@ class Load:
 
     def __init__(self, server, seconds):
         self.server, self.seconds = server, seconds
+        self.watch = psycopg2.connect(server.url("postgres", "postgres"))
+        self.watch.autocommit = True
+
+    def _settle(self):
+        """Wait until what the last one was asked is done: wrk leaves without its last answers."""
+        busy = "SELECT FROM pg_stat_activity WHERE usename = 'iris' AND state = 'active'"
+        with self.watch.cursor() as cursor:
+            while cursor.execute(busy) or cursor.rowcount:
+                time.sleep(0.05)
 
     def sample(self, service, work, path, many, seed, rate=0):
         """Measure one service.
@@ -335,6 +349,7 @@ class Load:
         """
         # All are asked to read the same, but who is asked to write what is there has nothing to do.
         seed += 0 if work.method == "GET" else service.port
+        self._settle()
         before = cpu(service.process.pid), cpu(self.server.pid())
         if work.rows:
             count, took, p50, p99 = self._one_by_one(service, work, path)
