@@ -11,7 +11,7 @@ READY := $(VENV)/ready
 PEERS := .venv-bench
 
 .DEFAULT_GOAL := help
-.PHONY: help up test lint bench psql fresh lock
+.PHONY: help up test lint bench growth psql fresh lock
 
 help:  ## print this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-6s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -28,6 +28,9 @@ lint: $(READY)  ## look for mistakes and untidy code
 
 bench: $(READY) $(PEERS)/ready  ## measure Iris and its peers (ARGS='--rounds 2 --only one,page'); needs wrk
 	@exec $(BIN)/python bench/run.py $(ARGS)
+
+growth: $(READY)  ## measure Iris at 1,000 to 1,000,000 tickets (ARGS='--sizes 1000,5000 --svg growth.svg'); needs wrk
+	@exec $(BIN)/python bench/growth.py $(ARGS)
 
 psql: $(READY)  ## open psql on the database in use
 	@exec $(BIN)/iris psql

@@ -1,12 +1,48 @@
--- One kind of request for wrk: `wrk … URL -- METHOD PATH BODY HEADER TICKETS SEED`.
--- In path and body, {id} is a random ticket, {n} a random number from 1000 to 4999.
+-- One kind of request for wrk: `wrk … URL -- METHOD PATH BODY HEADER TICKETS SEED RATE`.
+-- RATE: requests a second to be asked, 0 for as many as will be answered.
+
+local ffi = require("ffi")
+ffi.cdef [[
+  struct moment { long seconds, microseconds; };
+  int gettimeofday(struct moment *now, void *zone);
+]]
 
 local method, path, body, tickets
 local headers = { ["Content-Type"] = "application/json" }
 
+-- What stands in braces in path and body, anew for each request.
+local made = {
+  -- a ticket
+  id = function() return math.random(tickets) end,
+  -- a ticket with ten comments
+  ten = function() return 6 * math.random(math.floor(tickets / 6)) end,
+  -- rare{rare} is a word of ten tickets
+  rare = function() return math.random(0, math.floor(tickets / 10) - 1) end,
+  -- word{n} is a word of two in a hundred, more or less
+  n = function() return math.random(1000, 4999) end,
+}
+
 local function filled(text)
-  local made = text:gsub("{id}", function() return math.random(tickets) end)
-  return (made:gsub("{n}", function() return math.random(1000, 4999) end))
+  return (text:gsub("{(%l+)}", function(name) return made[name]() end))
+end
+
+-- Milliseconds, by the clock that wrk goes by.
+local function now()
+  local moment = ffi.new("struct moment")
+  ffi.C.gettimeofday(moment, nil)
+  return tonumber(moment.seconds) * 1000 + tonumber(moment.microseconds) / 1000
+end
+
+-- Let requests come as people make them, whether or not the one before is answered: the gaps are
+-- exponential, whichever connection is free takes the next, to the millisecond, and who is late
+-- catches up. A latency begins when its request is sent; only while all connections are busy does
+-- anybody wait unseen.
+local function pace(rate)
+  local due
+  function delay()
+    due = (due or now()) - math.log(1 - math.random()) * 1000 / rate
+    return math.max(0, math.ceil(due) - math.floor(now()))
+  end
 end
 
 function init(args)
@@ -15,6 +51,8 @@ function init(args)
   if name then headers[name] = value end
   -- All contestants of a round read the same.
   math.randomseed(tonumber(args[6]))
+  local rate = tonumber(args[7])
+  if rate > 0 then pace(rate) end
 end
 
 function request()

@@ -1,30 +1,69 @@
 -- A tracker with some years behind it: psql -v tickets=100000 -f seed.sql, as the owner, once.
 --
--- Five comments and ten events each; most tickets are closed, few people do most of the work, some
--- texts are long, words are as unevenly used as in real life. The same every time.
+-- Every sixth ticket has ten comments and eleven events, every other one four and ten, which makes
+-- five comments in the mean. Most tickets are closed, few people do most of the work, some texts are
+-- long, words are as unevenly used as in real life, and each word like rare7 is in ten tickets.
+-- The same every time, and in time that grows as the tickets do: a million take some minutes.
 
+\set ON_ERROR_STOP on
+\warn bench: :tickets tickets: getting ready
 SET session_replication_role = replica;
+SET work_mem = '256MB';
+SET maintenance_work_mem = '1GB';
 
+BEGIN;
+-- A server with wal_level = minimal need not log what goes into tables emptied in the same transaction.
+TRUNCATE tickets, comments, links, searches, events;
+
+-- Made anew when the tables are full, which is much faster. Only the key of tickets stays, which others refer to.
+CREATE TEMP TABLE indexes AS
+    SELECT indexrelid AS id, indrelid::regclass::text AS belongs, indexrelid::regclass::text AS name,
+        pg_get_indexdef(indexrelid) AS made, pg_constraint.oid IS NOT NULL AS is_key,
+        pg_get_constraintdef(pg_constraint.oid) AS key
+    FROM pg_index LEFT JOIN pg_constraint ON conindid = indexrelid AND contype = 'p'
+    WHERE indrelid IN ('tickets'::regclass, 'comments'::regclass, 'links'::regclass, 'searches'::regclass, 'events'::regclass)
+        AND indexrelid <> 'tickets_pkey'::regclass;
+SELECT CASE WHEN is_key THEN format('ALTER TABLE %s DROP CONSTRAINT %s', belongs, name) ELSE format('DROP INDEX %s', name) END
+    FROM indexes \gexec
+
+-- The same for the same n, anything from 0 to 1, evenly.
 CREATE FUNCTION pg_temp.part(n bigint, about bigint) RETURNS double precision
 LANGUAGE sql IMMUTABLE
 RETURN (hashint8extended(n, about) & 1048575) / 1048576.0::double precision;
 
+-- The texts there are, each with its words and with what an event says of it, which would take longest
+-- to make for every comment anew. Their numbers say how many sentences from which one on.
 CREATE TEMP TABLE sentences AS
     SELECT n, (SELECT string_agg('word' || floor(5000 * power(pg_temp.part(n * 10 + place, 0), 3)), ' ')
         FROM generate_series(1, 10 + n * 0) AS place) || '.' AS body
     FROM generate_series(0, 4999) AS n;
 CREATE INDEX ON sentences (n);
 ANALYZE sentences;
+CREATE TEMP TABLE texts AS
+    SELECT long * 10000 + start AS id, body, to_tsvector('simple', body) AS words, changed('body', NULL, body) AS changes
+    FROM unnest(ARRAY[1, 2, 3, 4, 5, 60, 150]) AS long,
+        -- Of the long ones, fewer do.
+        generate_series(0, 4799, CASE WHEN long > 5 THEN 50 ELSE 1 END) AS start,
+        LATERAL (SELECT string_agg(body, E'\n' ORDER BY n) AS body FROM sentences WHERE n >= start AND n < start + long) AS joined;
+CREATE UNIQUE INDEX ON texts (id);
+ANALYZE texts;
 
--- Made anew when it is full, which is much faster.
-SELECT pg_get_indexdef('searches_words_idx'::regclass) AS words_index \gset
-DROP INDEX searches_words_idx;
+CREATE FUNCTION pg_temp.text_of_ticket(n bigint) RETURNS integer
+LANGUAGE sql IMMUTABLE
+RETURN CASE WHEN pg_temp.part(n, 10) < 0.02 THEN 1500000 + 50 * floor(96 * pg_temp.part(n, 9))::integer
+    ELSE 10000 * (1 + floor(5 * pg_temp.part(n, 11))::integer) + floor(4800 * pg_temp.part(n, 9))::integer END;
+CREATE FUNCTION pg_temp.text_of_comment(n bigint) RETURNS integer
+LANGUAGE sql IMMUTABLE
+RETURN CASE WHEN pg_temp.part(n, 15) < 0.01 THEN 600000 + 50 * floor(96 * pg_temp.part(n, 14))::integer
+    ELSE 10000 * (1 + floor(3 * pg_temp.part(n, 16))::integer) + floor(4800 * pg_temp.part(n, 14))::integer END;
 
+\warn bench: :tickets tickets: tickets and links
+-- Each was filed with the status that it has, and last touched by the last of its events, a minute each.
 INSERT INTO tickets (ticket_id, title, description, status, assignee, reporter, priority, labels, fields, due,
                      created, updated, closed, version)
 OVERRIDING SYSTEM VALUE
-SELECT n, 'Ticket ' || n || ' about word' || floor(5000 * power(pg_temp.part(n, 1), 3)),
-    (SELECT string_agg(body, E'\n') FROM sentences WHERE sentences.n >= start AND sentences.n < start + long),
+SELECT n, format('Ticket %s about word%s and rare%s', n, floor(5000 * power(pg_temp.part(n, 1), 3)), n % greatest(:tickets / 10, 1)),
+    (SELECT body FROM texts WHERE id = pg_temp.text_of_ticket(n)),
     status,
     CASE WHEN pg_temp.part(n, 2) > 0.2 THEN 'user' || floor(200 * power(pg_temp.part(n, 3), 3)) END,
     'user' || floor(200 * power(pg_temp.part(n, 4), 2)),
@@ -32,46 +71,67 @@ SELECT n, 'Ticket ' || n || ' about word' || floor(5000 * power(pg_temp.part(n, 
     CASE WHEN pg_temp.part(n, 6) < 0.5 THEN ARRAY['label' || floor(50 * power(pg_temp.part(n, 7), 2))] ELSE '{}' END,
     jsonb_build_object('team', n % 20),
     CASE WHEN pg_temp.part(n, 8) < 0.2 THEN filed + interval '30 days' END,
-    filed, filed + interval '10 minutes', CASE WHEN status IN ('closed', 'resolved') THEN filed + interval '9 minutes' END, 10
-FROM (SELECT n, now() - interval '1 day' - (:tickets - n) * (interval '1800 days' / :tickets) AS filed,
-        floor(4800 * pg_temp.part(n, 9))::integer AS start,
-        CASE WHEN pg_temp.part(n, 10) < 0.02 THEN 150 ELSE 1 + floor(5 * pg_temp.part(n, 11))::integer END AS long,
+    filed, filed + (events - 1) * interval '1 minute', CASE WHEN status IN ('closed', 'resolved') THEN filed END, events
+FROM (SELECT n, CASE WHEN n % 6 = 0 THEN 11 ELSE 10 END AS events,
+        timestamptz '2026-01-01' - (:tickets - n) * (interval '1800 days' / :tickets) AS filed,
         CASE WHEN pg_temp.part(n, 12) < 0.85 THEN 'closed' WHEN pg_temp.part(n, 12) < 0.90 THEN 'resolved'
             WHEN pg_temp.part(n, 12) < 0.96 THEN 'open' WHEN pg_temp.part(n, 12) < 0.99 THEN 'active' ELSE 'blocked' END AS status
     FROM generate_series(1, :tickets) AS n) AS made;
 
+-- How many comments and events a ticket has, and how many of them the tickets before it have.
+CREATE TEMP VIEW counted AS
+    SELECT *, CASE WHEN ticket_id % 6 = 0 THEN 10 ELSE 4 END AS comments, version AS events,
+        (ticket_id - 1) * 4 + (ticket_id - 1) / 6 * 6 AS comments_before, (ticket_id - 1) * 10 + (ticket_id - 1) / 6 AS events_before
+    FROM tickets;
+
+-- No history tells of them, nor versions.
+INSERT INTO links SELECT ticket_id, 'relates', ticket_id + 1 FROM tickets WHERE ticket_id % 10 = 0 AND ticket_id < :tickets;
+
+\warn bench: :tickets tickets: comments
 INSERT INTO comments (comment_id, ticket_id, author, body, created, updated)
 OVERRIDING SYSTEM VALUE
 SELECT id, ticket_id, 'user' || floor(200 * power(pg_temp.part(id, 13), 3)),
-    (SELECT string_agg(body, E'\n') FROM sentences WHERE n >= start AND n < start + long), at, at
-FROM (SELECT ticket_id, (ticket_id - 1) * 5 + place AS id, created + place * interval '1 minute' AS at,
-        floor(4800 * pg_temp.part((ticket_id - 1) * 5 + place, 14))::integer AS start,
-        CASE WHEN pg_temp.part((ticket_id - 1) * 5 + place, 15) < 0.01 THEN 60
-            ELSE 1 + floor(3 * pg_temp.part((ticket_id - 1) * 5 + place, 16))::integer END AS long
-    FROM tickets, generate_series(1, 5) AS place) AS made;
+    (SELECT body FROM texts WHERE texts.id = pg_temp.text_of_comment(made.id)), at, at
+FROM (SELECT ticket_id, comments_before + place AS id, created + place * interval '1 minute' AS at
+    FROM counted, generate_series(1, comments) AS place) AS made;
 
-INSERT INTO links SELECT ticket_id, 'relates', ticket_id + 1 FROM tickets WHERE ticket_id % 10 = 0 AND ticket_id < :tickets;
+\warn bench: :tickets tickets: words
+INSERT INTO searches
+SELECT ticket_id, CASE WHEN place = 0 THEN 0 ELSE comments_before + place END,
+    CASE WHEN place = 0 THEN ticket_words(title, NULL, labels)
+            || setweight((SELECT words FROM texts WHERE id = pg_temp.text_of_ticket(ticket_id)), 'C')
+        ELSE (SELECT words FROM texts WHERE id = pg_temp.text_of_comment(comments_before + place)) END
+FROM counted, generate_series(0, comments) AS place;
 
-INSERT INTO searches SELECT ticket_id, 0, ticket_words(title, description, labels) FROM tickets;
-INSERT INTO searches SELECT ticket_id, comment_id, to_tsvector('simple', body) FROM comments;
-
--- Filed, five times commented on, four times given to somebody else; the feed has read it all.
-INSERT INTO events (event_id, position, at, actor, source, ticket_id, kind, comment_id, changes)
+\warn bench: :tickets tickets: events
+-- Filed, commented on, and those with four comments then given from one to the next five times. The feed has read it all.
+INSERT INTO events (event_id, position, at, actor, source, ticket_id, kind, comment_id, changes, kept)
 OVERRIDING SYSTEM VALUE
-SELECT (ticket_id - 1) * 10 + place, (ticket_id - 1) * 10 + place, at, actor, 'http', ticket_id, kind, comment_id, changes
-FROM (
-    SELECT ticket_id, 1 AS place, created AS at, reporter AS actor, 'created'::event_kind AS kind, NULL::bigint AS comment_id,
-        changed('title', NULL, title) || changed('description', NULL, description) || changed('status', NULL, status)
-            || changed('reporter', NULL, reporter) || changed('labels', NULL, labels) AS changes
-        FROM tickets
-    UNION ALL
-    SELECT ticket_id, 1 + comment_id - (ticket_id - 1) * 5, created, author, 'commented', comment_id, changed('body', NULL, body)
-        FROM comments
-    UNION ALL
-    SELECT ticket_id, 6 + place, created + (5 + place) * interval '1 minute', reporter, 'changed', NULL,
-        changed('assignee', 'user' || place, 'user' || place + 1)
-        FROM tickets, generate_series(1, 4) AS place) AS made;
+SELECT id, id, at, actor, 'http', ticket_id, kind, CASE WHEN kind = 'commented' THEN comment_id END,
+    CASE kind WHEN 'created' THEN
+            changed('title', NULL, title) || changed('description', NULL, description) || changed('status', NULL, status)
+            || changed('assignee', NULL, CASE WHEN comments = 4 THEN 'helper1' ELSE assignee END)
+            || changed('reporter', NULL, reporter) || changed('priority', NULL, priority)
+            || changed('labels', NULL, labels) || changed('fields', NULL, fields) || changed('due', NULL, due)
+        WHEN 'commented' THEN (SELECT texts.changes FROM texts WHERE texts.id = pg_temp.text_of_comment(comment_id))
+        ELSE changed('assignee', 'helper' || place - 5, CASE WHEN place = 10 THEN assignee ELSE 'helper' || place - 4 END) END,
+    CASE kind WHEN 'created' THEN '{}' ELSE
+        jsonb_build_object('version', jsonb_build_array(place - 1), 'updated', jsonb_build_array(at - interval '1 minute'))
+            || CASE kind WHEN 'changed' THEN jsonb_build_object('closed', jsonb_build_array(closed)) ELSE '{}' END END
+FROM (SELECT counted.*, place, events_before + place AS id, comments_before + place - 1 AS comment_id,
+        created + (place - 1) * interval '1 minute' AS at,
+        CASE WHEN place BETWEEN 2 AND 1 + comments
+            THEN 'user' || floor(200 * power(pg_temp.part(comments_before + place - 1, 13), 3)) ELSE reporter END AS actor,
+        (CASE WHEN place = 1 THEN 'created' WHEN place <= 1 + comments THEN 'commented' ELSE 'changed' END)::event_kind AS kind
+    FROM counted, generate_series(1, events) AS place) AS made;
 
-:words_index;
-SELECT setval('tickets_ticket_id_seq', :tickets), setval('comments_comment_id_seq', :tickets * 5), setval('events_event_id_seq', :tickets * 10);
+\warn bench: :tickets tickets: indexes
+SELECT CASE WHEN is_key THEN format('ALTER TABLE %s ADD CONSTRAINT %s %s', belongs, name, key) ELSE made END
+    FROM indexes ORDER BY id \gexec
+SELECT setval('tickets_ticket_id_seq', count(*)) AS tickets_last, setval('comments_comment_id_seq', sum(comments)::bigint) AS comments_last,
+    setval('events_event_id_seq', sum(events)::bigint) AS events_last FROM counted \gset
+COMMIT;
+
+\warn bench: :tickets tickets: vacuum, analyze, checkpoint
 VACUUM ANALYZE;
+CHECKPOINT;

@@ -14,7 +14,7 @@ settings.configure(
     DATABASES={
         "default": {
             "ENGINE": "django.db.backends.postgresql",
-            "NAME": "iris",
+            "NAME": os.environ["BENCH_DATABASE"],
             "USER": "iris",
             "HOST": os.environ["BENCH_SOCKET"],
             # Connections stay open, one for each thread.
