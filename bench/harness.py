@@ -25,7 +25,7 @@ from typing import NamedTuple
 import psycopg2
 from psycopg2.extensions import AsIs
 
-from iris import cli, comments, database, embedded, pages, tickets
+from iris import bodies, cli, comments, database, embedded, pages, tickets
 
 HERE = Path(__file__).parent
 SEED = HERE / "seed.sql"
@@ -62,7 +62,9 @@ class Work(NamedTuple):
 
 
 def listed(**given):
-    return lambda: tickets.page({name: tickets.LIST[name](text) for name, text in given.items()})
+    return lambda: tickets.page(
+        {name: tickets.LIST[name](bodies.Typed(text)) for name, text in given.items()}
+    )
 
 
 def works(many, cursor=""):
@@ -72,7 +74,7 @@ def works(many, cursor=""):
     cursor:   Iris's cursor in the middle of the list.
     """
     who, one, ten = database.Writer("anonymous"), "/tickets/{id}", "/tickets/{ten}"
-    wanted = {"assignee": "user0", "status": "closed", "sort": "-priority"}
+    wanted = {"assignee": "user0", "open": "true", "sort": "-priority"}
     new = {"title": "Word {n} is wrong", "assignee": "user7", "priority": "high"}
     new |= {"description": " ".join(["It says word{n}."] * 10), "labels": ["fire", "hardware"]}
     rows = [{**new, "title": f"Imported {place}"} for place in range(BULK)]
@@ -95,7 +97,7 @@ def works(many, cursor=""):
             listed(cursor=cursor), f"/tickets?cursor={cursor}", peers=f"/tickets?offset={many // 2}",
         ),
         "filtered": Work(
-            "50 closed tickets of the busiest assignee, by priority", listed(**wanted),
+            "What the busiest has to do, by priority", listed(**wanted),
             "/tickets?" + "&".join("=".join(item) for item in wanted.items()),
         ),
         "rare": Work("The ten with a rare word", listed(q="rare:rare"), "/tickets?q=rare{rare}"),
@@ -125,11 +127,11 @@ def middle(connection, many):
     """Return Iris's cursor in the middle of the list of so many tickets."""
     with connection.cursor() as cursor:
         cursor.execute(
-            "SELECT json_build_array(created, ticket_id)::text FROM tickets"
+            "SELECT created::text, ticket_id::text FROM tickets"
             " ORDER BY created DESC OFFSET %s LIMIT 1",
             [many // 2],
         )
-        return pages._encode(cursor.fetchone()[0], "-created")
+        return pages._encode("-created", *cursor.fetchone())
 
 
 # Databases ----------------------------------------------------------------------------------------
@@ -172,8 +174,9 @@ def serve(stack, folder, sizes):
     for size in sizes if folder else ():
         say(f"copying {size:,} tickets")
         run(f"CREATE DATABASE {names[size]} TEMPLATE {kept[size]} STRATEGY file_copy")
-        # initdb.sql sets this, but a copy is without it.
+        # initdb.sql sets these, but a copy is without them.
         run(f"ALTER DATABASE {names[size]} SET timezone TO 'UTC'")
+        run(f"ALTER DATABASE {names[size]} SET random_page_cost TO 1.1")
     server.stop()
     say("waiting for the disk")
     os.sync()

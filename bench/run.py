@@ -40,12 +40,12 @@ def statement(connection, call):
         ran.append((text, values))
         raise InterruptedError
 
-    database.run, real = run, database.run
+    database.rows, real = run, database.rows
     try:
         with contextlib.suppress(InterruptedError):
             call()
     finally:
-        database.run = real
+        database.rows = real
     with connection.cursor() as cursor:
         text = cursor.mogrify(*ran[0]).decode()
     # Where Iris sends several statements in one message, so does pgbench.

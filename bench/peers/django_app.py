@@ -135,9 +135,10 @@ def refuse(error, context):
 class TicketsView(APIView):
     def get(self, request):
         given, query = request.query_params, Ticket.objects.all()
-        for name in ("status", "assignee"):
-            if name in given:
-                query = query.filter(**{name: given[name]})
+        if "open" in given:
+            query = query.filter(closed__isnull=given["open"] == "true")
+        if "assignee" in given:
+            query = query.filter(assignee=given["assignee"])
         if "q" in given:
             text = "SELECT ticket_id FROM searches WHERE words @@ plainto_tsquery('simple', %s)"
             query = query.filter(ticket_id__in=RawSQL(text, [given["q"]]))

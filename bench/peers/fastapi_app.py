@@ -73,12 +73,12 @@ async def index(
     db: Session,
     limit: int = 50,
     offset: int = 0,
-    status: str | None = None,
+    open: bool | None = None,
     assignee: str | None = None,
     q: str | None = None,
     sort: Literal["-created", "-priority"] = "-created",
 ):
-    return (await db.scalars(listed(limit, offset, status, assignee, q, sort))).all()
+    return (await db.scalars(listed(limit, offset, open, assignee, q, sort))).all()
 
 
 @app.put("/tickets", status_code=201, response_model=TicketShown)

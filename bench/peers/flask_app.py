@@ -64,7 +64,7 @@ def index():
     query = listed(
         given.get("limit", 50, int),
         given.get("offset", 0, int),
-        given.get("status"),
+        given.get("open", type=lambda text: text == "true"),
         given.get("assignee"),
         given.get("q"),
         given.get("sort", "-created"),

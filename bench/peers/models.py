@@ -166,11 +166,11 @@ def links_of(ticket_id):
     return select(Link).where(this).order_by(Link.ticket_id, Link.kind, Link.other_id)
 
 
-def listed(limit=50, offset=0, status=None, assignee=None, q=None, sort="-created"):
+def listed(limit=50, offset=0, is_open=None, assignee=None, q=None, sort="-created"):
     """Return the query for a page of tickets: LIMIT and OFFSET, as most services have it."""
     query = select(Ticket)
-    if status is not None:
-        query = query.where(Ticket.status == status)
+    if is_open is not None:
+        query = query.where(Ticket.closed.is_(None) if is_open else Ticket.closed.is_not(None))
     if assignee is not None:
         query = query.where(Ticket.assignee == assignee)
     if q is not None:

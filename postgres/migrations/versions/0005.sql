@@ -3,6 +3,7 @@
 DO $$ BEGIN EXECUTE format('ALTER DATABASE %I SET random_page_cost TO 1.1', current_database()); END $$;
 
 CREATE INDEX tickets_todo_idx ON tickets (assignee, priority, created, ticket_id) WHERE closed IS NULL;
+ALTER TABLE searches ALTER words SET STATISTICS 1000;
 
 DROP TRIGGER tickets_inserted ON tickets;
 DROP TRIGGER tickets_updated ON tickets;

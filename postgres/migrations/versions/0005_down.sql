@@ -3,6 +3,7 @@
 DO $$ BEGIN EXECUTE format('ALTER DATABASE %I RESET random_page_cost', current_database()); END $$;
 
 DROP INDEX tickets_todo_idx;
+ALTER TABLE searches ALTER words SET STATISTICS -1;
 
 DROP TRIGGER tickets_inserted ON tickets;
 DROP TRIGGER tickets_updated ON tickets;
