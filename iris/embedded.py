@@ -182,6 +182,10 @@ class Server:
             # Nobody but this account and root gets past the data folder's 0700.
             "listen_addresses": "",
             "unix_socket_directories": str(socket),
+            # Memory is taken as it is used. With PostgreSQL's own 128 MB and 1 GB, many writes push
+            # pages out, and log whole pages anew after each of many checkpoints.
+            "shared_buffers": "512MB",
+            "max_wal_size": "2GB",
             **self.options,
         }
         arguments = [part for item in options.items() for part in ("-c", "=".join(item))]
