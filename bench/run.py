@@ -270,13 +270,11 @@ def table(name, work, size, found):
     columns += ["tickets/s"] if work.rows else ["at half of its load: p50 ms", "p99 ms"]
     columns += ["CPU ms/request", "database CPU ms/request"]
     print(f"| {' | '.join(columns)} |\n|{'---|' * len(columns)}")
-    iris = [sample.rate for sample in found["Iris"][0]]
     missed = []
     for who, (samples, halves) in found.items():
         rates = [sample.rate for sample in samples]
-        ratios = [mine / rate for mine, rate in zip(iris, rates, strict=True)]
         full = middle(samples)
-        cells = [who, spread(rates), "1" if who == "Iris" else spread(ratios)]
+        cells = [who, spread(rates), "1" if who == "Iris" else spread(ratios(found, who))]
         cells += [number(full.p50), number(full.p99)]
         if work.rows:
             cells += [spread([rate * work.rows for rate in rates])]
@@ -292,6 +290,48 @@ def table(name, work, size, found):
     for sentence in missed:
         print(f"\n**{sentence}**", flush=True)
         say(f"MIND: {name}: {sentence}")
+
+
+# What a work is held against beside the peers.
+LIMITS = {"one": "constant bytes", "304": "constant bytes", "export": "psql COPY"}
+LIMITS["bulk"] = "pgbench, INSERT … SELECT"
+
+
+def ratios(found, who):
+    """Return how many times as fast Iris was in each round."""
+    pairs = zip(found["Iris"][0], found[who][0], strict=True)
+    return [mine.rate / other.rate for mine, other in pairs]
+
+
+def summary(results):
+    """Print a line for each work.
+
+    results:  {name: (Work, what was found)}.
+    """
+    print(
+        "\n### In short\n\np99 in ms at half of each one's load, the peers' is that of the best of them.\n"
+    )
+    columns = [
+        "",
+        "Iris, requests/s",
+        "× the fastest peer",
+        "",
+        "p99",
+        "the peers'",
+        "of the limit",
+    ]
+    print(f"| {' | '.join(columns)} |\n|{'---|' * len(columns)}")
+    for name, (work, found) in results.items():
+        peers = ANSWERING[1:]
+        best = min(peers, key=lambda who: median(ratios(found, who)))
+        cells = [work.title, spread([sample.rate for sample in found["Iris"][0]])]
+        cells += [spread(ratios(found, best)), best]
+        late = {who: middle(found[who][1]).p99 if found[who][1] else None for who in ANSWERING}
+        cells += [number(late["Iris"])]
+        cells += [number(min((late[who] for who in peers if late[who]), default=None))]
+        limit = LIMITS.get(name)
+        cells += [f"{median(ratios(found, limit)):.0%} of {limit}" if limit else "–"]
+        print(f"| {' | '.join(cells)} |")
 
 
 def compare(stack, arguments):
@@ -318,9 +358,12 @@ def compare(stack, arguments):
           " a round.")  # fmt: skip
     print("\nMiB of a worker at first: "
           + ", ".join(f"{each.name} {each.memory():.0f}" for each in answering))  # fmt: skip
+    results = {}
     for name, work in known.items():
         say(f"measuring {name}")
-        table(name, work, sizes[name], bench.measure(name, work, sizes[name], owner))
+        results[name] = work, bench.measure(name, work, sizes[name], owner)
+        table(name, work, sizes[name], results[name][1])
+    summary(results)
     print("\nMiB of a worker at last: "
           + ", ".join(f"{each.name} {each.memory():.0f}" for each in answering))  # fmt: skip
 

@@ -536,10 +536,11 @@ BEGIN
         INSERT INTO searches VALUES (NEW.ticket_id, 0, ticket_words(NEW.title, NEW.description, NEW.labels));
         INSERT INTO events (at, actor, source, ticket_id, kind, changes)
             VALUES (NEW.created, left(actor(), 100), source(), NEW.ticket_id, 'created',
-                changed('title', NULL, NEW.title) || changed('description', NULL, NEW.description)
-                 || changed('status', NULL, NEW.status) || changed('assignee', NULL, NEW.assignee)
-                 || changed('reporter', NULL, NEW.reporter) || changed('priority', NULL, NEW.priority)
-                 || changed('labels', NULL, NEW.labels) || changed('fields', NULL, NEW.fields)
+                -- All that is never null at once: to add one to another is to copy it.
+                jsonb_build_object('title', jsonb_build_array(NULL, NEW.title), 'status', jsonb_build_array(NULL, NEW.status),
+                    'reporter', jsonb_build_array(NULL, NEW.reporter), 'priority', jsonb_build_array(NULL, NEW.priority),
+                    'labels', jsonb_build_array(NULL, NEW.labels), 'fields', jsonb_build_array(NULL, NEW.fields))
+                 || changed('description', NULL, NEW.description) || changed('assignee', NULL, NEW.assignee)
                  || changed('due', NULL, NEW.due));
     ELSIF TG_OP = 'DELETE' THEN
         DELETE FROM searches WHERE ticket_id = OLD.ticket_id;
