@@ -143,21 +143,21 @@ DECLARE
     label text;
 BEGIN
     IF char_length(title) > 300 OR public.is_blank(title) THEN
-        PERFORM public.refuse('title must have 1 to 300 characters, not only blanks', 'tickets_check', 'title');
+        RETURN public.refuse('title must have 1 to 300 characters, not only blanks', 'tickets_check', 'title');
     ELSIF char_length(description) > 100000 THEN
-        PERFORM public.refuse('description must have at most 100,000 characters', 'tickets_check', 'description');
+        RETURN public.refuse('description must have at most 100,000 characters', 'tickets_check', 'description');
     ELSIF char_length(assignee) > 100 THEN
-        PERFORM public.refuse('assignee must have at most 100 characters', 'tickets_check', 'assignee');
+        RETURN public.refuse('assignee must have at most 100 characters', 'tickets_check', 'assignee');
     ELSIF char_length(reporter) > 100 OR public.is_blank(reporter) THEN
-        PERFORM public.refuse('reporter must have 1 to 100 characters, not only blanks', 'tickets_check', 'reporter');
+        RETURN public.refuse('reporter must have 1 to 100 characters, not only blanks', 'tickets_check', 'reporter');
     ELSIF jsonb_typeof(fields) <> 'object' OR octet_length(fields::text) > 16384 THEN
-        PERFORM public.refuse('fields must be a JSON object of at most 16 KiB', 'tickets_check', 'fields');
+        RETURN public.refuse('fields must be a JSON object of at most 16 KiB', 'tickets_check', 'fields');
     ELSIF NOT isfinite(due) THEN
-        PERFORM public.refuse('due must be a finite time', 'tickets_check', 'due');
+        RETURN public.refuse('due must be a finite time', 'tickets_check', 'due');
     END IF;
     FOREACH label IN ARRAY labels LOOP
         IF label IS NULL OR char_length(label) > 50 OR cardinality(labels) > 50 OR array_ndims(labels) > 1 THEN
-            PERFORM public.refuse('labels must be a list of at most 50 texts of at most 50 characters', 'tickets_check', 'labels');
+            RETURN public.refuse('labels must be a list of at most 50 texts of at most 50 characters', 'tickets_check', 'labels');
         END IF;
     END LOOP;
     RETURN true;
@@ -324,9 +324,9 @@ LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE
 AS $$
 BEGIN
     IF char_length(author) > 100 OR public.is_blank(author) THEN
-        PERFORM public.refuse('author must have 1 to 100 characters, not only blanks', 'comments_check', 'author');
+        RETURN public.refuse('author must have 1 to 100 characters, not only blanks', 'comments_check', 'author');
     ELSIF char_length(body) > 100000 OR public.is_blank(body) THEN
-        PERFORM public.refuse('body must have 1 to 100,000 characters, not only blanks', 'comments_check', 'body');
+        RETURN public.refuse('body must have 1 to 100,000 characters, not only blanks', 'comments_check', 'body');
     END IF;
     RETURN true;
 END $$;
