@@ -16,8 +16,8 @@ from iris import REVISION, embedded, migrations, models
 # Everything that a schema is made of, as text that two databases can be compared by.
 CATALOGUE = """
 SELECT 'column' AS what, format('%s.%s', c.relname, a.attname) AS name,
-       format('%s %s %s %s %s %s', format_type(atttypid, atttypmod), attnotnull, attidentity, attgenerated,
-              pg_get_expr(adbin, adrelid), attacl) AS is, col_description(c.oid, attnum) AS comment
+       format('%s %s %s %s %s %s %s', format_type(atttypid, atttypmod), attnotnull, attidentity, attgenerated,
+              pg_get_expr(adbin, adrelid), attacl, coalesce(attstattarget, -1)) AS is, col_description(c.oid, attnum) AS comment
   FROM pg_attribute a JOIN pg_class c ON c.oid = attrelid LEFT JOIN pg_attrdef ON adrelid = c.oid AND adnum = attnum
  WHERE relnamespace = 'public'::regnamespace AND attnum > 0 AND relkind = 'r'
 UNION ALL
