@@ -36,8 +36,8 @@ def statement(connection, call):
     """Return the statement that a call of Iris's runs, as pgbench wants it."""
     ran = []
 
-    def run(text, values):
-        ran.append((text, values))
+    def run(text, values, before="", keep=False):
+        ran.append((before + text, values))
         raise InterruptedError
 
     database.rows, real = run, database.rows

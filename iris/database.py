@@ -1,7 +1,11 @@
 """The database: its connections, and the one way to run a statement."""
 
+import contextlib
+import hashlib
+import re
 import select
 import time
+from functools import lru_cache
 
 import psycopg2
 from gevent import lock, monkey
@@ -63,7 +67,7 @@ class Pool:
         self._idle = []
 
     def take(self):
-        """Return (a connection, when it was made); give it back by put() or drop().
+        """Return (a connection, when it was made, names of what it has prepared); for put() or drop().
 
         Raises:   psycopg2.OperationalError.
         """
@@ -72,10 +76,10 @@ class Pool:
         try:
             while self._idle:
                 taken = self._idle.pop()
-                if self._is_good(*taken):
+                if self._is_good(*taken[:2]):
                     return taken
                 taken[0].close()
-            return connect(), time.monotonic()
+            return connect(), time.monotonic(), set()
         except BaseException:
             self._free.release()
             raise
@@ -137,18 +141,54 @@ class Writer:
         self.replayed = False
 
 
-def rows(text, values):
+# Statements that a connection prepares, at most: there are as many as combinations of columns.
+MOST_PREPARED = 100
+
+
+@lru_cache(1000)
+def _prepared(text):
+    """Return (name, PREPARE, EXECUTE) of a statement; the last one takes its values."""
+    names = list(dict.fromkeys(re.findall(r"%\((\w+)\)s", text)))
+    name = "iris_" + hashlib.sha256(text.encode()).hexdigest()[:16]
+    body = re.sub(r"%\((\w+)\)s", lambda match: f"${names.index(match[1]) + 1}", text)
+    values = ", ".join(f"%({each})s" for each in names)
+    return name, f"PREPARE {name} AS {body.replace('%%', '%')}", f"EXECUTE {name} ({values})"
+
+
+def _prepare(cursor, text, known):
+    """Prepare a statement, unless its name is known already; return what to run in its place."""
+    name, prepare, execute = _prepared(text)
+    if name not in known:
+        if len(known) == MOST_PREPARED:
+            return text
+        # The name says all: who has prepared this before us has prepared the same.
+        with contextlib.suppress(psycopg2.errors.DuplicatePreparedStatement):
+            cursor.execute(prepare)
+        known.add(name)
+    return execute
+
+
+def rows(text, values, before="", keep=False):
     """Run one statement in one round trip and a transaction of its own.
 
     text:     from compiled().
     values:   {name: value} of its parameters.
+    before:   a statement to go before it in the same message.
+    keep:     whether the connection is to keep its plan, which takes a round trip once: good for
+              writes, whose plan is the same for all values; lists are planned for theirs.
     Returns:  its rows, a list of tuples.
     Raises:   psycopg2.Error, also when all connections stay in use.
     """
     taken = POOL.take()
     try:
         with taken[0].cursor() as cursor:
-            cursor.execute(text, values)
+            execute = _prepare(cursor, text, taken[2]) if keep else text
+            try:
+                cursor.execute(before + execute, values)
+            except psycopg2.errors.InvalidSqlStatementName:
+                # A pooler in between has given us another server process. Nothing has happened yet.
+                taken[2].clear()
+                cursor.execute(before + text, values)
             found = cursor.fetchall()
     except BaseException as error:
         # Also when the greenlet was stopped in the middle: the answer would reach the next one.
@@ -161,9 +201,9 @@ def rows(text, values):
     return found
 
 
-def run(text, values):
+def run(text, values, **more):
     """Return the first row of a statement, or None; as rows() does."""
-    found = rows(text, values)
+    found = rows(text, values, **more)
     return found[0] if found else None
 
 
@@ -185,15 +225,16 @@ def write(text, values, writer, seconds=None):
     """
     before = ACTOR if seconds is None else ACTOR + PATIENCE % (seconds * 1000)
     if writer.key is None:
-        return run(before + text, {**values, "iris_actor": writer.actor})
+        return run(text, {**values, "iris_actor": writer.actor}, before=before, keep=True)
     row = run(
-        before + ONCE,
+        ONCE,
         {
             "iris_actor": writer.actor,
             "iris_key": writer.key,
             "iris_request": writer.request,
             "iris_write": Written(text, values),
         },
+        before=before,
     )
     answer, writer.replayed = row
     return answer and tuple(answer.values())

@@ -2,6 +2,8 @@
 
 from datetime import UTC, datetime
 
+from iris import database
+
 FIRST = '{"title": "A new ticket", "assignee": "jchittum", "description": "Get this done ASAP"}'
 
 
@@ -157,3 +159,24 @@ def test_numbers_in_fields_keep_every_digit(http, sql):
     lossy = '{"title": "x", "fields": {"n": 0.12345678901234567890123}}'
     answer = http("PUT", "/tickets", raw=lossy)
     assert (answer.status, "would lose digits" in answer.json["detail"]) == (400, True)
+
+
+def test_a_prepared_statement_that_is_gone_or_there_already(http, sql):
+    assert http.put("/tickets", title="first").status == 201
+    connection, made, known = database.POOL.take()
+    with connection.cursor() as cursor:
+        cursor.execute("DEALLOCATE ALL")
+    database.POOL.put((connection, made, known))
+    assert http.put("/tickets", title="gone").status == 201
+    assert http.put("/tickets", title="prepared anew").status == 201
+    connection, made, known = database.POOL.take()
+    assert known
+    database.POOL.put((connection, made, set()))
+    assert http.put("/tickets", title="there already").status == 201
+    assert http.put("/tickets", title="").status == 422
+    assert [row["title"] for row in sql("SELECT title FROM tickets ORDER BY ticket_id")] == [
+        "first",
+        "gone",
+        "prepared anew",
+        "there already",
+    ]
