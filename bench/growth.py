@@ -15,7 +15,7 @@ from xml.sax.saxutils import escape
 
 import harness
 import psycopg2
-from harness import BULK, CONNECTIONS, Failed, Load, Service, number, say, spread
+from harness import BULK, CONNECTIONS, Failed, Load, Service, heading, number, row, say, spread
 
 # What a work is called at the end of its line, and the colour of its kind.
 LABELS = {
@@ -64,10 +64,8 @@ class Tracker:
     def check(self, name):
         """End loudly where a request is not answered as it should be."""
         work = self.works[name]
-        fill = {"id": 7, "ten": 42, "n": 1000, "rare": 7}
-        path, body = work.path, work.body
-        for key, value in fill.items():
-            path, body = (text.replace(f"{{{key}}}", str(value)) for text in (path, body))
+        made = {"id": 7, "ten": 42, "n": 1000, "rare": 7}
+        path, body = (harness.filled(text, **made) for text in (work.path, work.body))
         # Not all of a million tickets, only to look at them.
         path += "&limit=50" if name == "export" else ""
         status, data = self.service.ask(work.method, path, body, work.header)
@@ -103,10 +101,6 @@ def title(name, work):
     return f"{work.title}, for each {BULK:,}" if name == "export" else work.title
 
 
-def row(cells):
-    print(f"| {' | '.join(cells)} |", flush=True)
-
-
 def costs(found):
     """Return the cells of what was found: ms of each size, and how many times the first one's.
 
@@ -135,8 +129,7 @@ def grow(stack, arguments):
           " out. Medians (min–max); ratios are made within a round.\n")  # fmt: skip
     print("Milliseconds from one answer to the next (1,000 / rate), and × what they are at"
           f" {sizes[0]:,} tickets:\n")  # fmt: skip
-    row(["", f"{sizes[0]:,}", *(cell for size in sizes[1:] for cell in (f"{size:,}", "×"))])
-    row(["---"] * (2 * len(sizes)))
+    heading(["", f"{sizes[0]:,}", *(cell for size in sizes[1:] for cell in (f"{size:,}", "×"))])
     for name in arguments.only:
         say(f"measuring {name}")
         try:
@@ -153,8 +146,7 @@ def grow(stack, arguments):
             # Each time, so that there is something to see if the rest is not waited for.
             Path(arguments.svg).write_text(plot(found))
     print("\nMilliseconds of CPU for each request, service + database:\n")
-    row(["", *(f"{size:,}" for size in sizes)])
-    row(["---"] * (1 + len(sizes)))
+    heading(["", *(f"{size:,}" for size in sizes)])
     for name, samples in found.items():
         cells = (
             [number(median(sample[place] for sample in samples[size])) for place in (3, 4)]
@@ -162,8 +154,7 @@ def grow(stack, arguments):
         )
         row([title(name, works[name]), *(" + ".join(cell) for cell in cells)])
     print("\nDatabases:\n")
-    row(["tickets", "MB", "KB each", "tables", "indexes", "tickets in the end"])
-    row(["---"] * 6)
+    heading(["tickets", "MB", "KB each", "tables", "indexes", "tickets in the end"])
     for each in trackers:
         size, (_, *sums) = each.size, before[each.size]
         kilobytes = [number(bytes_ / 1000 / size) for bytes_ in sums]

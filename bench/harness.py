@@ -123,6 +123,11 @@ def works(many, cursor=""):
     }  # fmt: skip
 
 
+def filled(text, **made):
+    """Return text with what stands in braces in it replaced, as load.lua does."""
+    return re.sub("{([a-z]+)}", lambda match: str(made[match[1]]), text)
+
+
 def middle(connection, many):
     """Return Iris's cursor in the middle of the list of so many tickets."""
     with connection.cursor() as cursor:
@@ -401,6 +406,16 @@ def number(value):
 
 def spread(values):
     return f"{number(median(values))} ({number(min(values))}–{number(max(values))})"
+
+
+def row(cells):
+    print(f"| {' | '.join(cells)} |", flush=True)
+
+
+def heading(cells):
+    """Print the first lines of a table."""
+    row(cells)
+    row(["---"] * len(cells))
 
 
 def machine():

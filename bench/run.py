@@ -19,7 +19,7 @@ from tempfile import TemporaryDirectory
 
 import harness
 import psycopg2
-from harness import CONNECTIONS, HERE, Sample, Service, cpu, number, say, spread
+from harness import CONNECTIONS, HERE, Sample, Service, cpu, heading, number, row, say, spread
 
 from iris import database, embedded
 
@@ -105,8 +105,7 @@ def check(name, work, services, owner):
     for place in (7, 10, 11) if not work.rows else (7,):
 
         def fill(text, place=place):
-            made = {"id": place, "ten": 6 * place, "n": 1000 + place, "rare": place}
-            return re.sub("{([a-z]+)}", lambda match: str(made[match[1]]), text)
+            return harness.filled(text, id=place, ten=6 * place, n=1000 + place, rare=place)
 
         wanted = None
         for service in services:
@@ -269,7 +268,7 @@ def table(name, work, size, found):
     columns = ["", "requests/s", "Iris is × as fast", "p50 ms", "p99 ms"]
     columns += ["tickets/s"] if work.rows else ["at half of its load: p50 ms", "p99 ms"]
     columns += ["CPU ms/request", "database CPU ms/request"]
-    print(f"| {' | '.join(columns)} |\n|{'---|' * len(columns)}")
+    heading(columns)
     missed = []
     for who, (samples, halves) in found.items():
         rates = [sample.rate for sample in samples]
@@ -286,7 +285,7 @@ def table(name, work, size, found):
         else:
             cells += ["–", "–"]
         cells += [number(full.service), number(full.database)]
-        print(f"| {' | '.join(cells)} |", flush=True)
+        row(cells)
     for sentence in missed:
         print(f"\n**{sentence}**", flush=True)
         say(f"MIND: {name}: {sentence}")
@@ -320,7 +319,7 @@ def summary(results):
         "the peers'",
         "of the limit",
     ]
-    print(f"| {' | '.join(columns)} |\n|{'---|' * len(columns)}")
+    heading(columns)
     for name, (work, found) in results.items():
         peers = ANSWERING[1:]
         best = min(peers, key=lambda who: median(ratios(found, who)))
@@ -331,7 +330,7 @@ def summary(results):
         cells += [number(min((late[who] for who in peers if late[who]), default=None))]
         limit = LIMITS.get(name)
         cells += [f"{median(ratios(found, limit)):.0%} of {limit}" if limit else "–"]
-        print(f"| {' | '.join(cells)} |")
+        row(cells)
 
 
 def compare(stack, arguments):

@@ -6,6 +6,7 @@ import re
 import select
 import time
 from functools import lru_cache
+from typing import NamedTuple
 
 import psycopg2
 from gevent import lock, monkey
@@ -54,6 +55,29 @@ DIALECT = dialect.dialect()
 _poll = monkey.get_original("select", "poll")
 
 
+class Pooled(NamedTuple):
+    """A connection of the pool.
+
+    made:     when, by the monotonic clock.
+    prepared: names of the statements that it has prepared.
+    """
+
+    connection: extensions.connection
+    made: float
+    prepared: set
+
+    def is_good(self):
+        """Whether the server has not hung up, without asking it anything.
+
+        An idle connection has nothing to say: if there is something to read, it is the end.
+        """
+        if self.connection.closed or time.monotonic() - self.made > OLDEST_SECONDS:
+            return False
+        poll = _poll()
+        poll.register(self.connection, select.POLLIN | select.POLLHUP | select.POLLERR)
+        return not poll.poll(0)
+
+
 class Pool:
     """The connections of a worker. The one that came back last goes out first: its plans and caches are warm.
 
@@ -67,7 +91,7 @@ class Pool:
         self._idle = []
 
     def take(self):
-        """Return (a connection, when it was made, names of what it has prepared); for put() or drop().
+        """Return a Pooled; give it back by put() or drop().
 
         Raises:   psycopg2.OperationalError.
         """
@@ -76,10 +100,10 @@ class Pool:
         try:
             while self._idle:
                 taken = self._idle.pop()
-                if self._is_good(*taken[:2]):
+                if taken.is_good():
                     return taken
-                taken[0].close()
-            return connect(), time.monotonic(), set()
+                taken.connection.close()
+            return Pooled(connect(), time.monotonic(), set())
         except BaseException:
             self._free.release()
             raise
@@ -89,20 +113,8 @@ class Pool:
         self._free.release()
 
     def drop(self, taken):
-        taken[0].close()
+        taken.connection.close()
         self._free.release()
-
-    @staticmethod
-    def _is_good(connection, made):
-        """Whether the server has not hung up, without asking it anything.
-
-        An idle connection has nothing to say: if there is something to read, it is the end.
-        """
-        if connection.closed or time.monotonic() - made > OLDEST_SECONDS:
-            return False
-        poll = _poll()
-        poll.register(connection, select.POLLIN | select.POLLHUP | select.POLLERR)
-        return not poll.poll(0)
 
 
 POOL = Pool(settings.get("IRIS_POOL"))
@@ -181,13 +193,13 @@ def rows(text, values, before="", keep=False):
     """
     taken = POOL.take()
     try:
-        with taken[0].cursor() as cursor:
-            execute = _prepare(cursor, text, taken[2]) if keep else text
+        with taken.connection.cursor() as cursor:
+            execute = _prepare(cursor, text, taken.prepared) if keep else text
             try:
                 cursor.execute(before + execute, values)
             except psycopg2.errors.InvalidSqlStatementName:
                 # A pooler in between has given us another server process. Nothing has happened yet.
-                taken[2].clear()
+                taken.prepared.clear()
                 cursor.execute(before + text, values)
             found = cursor.fetchall()
     except BaseException as error:

@@ -163,15 +163,15 @@ def test_numbers_in_fields_keep_every_digit(http, sql):
 
 def test_a_prepared_statement_that_is_gone_or_there_already(http, sql):
     assert http.put("/tickets", title="first").status == 201
-    connection, made, known = database.POOL.take()
-    with connection.cursor() as cursor:
+    taken = database.POOL.take()
+    with taken.connection.cursor() as cursor:
         cursor.execute("DEALLOCATE ALL")
-    database.POOL.put((connection, made, known))
+    database.POOL.put(taken)
     assert http.put("/tickets", title="gone").status == 201
     assert http.put("/tickets", title="prepared anew").status == 201
-    connection, made, known = database.POOL.take()
-    assert known
-    database.POOL.put((connection, made, set()))
+    taken = database.POOL.take()
+    assert taken.prepared
+    database.POOL.put(taken._replace(prepared=set()))
     assert http.put("/tickets", title="there already").status == 201
     assert http.put("/tickets", title="").status == 422
     assert [row["title"] for row in sql("SELECT title FROM tickets ORDER BY ticket_id")] == [
