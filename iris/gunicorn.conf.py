@@ -1,5 +1,6 @@
 """How gunicorn serves Iris. Read by gunicorn, as Python; `iris serve` names it."""
 
+import gc
 import logging
 import sys
 
@@ -61,4 +62,6 @@ def post_worker_init(worker):
     """Let streams know when the worker is told to stop, so that they can say goodbye."""
     from iris import feed  # noqa: PLC0415 (not in the master)
 
+    # What is here stays: the garbage collector need not look at it again and again.
+    gc.freeze()
     feed.FEED.is_alive = lambda: worker.alive

@@ -521,9 +521,9 @@ COMMENT ON COLUMN searches.words IS 'Title (A), labels (B), description (C), com
 
 -- q=.
 CREATE INDEX searches_words_idx ON searches USING gin (words);
--- So that 10,000 words are known by how common they are: a word that isn't known was taken for a common
+-- So that 5,000 words are known by how common they are: a word that isn't known was taken for a common
 -- one, of which the newest are found by date, and looked for in every single ticket.
-ALTER TABLE searches ALTER words SET STATISTICS 1000;
+ALTER TABLE searches ALTER words SET STATISTICS 500;
 
 CREATE FUNCTION tickets_after() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER
@@ -1142,7 +1142,7 @@ INSERT INTO transitions (from_status, to_status) VALUES
 -- What the migrations would have noted.
 CREATE TABLE alembic_version (version_num varchar(32) NOT NULL CONSTRAINT alembic_version_pkc PRIMARY KEY);
 COMMENT ON TABLE alembic_version IS 'The revision of this schema; written by iris db upgrade';
-INSERT INTO alembic_version VALUES ('0005');
+INSERT INTO alembic_version VALUES ('0006');
 GRANT SELECT ON alembic_version TO iris;
 
 COMMIT;
