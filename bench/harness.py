@@ -21,6 +21,7 @@ import time
 from pathlib import Path
 from statistics import median
 from typing import NamedTuple
+from urllib.parse import urlencode
 
 import psycopg2
 from psycopg2.extensions import AsIs
@@ -67,14 +68,20 @@ def listed(**given):
     )
 
 
-def works(many, cursor=""):
+def path(**given):
+    return "/tickets?" + urlencode(given, safe="{}")
+
+
+def works(many, cursor="", found=50):
     """Return {name: Work}, reads first, so that all of them see the same.
 
     many:     how many tickets there are.
     cursor:   Iris's cursor in the middle of the list.
+    found:    how many tickets to ask for where not all are wanted: at most 50, a page.
     """
     who, one, ten = database.Writer("anonymous"), "/tickets/{id}", "/tickets/{ten}"
     wanted = {"assignee": "user0", "open": "true", "sort": "-priority"}
+    some = {} if found == 50 else {"limit": str(found)}
     new = {"title": "Word {n} is wrong", "assignee": "user7", "priority": "high"}
     new |= {"description": " ".join(["It says word{n}."] * 10), "labels": ["fire", "hardware"]}
     rows = [{**new, "title": f"Imported {place}"} for place in range(BULK)]
@@ -97,11 +104,14 @@ def works(many, cursor=""):
             listed(cursor=cursor), f"/tickets?cursor={cursor}", peers=f"/tickets?offset={many // 2}",
         ),
         "filtered": Work(
-            "What the busiest has to do, by priority", listed(**wanted),
-            "/tickets?" + "&".join("=".join(item) for item in wanted.items()),
+            "What the busiest has to do, by priority" + (f", {found} of it" if some else ""),
+            listed(**wanted, **some), path(**wanted, **some),
         ),
         "rare": Work("The ten with a rare word", listed(q="rare:rare"), "/tickets?q=rare{rare}"),
-        "search": Work("50 newest with a common word", listed(q="word:n"), "/tickets?q=word{n}"),
+        "search": Work(
+            f"{found} newest with a common word", listed(q="word:n", **some),
+            path(q="word{n}", **some),
+        ),
         "export": Work(
             "All tickets as NDJSON", None, "/tickets?format=ndjson", peers="/export", rows=many,
         ),

@@ -40,8 +40,8 @@ def connect():
         tcp_user_timeout=5000,
         options=f"-c statement_timeout={settings.get('IRIS_STATEMENT_SECONDS')}s"
         f" -c lock_timeout={LOCK_SECONDS}s -c client_min_messages=warning"
-        # To start a second process takes longer than most of what is asked here.
-        " -c max_parallel_workers_per_gather=0"
+        # To start a second process or a compiler takes longer than most of what is asked here.
+        " -c max_parallel_workers_per_gather=0 -c jit=off"
         # Of a stream that nobody reads any more.
         " -c idle_in_transaction_session_timeout=60s",
     )
