@@ -2,4 +2,4 @@
 
 __version__ = "0.1.0"
 # The revision of the schema that this code is written for; tests hold it to the migrations.
-REVISION = "0006"
+REVISION = "0007"

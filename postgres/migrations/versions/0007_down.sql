@@ -1,0 +1,90 @@
+-- As it was at revision 0006.
+
+CREATE OR REPLACE FUNCTION tickets_after() RETURNS trigger
+LANGUAGE plpgsql SECURITY DEFINER
+SET search_path = public, pg_temp
+AS $$
+DECLARE
+    changes jsonb;
+BEGIN
+    IF TG_OP = 'INSERT' THEN
+        INSERT INTO searches VALUES (NEW.ticket_id, 0, ticket_words(NEW.title, NEW.description, NEW.labels));
+        INSERT INTO events (at, actor, source, ticket_id, kind, changes)
+            VALUES (NEW.created, left(actor(), 100), source(), NEW.ticket_id, 'created',
+                -- All that is never null at once: to add one to another is to copy it.
+                jsonb_build_object('title', jsonb_build_array(NULL, NEW.title), 'status', jsonb_build_array(NULL, NEW.status),
+                    'reporter', jsonb_build_array(NULL, NEW.reporter), 'priority', jsonb_build_array(NULL, NEW.priority),
+                    'labels', jsonb_build_array(NULL, NEW.labels), 'fields', jsonb_build_array(NULL, NEW.fields))
+                 || changed('description', NULL, NEW.description) || changed('assignee', NULL, NEW.assignee)
+                 || changed('due', NULL, NEW.due));
+    ELSIF TG_OP = 'DELETE' THEN
+        DELETE FROM searches WHERE ticket_id = OLD.ticket_id;
+        INSERT INTO events (at, actor, source, ticket_id, kind, changes, kept)
+            VALUES (greatest(clock_timestamp(), OLD.updated + interval '1 microsecond'), left(actor(), 100), source(), OLD.ticket_id, 'deleted',
+                changed('title', OLD.title, NULL) || changed('description', OLD.description, NULL)
+                 || changed('status', OLD.status, NULL) || changed('assignee', OLD.assignee, NULL)
+                 || changed('reporter', OLD.reporter, NULL) || changed('priority', OLD.priority, NULL)
+                 || changed('labels', OLD.labels, NULL) || changed('fields', OLD.fields, NULL)
+                 || changed('due', OLD.due, NULL),
+                jsonb_build_object('version', jsonb_build_array(OLD.version), 'created', jsonb_build_array(OLD.created),
+                    'updated', jsonb_build_array(OLD.updated), 'closed', jsonb_build_array(OLD.closed)));
+    ELSE
+        changes := changed('title', OLD.title, NEW.title) || changed('description', OLD.description, NEW.description)
+             || changed('status', OLD.status, NEW.status) || changed('assignee', OLD.assignee, NEW.assignee)
+             || changed('reporter', OLD.reporter, NEW.reporter) || changed('priority', OLD.priority, NEW.priority)
+             || changed('labels', OLD.labels, NEW.labels) || changed('fields', OLD.fields, NEW.fields)
+             || changed('due', OLD.due, NEW.due);
+        INSERT INTO events (at, actor, source, ticket_id, kind, changes, kept)
+            VALUES (NEW.updated, left(actor(), 100), source(), NEW.ticket_id, 'changed',
+                -- What is closed follows the status, unless the status itself was declared closed.
+                CASE WHEN changes = '{}' THEN changed('closed', OLD.closed, NEW.closed) ELSE changes END,
+                jsonb_build_object('version', jsonb_build_array(OLD.version),
+                    'updated', jsonb_build_array(OLD.updated), 'closed', jsonb_build_array(OLD.closed)));
+        IF changes ?| '{title,description,labels}' THEN
+            UPDATE searches SET words = ticket_words(NEW.title, NEW.description, NEW.labels)
+                WHERE ticket_id = NEW.ticket_id AND comment_id = 0;
+        END IF;
+    END IF;
+    RETURN NULL;
+END $$;
+
+CREATE OR REPLACE FUNCTION comments_after() RETURNS trigger
+LANGUAGE plpgsql SECURITY DEFINER
+SET search_path = public, pg_temp
+AS $$
+DECLARE
+    touched record;
+BEGIN
+    -- With its ticket gone, there is nothing left to touch.
+    SELECT at, kept INTO touched FROM touch(ARRAY[coalesce(NEW.ticket_id, OLD.ticket_id)]);
+    IF TG_OP = 'INSERT' THEN
+        INSERT INTO searches VALUES (NEW.ticket_id, NEW.comment_id, to_tsvector('simple', NEW.body));
+        INSERT INTO events (at, actor, source, ticket_id, kind, comment_id, changes, kept)
+            VALUES (touched.at, left(actor(), 100), source(), NEW.ticket_id, 'commented', NEW.comment_id,
+                changed('body', NULL, NEW.body), touched.kept);
+    ELSIF TG_OP = 'UPDATE' THEN
+        UPDATE searches SET words = to_tsvector('simple', NEW.body)
+            WHERE ticket_id = NEW.ticket_id AND comment_id = NEW.comment_id;
+        INSERT INTO events (at, actor, source, ticket_id, kind, comment_id, changes, kept)
+            VALUES (touched.at, left(actor(), 100), source(), NEW.ticket_id, 'comment_changed', NEW.comment_id,
+                changed('body', OLD.body, NEW.body),
+                touched.kept || jsonb_build_object('comment', changed('updated', OLD.updated, NEW.updated)));
+    ELSE
+        DELETE FROM searches WHERE ticket_id = OLD.ticket_id AND comment_id = OLD.comment_id;
+        INSERT INTO events (at, actor, source, ticket_id, kind, comment_id, changes, kept)
+            VALUES (coalesce(touched.at, clock_timestamp()), left(actor(), 100), source(), OLD.ticket_id, 'comment_deleted', OLD.comment_id,
+                changed('body', OLD.body, NULL),
+                coalesce(touched.kept, '{}') || jsonb_build_object('comment', changed('author', OLD.author, NULL)
+                    || changed('created', OLD.created, NULL) || changed('updated', OLD.updated, NULL)));
+    END IF;
+    RETURN NULL;
+END $$;
+
+DROP TRIGGER tickets_updated ON tickets;
+
+CREATE TRIGGER tickets_updated AFTER UPDATE ON tickets
+    FOR EACH ROW WHEN (
+        (OLD.title, OLD.description, OLD.status, OLD.assignee, OLD.reporter, OLD.priority, OLD.labels, OLD.fields, OLD.due, OLD.closed)
+            IS DISTINCT FROM
+        (NEW.title, NEW.description, NEW.status, NEW.assignee, NEW.reporter, NEW.priority, NEW.labels, NEW.fields, NEW.due, NEW.closed))
+    EXECUTE FUNCTION tickets_after();
