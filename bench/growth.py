@@ -72,8 +72,10 @@ class Tracker:
         path += "&limit=50" if name == "export" else ""
         status, data = self.service.ask(work.method, path, body, work.header)
         rows = json.loads(data) if data and name != "export" else data.splitlines()
-        many = {"304": 0, "page": 50, "deep": 50, "filtered": FOUND, "rare": 10, "search": FOUND}
-        many |= {"export": 50, "bulk": BULK}
+        many = {
+            "304": 0, "page": 50, "deep": 50, "filtered": FOUND, "rare": 10, "search": FOUND,
+            "export": 50, "bulk": BULK,
+        }  # fmt: skip
         many = len(rows) == many[name] if name in many else len(rows) > 0
         if status not in ((304,) if name == "304" else (200, 201)) or not many:
             self.service.fail(f"answers {name} with {status} {data[:500]}")

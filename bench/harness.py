@@ -62,26 +62,28 @@ class Work(NamedTuple):
     rows: int = 0
 
 
-def listed(**given):
-    return lambda: tickets.page(
-        {name: tickets.LIST[name](bodies.Typed(text)) for name, text in given.items()}
-    )
+def listed(title, peers="", **given):
+    """Return the work of asking for a list: where a request has {n}, pgbench has :n."""
+
+    def call():
+        values = {name: re.sub(r"{(\w+)}", r":\1", text) for name, text in given.items()}
+        return tickets.page(
+            {name: tickets.LIST[name](bodies.Typed(text)) for name, text in values.items()}
+        )
+
+    query = "?" + urlencode(given, safe="{}") if given else ""
+    return Work(title, call, "/tickets" + query, peers=peers)
 
 
-def path(**given):
-    return "/tickets?" + urlencode(given, safe="{}")
-
-
-def works(many, cursor="", found=50):
+def works(many, cursor="", found=pages.LIMIT):
     """Return {name: Work}, reads first, so that all of them see the same.
 
     many:     how many tickets there are.
     cursor:   Iris's cursor in the middle of the list.
-    found:    how many tickets to ask for where not all are wanted: at most 50, a page.
+    found:    how many tickets to ask for where not all are wanted: at most a page.
     """
     who, one, ten = database.Writer("anonymous"), "/tickets/{id}", "/tickets/{ten}"
-    wanted = {"assignee": "user0", "open": "true", "sort": "-priority"}
-    some = {} if found == 50 else {"limit": str(found)}
+    some = {} if found == pages.LIMIT else {"limit": str(found)}
     new = {"title": "Word {n} is wrong", "assignee": "user7", "priority": "high"}
     new |= {"description": " ".join(["It says word{n}."] * 10), "labels": ["fire", "hardware"]}
     rows = [{**new, "title": f"Imported {place}"} for place in range(BULK)]
@@ -98,20 +100,14 @@ def works(many, cursor="", found=50):
             "One ticket, not modified (`If-None-Match`)",
             lambda: tickets.one(AsIs(":ten"), [11]), ten, header='If-None-Match: "11"',
         ),
-        "page": Work("First page of 50", listed(), "/tickets"),
-        "deep": Work(
-            "50 tickets from the middle",
-            listed(cursor=cursor), f"/tickets?cursor={cursor}", peers=f"/tickets?offset={many // 2}",
-        ),
-        "filtered": Work(
+        "page": listed("First page of 50"),
+        "deep": listed("50 tickets from the middle", f"/tickets?offset={many // 2}", cursor=cursor),
+        "filtered": listed(
             "What the busiest has to do, by priority" + (f", {found} of it" if some else ""),
-            listed(**wanted, **some), path(**wanted, **some),
+            assignee="user0", open="true", sort="-priority", **some,
         ),
-        "rare": Work("The ten with a rare word", listed(q="rare:rare"), "/tickets?q=rare{rare}"),
-        "search": Work(
-            f"{found} newest with a common word", listed(q="word:n", **some),
-            path(q="word{n}", **some),
-        ),
+        "rare": listed("The ten with a rare word", q="rare{rare}"),
+        "search": listed(f"{found} newest with a common word", q="word{n}", **some),
         "export": Work(
             "All tickets as NDJSON", None, "/tickets?format=ndjson", peers="/export", rows=many,
         ),

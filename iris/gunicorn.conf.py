@@ -59,9 +59,10 @@ def post_fork(server, worker):
 
 
 def post_worker_init(worker):
-    """Let streams know when the worker is told to stop, so that they can say goodbye."""
+    """Make a worker ready that has loaded everything."""
     from iris import feed  # noqa: PLC0415 (not in the master)
 
     # What is here stays: the garbage collector need not look at it again and again.
     gc.freeze()
+    # So that streams can say goodbye when the worker is told to stop.
     feed.FEED.is_alive = lambda: worker.alive
