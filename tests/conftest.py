@@ -35,11 +35,8 @@ RESET = """
 
 
 def seeds():
-    """Return the INSERTs at the end of initdb.sql."""
-    text = embedded.INITDB.read_text()
-    return text[text.index("INSERT INTO statuses (status, position, is_open) VALUES") :].split(
-        "-- <<<"
-    )[0]
+    """Return the INSERTs of what a new Iris has."""
+    return (embedded.INITDB.parent / "schema" / "seeds.sql").read_text()
 
 
 @pytest.fixture(scope="session")
