@@ -3,6 +3,7 @@
 The binaries come in a wheel, and this is the only file that knows which.
 """
 
+import contextlib
 import fcntl
 import importlib.util
 import os
@@ -22,6 +23,11 @@ INITDB = Path(__file__).parent.parent / "postgres" / "initdb.sql"
 ACCOUNT = "postgres"
 # A socket's path has to fit into 107 bytes, its name .s.PGSQL.5432 included.
 LONGEST = 90
+# Seconds: for a server to answer that says it is ready; for the processes of one that is dead to
+# end; for a server to end by itself when it is told to.
+ANSWER_SECONDS, ORPHAN_SECONDS, STOP_SECONDS = 30, 30, 60
+# What pg_isready tells by its exit status.
+ACCEPTS, REFUSES, SILENT = 0, 1, 2
 
 
 class Failed(SystemExit):
@@ -42,6 +48,42 @@ def binaries():
 def environment(**more):
     """Return the environment for PostgreSQL's programs, without PG* settings meant for others."""
     return {name: value for name, value in os.environ.items() if not name.startswith("PG")} | more
+
+
+def _number_in(path):
+    """Return the process id that a lock file of PostgreSQL begins with, or None."""
+    try:
+        return int(path.read_text().partition("\n")[0])
+    except (OSError, ValueError):
+        return None
+
+
+def _is_there(pid):
+    """Whether any process has this number, even a dead one that nobody has asked for."""
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        pass
+    return True
+
+
+class _Waiting:
+    """Waits in small steps, and says every five seconds what for."""
+
+    def __init__(self, say):
+        self.say, self.began = say, time.monotonic()
+        self.said = self.began
+
+    def seconds(self):
+        return time.monotonic() - self.began
+
+    def __call__(self, sentence):
+        if time.monotonic() - self.said > 5:
+            self.said = time.monotonic()
+            self.say(f"{sentence} ({self.seconds():.0f} s)")
+        time.sleep(0.02)
 
 
 class Server:
@@ -68,22 +110,46 @@ class Server:
         if self._process is not None:
             # A child that has died is there until it is asked.
             self._process.poll()
-        try:
-            pid = int((self.data / "postmaster.pid").read_text().split("\n")[0])
-            os.kill(pid, 0)
-            # After a crash, the number may be somebody else's by now.
-            command = Path(f"/proc/{pid}/comm")
-            return None if command.exists() and command.read_text().strip() != "postgres" else pid
-        except (OSError, ValueError):
-            return None
+        pid = _number_in(self.data / "postmaster.pid")
+        return pid if pid and self._runs_here(pid) else None
 
-    def is_ready(self):
-        """Whether the server takes connections."""
+    def status(self):
+        """Return what the running server says of itself: starting, ready, stopping …; or None."""
         try:
             lines = (self.data / "postmaster.pid").read_text().split("\n")
         except OSError:
+            return None
+        return lines[7].strip() if self.pid() is not None and len(lines) > 7 else None
+
+    def is_ready(self):
+        """Whether the server says that it takes connections."""
+        return self.status() == "ready"
+
+    def _runs_here(self, pid):
+        """Whether this process lives and is a PostgreSQL of this very folder.
+
+        After a crash the number may be somebody else's, and what was killed may still be listed
+        until its parent asks for it.
+        """
+        process = Path(f"/proc/{pid}")
+        if not Path("/proc/self").exists():
+            return _is_there(pid)
+        try:
+            if (process / "comm").read_text().strip() != "postgres":
+                return False
+            try:
+                # A dead one is nowhere.
+                return (process / "cwd").readlink() == self.data.resolve()
+            except PermissionError:
+                # In a container even root may not look; then it is known by how it was started.
+                return os.fsencode(self.data) in (process / "cmdline").read_bytes().split(b"\0")
+        except OSError:
             return False
-        return self.pid() is not None and len(lines) > 7 and lines[7].strip() == "ready"
+
+    def _orphans(self):
+        """Return the processes of a server here that is dead itself."""
+        numbers = [int(path.name) for path in Path("/proc").glob("[0-9]*")]
+        return [pid for pid in numbers if self._runs_here(pid)]
 
     def socket(self):
         """Return the folder of the running server's socket."""
@@ -115,25 +181,88 @@ class Server:
         self._lock.flush()
 
     def start(self):
-        """Start the server, making its data first where there are none; wait until it is ready.
+        """Start the server, making its data first where there are none; wait until it answers.
 
         Raises:   Failed.
         """
+        waiting = _Waiting(self.say)
+        while self.status() == "stopping":
+            waiting("PostgreSQL is still stopping")
         if self.pid() is not None:
             self.say(f"PostgreSQL runs in {self.folder} already (process {self.pid()}): using it")
-        else:
-            self.folder.mkdir(parents=True, exist_ok=True)
-            self._open_ways()
-            self._prepare()
+            if self._await_ready():
+                return
+        self.folder.mkdir(parents=True, exist_ok=True)
+        self._open_ways()
+        self._prepare()
+        self._clear_away()
+        waiting = _Waiting(self.say)
+        while True:
+            before = self._log_size()
             self._launch()
-        began = reported = time.monotonic()
-        while not self.is_ready():
-            if self.pid() is None and (self._process is None or self._process.poll() is not None):
+            if self._await_ready():
+                return
+            # Processes of the server before may outlive it for a while, and keep its memory.
+            kept = "is still in use" in self._log_since(before)
+            if not kept or waiting.seconds() > ORPHAN_SECONDS:
                 raise Failed(f"PostgreSQL did not start; the end of {self.log}:\n{self._log_end()}")
-            if time.monotonic() - reported > 5:
-                reported = time.monotonic()
-                self.say(f"PostgreSQL is still getting ready ({reported - began:.0f} s)")
-            time.sleep(0.02)
+            waiting("processes of the last PostgreSQL are still ending")
+
+    def _await_ready(self):
+        """Wait until the server accepts connections; return whether it does, or has ended before.
+
+        Raises:   Failed when it says that it is ready, and does not answer.
+        """
+        waiting, silent = _Waiting(self.say), _Waiting(self.say)
+        while self.pid() is not None or (self._process and self._process.poll() is None):
+            answer = self._ask() if self.is_ready() else REFUSES
+            if answer == ACCEPTS:
+                return True
+            if answer == REFUSES:
+                silent = _Waiting(self.say)
+            elif silent.seconds() > ANSWER_SECONDS:
+                raise Failed(
+                    f"PostgreSQL (process {self.pid()}) says that it is ready, and has not answered"
+                    f" for {ANSWER_SECONDS} s: stop that process, then start again"
+                )
+            waiting("PostgreSQL is still getting ready")
+        return False
+
+    def _ask(self):
+        """Return what a try to connect tells: ACCEPTS, REFUSES or SILENT."""
+        command = [
+            binaries() / "pg_isready",
+            "-q",
+            "-t",
+            "5",
+            "-h",
+            self.socket(),
+            "-U",
+            "postgres",
+        ]
+        return subprocess.run(
+            [*command, "-d", "postgres"], check=False, env=environment()
+        ).returncode
+
+    def _clear_away(self):
+        """Make way for a server after one that was killed.
+
+        PostgreSQL refuses to start while a process has the number of the one before, be it dead or
+        somebody else's; but not if that is its own parent, which we are. The rest of the files
+        stays as it is: by it, PostgreSQL makes sure that nobody uses the memory of the last one.
+        """
+        for pid in self._orphans():
+            # What their server would have told them to do; nothing that was acknowledged is lost.
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        for path in (self.data / "postmaster.pid", self.data / ".s.PGSQL.5432.lock"):
+            pid = _number_in(path)
+            if pid is None:
+                # Left from before anything was written into it.
+                path.unlink(missing_ok=True)
+            elif _is_there(pid):
+                _first, _newline, rest = path.read_text().partition("\n")
+                path.write_text(f"{os.getpid()}\n{rest}")
 
     def _prepare(self):
         version = self.data / "PG_VERSION"
@@ -207,14 +336,17 @@ class Server:
         pid = self.pid()
         if pid is None:
             return
-        os.kill(pid, signal.SIGINT)
-        deadline = time.monotonic() + 60
-        while self.pid() is not None:
-            if self._process is not None and self._process.poll() is not None:
-                break
-            if time.monotonic() > deadline:
-                os.kill(pid, signal.SIGQUIT)
-            time.sleep(0.02)
+        # One that does not hear ends by the next, harder one; it recovers at the next start.
+        for number in (signal.SIGINT, signal.SIGQUIT, signal.SIGKILL):
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, number)
+            waiting = _Waiting(self.say)
+            while self.pid() is not None:
+                if number != signal.SIGKILL and waiting.seconds() > STOP_SECONDS:
+                    break
+                waiting("PostgreSQL is still stopping")
+            else:
+                return
 
     def seed(self):
         """Make the database iris and feed it initdb.sql, unless that is done."""
@@ -294,6 +426,14 @@ class Server:
             raise Failed(
                 f"the account {ACCOUNT} can't run {binaries()}/postgres: look at its permissions"
             )
+
+    def _log_size(self):
+        return self.log.stat().st_size if self.log.exists() else 0
+
+    def _log_since(self, size):
+        with open(self.log, "rb") as log:
+            log.seek(size)
+            return log.read().decode(errors="replace")
 
     def _log_end(self):
         try:

@@ -15,7 +15,7 @@ import psutil
 import pytest
 from conftest import free_port
 
-from iris import REVISION
+from iris import REVISION, embedded
 
 IRIS = [sys.executable, "-W", "ignore", "-m", "iris.cli"]
 NAMES = ("DATABASE_URL", "IRIS_DB_HOST", "IRIS_PASS")
@@ -87,9 +87,7 @@ class Up:
 @pytest.fixture
 def folder(tmp_path):
     yield tmp_path / "data"
-    pid = tmp_path / "data" / "postgres" / "postmaster.pid"
-    if pid.exists():
-        os.kill(int(pid.read_text().split("\n")[0]), signal.SIGQUIT)
+    embedded.Server(tmp_path / "data").stop()
 
 
 @pytest.mark.skipif(shutil.which("curl") is None, reason="needs curl")
@@ -149,6 +147,16 @@ def test_from_nothing_to_the_first_ticket_and_back(folder):
     assert up.stop(signal.SIGINT) == 0
 
 
+def everything_of(port):
+    """Return the processes of the `iris up` on this port, PostgreSQL's included."""
+    found = []
+    for process in psutil.process_iter():
+        with contextlib.suppress(psutil.Error):
+            if process.environ().get("IRIS_BIND") == f"127.0.0.1:{port}":
+                found.append(process)
+    return found
+
+
 def test_a_database_left_running_is_used(folder):
     port = free_port()
     up = Up(folder, port).until("^    curl")
@@ -156,16 +164,29 @@ def test_a_database_left_running_is_used(folder):
     # The whole session is shot, as by a machine short of memory; PostgreSQL has its own.
     os.kill(up.process.pid, signal.SIGKILL)
     up.process.wait()
-    for process in psutil.process_iter():
-        with contextlib.suppress(psutil.Error):
-            mine = process.environ().get("IRIS_BIND") == f"127.0.0.1:{port}"
-            if mine and process.name() != "postgres":
-                process.kill()
+    for process in everything_of(port):
+        if process.name() != "postgres":
+            process.kill()
     time.sleep(0.5)
     up = Up(folder, port).until("^    curl")
     assert f"(process {postgres}): using it" in up.said
     assert up.stop() == 0
     assert not (folder / "postgres" / "postmaster.pid").exists()
+
+
+def test_after_everything_was_killed_it_starts_at_once(folder):
+    port = free_port()
+    up = Up(folder, port).until("^    curl")
+    number = up.first()["ticket_id"]
+    killed = everything_of(port)
+    assert {process.name() for process in killed} >= {"postgres"}
+    for process in killed:
+        process.kill()
+    again = Up(folder, port).until("^    curl")
+    assert "already" not in again.said
+    assert again.curl(f"127.0.0.1:{port}/tickets/{number}")["title"] == "A new ticket"
+    assert again.stop() == 0
+    up.process.wait()
 
 
 def test_a_half_made_database_is_made_anew(folder):
