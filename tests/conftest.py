@@ -19,7 +19,7 @@ import psycopg2.extras
 import pytest
 from falcon.testing import TestClient
 
-from iris import cli, embedded
+from iris import cli, embedded, schema
 
 ROOT = Path(__file__).parent.parent
 ALICE, BOB, CHARLIE = "alice", "bob", "charlie"
@@ -36,7 +36,7 @@ RESET = """
 
 def seeds():
     """Return the INSERTs of what a new Iris has."""
-    return (embedded.INITDB.parent / "schema" / "seeds.sql").read_text()
+    return (schema.FOLDER / "seeds.sql").read_text()
 
 
 @pytest.fixture(scope="session")

@@ -9,7 +9,7 @@ import psycopg2
 import pytest
 from conftest import Live
 
-from iris import bodies, database, embedded, pages, tickets
+from iris import bodies, database, pages, schema, tickets
 
 MANY = 200_000
 FILL = """
@@ -38,7 +38,7 @@ def large(server, owner):
     """Return a connection to a database with many tickets."""
     with owner.cursor() as cursor:
         cursor.execute("CREATE DATABASE large")
-    server._psql("large", "-f", str(embedded.INITDB), IRIS_PASS="x")
+    server._psql("large", "-f", str(schema.INITDB), IRIS_PASS="x")
     connection = psycopg2.connect(server.url("postgres", "large"))
     connection.autocommit = True
     with connection.cursor() as cursor:

@@ -1,124 +1,408 @@
 """One schema, however it came about: initdb.sql, the migrations and the models agree."""
 
-import json
+import difflib
+import os
 import re
+import shutil
+import subprocess
+import sys
+import threading
+from pathlib import Path
 
 import psycopg2
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
-from alembic.script import ScriptDirectory
+from conftest import ROOT
 from sqlalchemy import create_engine
 from sqlalchemy.pool import NullPool
 
-from iris import REVISION, embedded, migrations, models
+from iris import embedded, migrations, models, schema
 
-# Everything that a schema is made of, as text that two databases can be compared by.
-CATALOGUE = """
-SELECT 'column' AS what, format('%s.%s', c.relname, a.attname) AS name,
-       format('%s %s %s %s %s %s %s', format_type(atttypid, atttypmod), attnotnull, attidentity, attgenerated,
-              pg_get_expr(adbin, adrelid), attacl, coalesce(attstattarget, -1)) AS is, col_description(c.oid, attnum) AS comment
-  FROM pg_attribute a JOIN pg_class c ON c.oid = attrelid LEFT JOIN pg_attrdef ON adrelid = c.oid AND adnum = attnum
- WHERE relnamespace = 'public'::regnamespace AND attnum > 0 AND relkind = 'r'
-UNION ALL
-SELECT 'relation', relname, format('%s %s', relkind, relacl), obj_description(oid, 'pg_class')
-  FROM pg_class WHERE relnamespace = 'public'::regnamespace
-UNION ALL
-SELECT 'index', indexname, indexdef, NULL FROM pg_indexes WHERE schemaname = 'public'
-UNION ALL
-SELECT 'constraint', format('%s.%s', conrelid::regclass, conname), pg_get_constraintdef(oid), NULL
-  FROM pg_constraint WHERE connamespace = 'public'::regnamespace
-UNION ALL
-SELECT 'function', oid::regprocedure::text, format('%s %s', pg_get_functiondef(oid), proacl), obj_description(oid, 'pg_proc')
-  FROM pg_proc WHERE pronamespace = 'public'::regnamespace
-UNION ALL
-SELECT 'trigger', format('%s.%s', tgrelid::regclass, tgname), pg_get_triggerdef(oid), tgenabled::text
-  FROM pg_trigger WHERE NOT tgisinternal
-UNION ALL
-SELECT 'type', typname, (SELECT string_agg(enumlabel, ',' ORDER BY enumsortorder) FROM pg_enum WHERE enumtypid = t.oid),
-       obj_description(oid, 'pg_type') FROM pg_type t WHERE typnamespace = 'public'::regnamespace AND typtype = 'e'
-UNION ALL
-SELECT 'schema', nspname, nspacl::text, NULL FROM pg_namespace WHERE nspname = 'public'
-UNION ALL
-SELECT 'default privileges', defaclobjtype::text, defaclacl::text, NULL FROM pg_default_acl
-UNION ALL
-SELECT 'setting', 'database', setconfig::text, NULL FROM pg_db_role_setting
- WHERE setdatabase = (SELECT oid FROM pg_database WHERE datname = current_database())
-UNION ALL
-SELECT 'row', 'workflow', '$workflow', NULL
+FIXTURES = Path(__file__).parent / "fixtures"
+# What the next revision might bring.
+COLOUR = "colour text CONSTRAINT statuses_colour_check CHECK (colour IS NULL OR char_length(colour) <= 20 OR refuse('…', 'statuses_colour_check', 'colour'))"
+NEW_RULE = """
+CREATE OR REPLACE FUNCTION red_ones() RETURNS SETOF statuses LANGUAGE sql STABLE
+BEGIN ATOMIC SELECT * FROM statuses WHERE colour = 'red'; END;
+COMMENT ON FUNCTION red_ones() IS 'What is red';
+GRANT EXECUTE ON FUNCTION red_ones() TO iris;
 """
 
 
-def catalogue(url):
+def dump(url, *options):
+    """Return what pg_dump writes of a database, whatever its name: also its settings and privileges."""
+    command = [embedded.binaries() / "pg_dump", "--create", *options, url]
+    done = subprocess.run(command, check=True, capture_output=True, text=True)
+    name = url.rpartition("/")[2].partition("?")[0]
+    # pg_dump locks its output by a word that is another each time.
+    text = re.sub(r"^\\(un)?restrict .*\n", "", done.stdout, flags=re.M)
+    return re.sub(rf"\b{name}\b(?=[ ;\n])", "DATABASE", text).splitlines()
+
+
+def difference(one, other):
+    return [line for line in difflib.ndiff(one, other) if line[0] in "+-"]
+
+
+def structure(url):
+    return dump(url, "--schema-only")
+
+
+def contents(url):
+    """Return {table: its rows as JSON}, without what pg_dump would say of their columns."""
     connection = psycopg2.connect(url)
     with connection, connection.cursor() as cursor:
-        cursor.execute("SELECT to_regprocedure('workflow()') IS NOT NULL")
-        rows = ""
-        if cursor.fetchone()[0]:
-            cursor.execute("SELECT workflow()")
-            rows = json.dumps(cursor.fetchone()[0])
-        cursor.execute(CATALOGUE.replace("$workflow", rows))
-        found = sorted(cursor.fetchall(), key=str)
+        cursor.execute(
+            "SELECT relname FROM pg_class WHERE relnamespace = 'public'::regnamespace AND relkind = 'r'"
+        )
+        found = {}
+        for (name,) in cursor.fetchall():
+            cursor.execute(f"SELECT to_jsonb({name}) FROM {name}")
+            found[name] = sorted((row for (row,) in cursor.fetchall()), key=str)
     connection.close()
     return found
+
+
+def run(url, *statements):
+    connection = psycopg2.connect(url)
+    connection.autocommit = True
+    with connection.cursor() as cursor:
+        for statement in statements:
+            cursor.execute(statement)
+        rows = cursor.fetchall() if cursor.description else None
+    connection.close()
+    return rows
+
+
+def edit(path, *changes):
+    """Change a file: (what is there, what is to be there, how often)."""
+    text = path.read_text()
+    for old, new, count in changes:
+        assert old in text, f"{old} is not in {path}"
+        text = text.replace(old, new, count)
+    path.write_text(text)
 
 
 @pytest.fixture
 def empty(server, owner):
     """Return the owner's URL of a database with nothing in it."""
     with owner.cursor() as cursor:
-        cursor.execute("CREATE DATABASE migrated TEMPLATE template0")
-        yield server.url("postgres", "migrated")
-        cursor.execute("DROP DATABASE migrated WITH (FORCE)")
+        cursor.execute("CREATE DATABASE iris_migrated TEMPLATE template0")
+        yield server.url("postgres", "iris_migrated")
+        cursor.execute("DROP DATABASE iris_migrated WITH (FORCE)")
 
 
-def test_initdb_and_the_migrations_end_in_the_same_schema(server, clean, empty):
-    migrations.move(empty, "head")
-    built, migrated = catalogue(server.url("postgres")), catalogue(empty)
-    assert len(built) > 100
-    assert built == migrated
+@pytest.fixture
+def old(server, empty):
+    """Return the owner's URL of a database of revision 0007, with data in its tables."""
+    server._psql("iris_migrated", "-f", str(FIXTURES / "0007.sql"))
+    return empty
 
 
-def test_the_printed_script_does_the_same(server, clean, empty, capsys):
-    migrations.script(None, "head")
+@pytest.fixture
+def fresh(server, owner):
+    """Return the owner's URL of a database that initdb.sql has just made."""
+    with owner.cursor() as cursor:
+        cursor.execute("CREATE DATABASE iris_fresh TEMPLATE template0")
+        server._psql("iris_fresh", "-f", str(schema.INITDB), IRIS_PASS="x")
+        yield server.url("postgres", "iris_fresh")
+        cursor.execute("DROP DATABASE iris_fresh WITH (FORCE)")
+
+
+# However it came about ----------------------------------------------------------------------------
+
+
+def test_an_empty_database_becomes_what_initdb_makes(fresh, empty):
+    migrations.move(empty)
+    assert difference(dump(empty), dump(fresh)) == []
+
+
+def test_the_printed_script_makes_the_same_of_an_empty_database(server, fresh, empty, capsys):
+    migrations.script(None)
+    server._psql("iris_migrated", "-c", capsys.readouterr().out)
+    assert difference(dump(empty), dump(fresh)) == []
+
+
+def test_rules_that_run_again_change_nothing(fresh):
+    run(fresh, "INSERT INTO tickets (title) VALUES ('x')")
+    before = dump(fresh)
+    assert migrations.move(fresh) == []
+    assert difference(dump(fresh), before) == []
+
+
+def test_a_database_from_before_the_first_release_is_taken_along_with_its_data(fresh, old):
+    before = contents(old)
+    assert before.pop("alembic_version") == [{"version_num": "0007"}]
+    assert all(before.values())
+    migrations.move(old)
+    assert difference(structure(old), structure(fresh)) == []
+    after = contents(old)
+    for name, rows in before.items():
+        # Columns may have come; none has gone, and none has other values.
+        kept = [{column: row[column] for column in rows[0]} for row in after[name]]
+        assert sorted(kept, key=str) == rows
+    assert after["alembic_version"] == [{"version_num": schema.REVISION}]
+
+
+def test_the_printed_script_takes_it_along_too(server, fresh, old, capsys):
+    migrations.script("0007")
     script = capsys.readouterr().out
-    server._psql("migrated", "-c", script)
-    assert catalogue(empty) == catalogue(server.url("postgres"))
+    server._psql("iris_migrated", "-c", script)
+    assert difference(structure(old), structure(fresh)) == []
+    with pytest.raises(embedded.Failed, match="the database is not at revision 0007 any more"):
+        server._psql("iris_migrated", "-c", script)
 
 
-def test_going_down_leaves_nothing_and_up_works_again(server, clean, empty):
-    before = catalogue(empty)
-    migrations.move(empty, "head")
-    connection = psycopg2.connect(empty)
-    with connection, connection.cursor() as cursor:
-        cursor.execute("INSERT INTO tickets (title) VALUES ('x')")
-    connection.close()
-    migrations.move(empty, "base", down=True)
-    left = [
-        row for row in catalogue(empty) if "alembic_version" not in row[1] and row[0] != "setting"
+def test_the_printed_script_runs_the_rules_again(server, fresh, capsys):
+    before = dump(fresh)
+    run(fresh, "GRANT DELETE ON events TO iris")
+    migrations.script(schema.REVISION)
+    server._psql("iris_fresh", "-c", capsys.readouterr().out)
+    assert difference(dump(fresh), before) == []
+
+
+def test_what_was_taken_along_lives_on(old):
+    migrations.move(old)
+    run(
+        old,
+        "UPDATE tickets SET status = 'closed' WHERE ticket_id = 1",
+        "INSERT INTO comments (ticket_id, body) VALUES (2, 'still there')",
+    )
+    assert run(old, "SELECT version, closed IS NOT NULL FROM tickets WHERE ticket_id = 1") == [
+        (8, True)
     ]
-    assert [row[:2] for row in left] == [row[:2] for row in before]
-    migrations.move(empty, "head")
-    assert catalogue(empty) == catalogue(server.url("postgres"))
+    assert run(
+        old, "SELECT status FROM tickets_as_of(now() - interval '1 hour') WHERE ticket_id = 1"
+    ) in ([("active",)], [])
+    assert run(old, "SELECT kind FROM events ORDER BY event_id DESC LIMIT 2") == [
+        ("commented",),
+        ("changed",),
+    ]
 
 
-def test_every_migration_goes_down_and_up_with_data(server, empty):
-    """Step by step, with a ticket, a comment and a link in the tables."""
-    migrations.move(empty, "head")
-    connection = psycopg2.connect(empty)
-    connection.autocommit = True
-    with connection.cursor() as cursor:
-        cursor.execute("INSERT INTO tickets (title, labels) VALUES ('x', '{a}'), ('y', '{b}')")
-        cursor.execute("INSERT INTO comments (ticket_id, body) VALUES (1, 'hello')")
-        cursor.execute("INSERT INTO links VALUES (1, 'blocks', 2)")
-        cursor.execute("SELECT * FROM tickets ORDER BY ticket_id")
-        before = cursor.fetchall()
-        migrations.move(empty, "0001", down=True)
-        migrations.move(empty, "head")
-        cursor.execute("SELECT * FROM tickets ORDER BY ticket_id")
-        assert cursor.fetchall() == before
-    connection.close()
-    assert catalogue(empty) == catalogue(server.url("postgres"))
+@pytest.mark.parametrize(
+    ("revision", "words"),
+    [
+        (
+            "0003",
+            "the database is at revision 0003, from before the first release; only 0007 can be taken along:"
+            " bring it there with the Iris it came from (git checkout e1f8263), then try again",
+        ),
+        (
+            "4711",
+            "the database is at revision 4711, which this Iris does not know: use a newer one",
+        ),
+    ],
+)
+def test_it_refuses_what_it_cannot_take_along(old, revision, words):
+    run(old, f"UPDATE alembic_version SET version_num = '{revision}'")
+    before = dump(old)
+    with pytest.raises(migrations.Refused) as caught:
+        migrations.move(old)
+    assert str(caught.value) == f"iris: {words}"
+    assert difference(dump(old), before) == []
+
+
+def test_it_refuses_a_revision_that_there_is_not(fresh):
+    with pytest.raises(migrations.Refused, match="there is no revision 0007; this Iris knows 0008"):
+        migrations.move(fresh, "0007", down=True)
+
+
+# Rules that run again -----------------------------------------------------------------------------
+
+
+def test_running_the_rules_again_repairs_them(fresh):
+    before = dump(fresh)
+    run(
+        fresh,
+        "CREATE OR REPLACE FUNCTION actor() RETURNS text LANGUAGE sql STABLE RETURN 'mallory'",
+        "DROP TRIGGER tickets_updated ON tickets",
+        "COMMENT ON COLUMN tickets.title IS NULL",
+        "GRANT UPDATE ON events TO iris",
+        "GRANT UPDATE (event_id) ON events TO iris",
+        "REVOKE SELECT ON tickets FROM iris",
+        "REVOKE EXECUTE ON FUNCTION workflow() FROM iris",
+        "ALTER DATABASE iris_fresh SET timezone TO 'Europe/Berlin'",
+    )
+    assert dump(fresh) != before
+    migrations.move(fresh)
+    assert difference(dump(fresh), before) == []
+
+
+def test_what_the_rules_no_longer_have_goes(fresh):
+    before = dump(fresh)
+    run(
+        fresh,
+        "CREATE FUNCTION inner_one() RETURNS integer LANGUAGE sql RETURN 1",
+        "CREATE FUNCTION outer_one() RETURNS integer LANGUAGE sql RETURN inner_one()",
+        "CREATE FUNCTION tickets_aside() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NULL; END'",
+        "CREATE TRIGGER tickets_aside AFTER INSERT ON tickets EXECUTE FUNCTION tickets_aside()",
+        "CREATE FUNCTION workflow(as_of timestamptz) RETURNS json LANGUAGE sql RETURN '{}'::json",
+    )
+    said = migrations.move(fresh)
+    assert difference(dump(fresh), before) == []
+    assert said == [
+        "dropped TRIGGER tickets_aside ON tickets, which the rules don't have",
+        "dropped FUNCTION inner_one(), outer_one(), tickets_aside(),"
+        " workflow(timestamp with time zone), which the rules don't have",
+    ]
+
+
+def test_what_others_have_made_stays(fresh):
+    """In a schema of their own, or on top of what Iris has."""
+    run(
+        fresh,
+        "CREATE SCHEMA mine",
+        "CREATE FUNCTION mine.tell() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NULL; END'",
+        "CREATE TRIGGER tell AFTER INSERT ON tickets FOR EACH ROW EXECUTE FUNCTION mine.tell()",
+        "CREATE VIEW mine.weekly AS SELECT * FROM tickets_as_of(now() - interval '7 days')",
+        "CREATE VIEW open_ones AS SELECT * FROM tickets WHERE closed IS NULL",
+        "GRANT SELECT ON open_ones TO iris",
+    )
+    before = dump(fresh)
+    assert migrations.move(fresh) == []
+    assert difference(dump(fresh), before) == []
+
+
+def test_two_may_upgrade_at_once_while_others_write(old):
+    """None of them fails, and nothing that was written is lost."""
+    failed, written, stop = [], [], threading.Event()
+
+    def upgrade():
+        try:
+            migrations.move(old)
+        except BaseException as error:
+            failed.append(error)
+
+    def write(statement):
+        connection = psycopg2.connect(old)
+        connection.autocommit = True
+        with connection.cursor() as cursor:
+            while not stop.is_set():
+                try:
+                    cursor.execute(statement)
+                    written.append(statement)
+                except psycopg2.errors.DeadlockDetected:
+                    pass
+                except psycopg2.Error as error:
+                    failed.append(error)
+                    break
+        connection.close()
+
+    statements = (
+        "INSERT INTO comments (ticket_id, body) VALUES (1, 'more')",
+        "UPDATE tickets SET title = random()::text WHERE ticket_id = 1",
+        "WITH made AS (INSERT INTO tickets (title) VALUES ('x') RETURNING *) SELECT FROM made",
+    )
+    before = run(old, "SELECT count(*) FROM events")[0][0]
+    writers = [threading.Thread(target=write, args=(each,)) for each in statements]
+    movers = [threading.Thread(target=upgrade) for _ in range(2)]
+    for thread in (*writers, *movers):
+        thread.start()
+    for thread in movers:
+        thread.join()
+    stop.set()
+    for thread in writers:
+        thread.join()
+    assert failed == []
+    assert run(old, "SELECT count(*) FROM events")[0][0] == before + len(written)
+    assert run(old, "SELECT version_num FROM alembic_version") == [(schema.REVISION,)]
+
+
+# The next revision --------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def copy(tmp_path):
+    """Return a function that runs Python in a copy of this tree."""
+    for name in ("iris", "postgres"):
+        shutil.copytree(ROOT / name, tmp_path / name, ignore=shutil.ignore_patterns("__pycache__"))
+
+    def python(*arguments):
+        return subprocess.run(
+            [sys.executable, "-W", "ignore", *arguments],
+            check=False,
+            cwd=tmp_path,
+            env={**os.environ, "PYTHONPATH": str(tmp_path), "PYTHONDONTWRITEBYTECODE": "1"},
+            capture_output=True,
+            text=True,
+        )
+
+    python.folder = tmp_path
+    return python
+
+
+def test_a_revision_goes_up_and_down_with_data(server, owner, fresh, copy, monkeypatch):
+    """Begun by `make revision`, and with a rule and a check beside it, as CONTRIBUTING shows it."""
+    before = structure(fresh)
+    run(fresh, "INSERT INTO tickets (title) VALUES ('x')")
+    run(fresh, "UPDATE tickets SET status = 'active'")
+
+    done = copy("-m", "iris.migrations", "add_colour")
+    assert done.returncode == 0, done.stderr
+    revision = copy.folder / "postgres" / "migrations" / "versions" / "0009_add_colour.py"
+    assert done.stdout.split("\n")[0] == str(revision)
+    schema_folder = copy.folder / "postgres" / "schema"
+    edit(
+        revision,
+        (
+            'op.execute("ALTER TABLE …")',
+            f"op.execute({f'ALTER TABLE statuses ADD {COLOUR}'!r})",
+            1,
+        ),
+        (
+            'op.execute("ALTER TABLE …")',
+            "migrations.drop_rules()\n    op.execute('ALTER TABLE statuses DROP colour')",
+            1,
+        ),
+        ("from alembic import op\n", "from alembic import op\n\nfrom iris import migrations\n", 1),
+    )
+    edit(
+        schema_folder / "tables" / "statuses.sql",
+        ("    -- Commas", f"    {COLOUR},\n    -- Commas", 1),
+        (
+            "COMMENT ON TABLE",
+            "COMMENT ON COLUMN statuses.colour IS 'How it looks';\nCOMMENT ON TABLE",
+            1,
+        ),
+    )
+    # A function that knows the column, so that it can't be dropped while that is there.
+    edit(
+        schema_folder / "calls" / "workflow.sql",
+        ("COMMENT ON FUNCTION workflow()", f"{NEW_RULE}\nCOMMENT ON FUNCTION workflow()", 1),
+    )
+
+    def iris(*arguments):
+        monkeypatch.setenv("IRIS_OWNER_URL", fresh)
+        monkeypatch.setenv("DATABASE_URL", server.url("iris", "iris_fresh"))
+        done = copy("-m", "iris.cli", "db", *arguments)
+        assert done.returncode == 0, done.stderr
+        return done.stdout or done.stderr
+
+    assert "was at revision 0008, now it is at 0009" in iris("upgrade")
+    above = structure(fresh)
+    assert any("colour text" in line for line in above)
+    with owner.cursor() as cursor:
+        cursor.execute("CREATE DATABASE iris_newer TEMPLATE template0")
+    initdb = copy.folder / "postgres" / "initdb.sql"
+    server._psql("iris_newer", "-f", str(initdb), IRIS_PASS="x")
+    assert difference(above, structure(server.url("postgres", "iris_newer"))) == []
+    with owner.cursor() as cursor:
+        cursor.execute("DROP DATABASE iris_newer")
+    run(fresh, "UPDATE statuses SET colour = 'red'")
+
+    assert "was at revision 0009, now it is at 0008" in iris("downgrade", "0008")
+    assert difference(structure(fresh), before) == []
+    assert run(fresh, "SELECT title, status FROM tickets") == [("x", "active")]
+    run(fresh, "UPDATE tickets SET status = 'open'")
+    server._psql("iris_fresh", "-c", iris("upgrade", "--sql"))
+    assert difference(structure(fresh), above) == []
+    server._psql("iris_fresh", "-c", iris("downgrade", "0008", "--sql"))
+    assert difference(structure(fresh), before) == []
+    assert run(fresh, "SELECT title, status FROM tickets") == [("x", "open")]
+
+
+# The models, and what is explained ----------------------------------------------------------------
 
 
 def test_the_models_are_the_database(server):
@@ -151,20 +435,21 @@ def test_everything_is_explained(owner):
         assert cursor.fetchall() == []
 
 
-def test_the_service_knows_its_revision():
-    head = ScriptDirectory.from_config(migrations.config()).get_current_head()
-    assert head == REVISION
-    assert (
-        f"INSERT INTO alembic_version VALUES ('{head}')"
-        in (embedded.INITDB.parent / "schema" / "revision.sql").read_text()
-    )
+def test_the_newest_revision_is_that_of_the_schema():
+    assert migrations.known()[-1] == schema.REVISION
+
+
+def test_rules_know_nothing_of_psql_and_may_run_again():
+    assert not re.search(r"^\\", schema.everything(), re.M)
+    made = re.findall(r"^CREATE (?!OR REPLACE).*", schema.rules(), re.M)
+    assert made == []
 
 
 def test_initdb_can_run_in_a_second_database(server, owner):
     """Roles outlive databases."""
     with owner.cursor() as cursor:
         cursor.execute("CREATE DATABASE second TEMPLATE template0")
-        server._psql("second", "-f", str(embedded.INITDB), IRIS_PASS="x")
+        server._psql("second", "-f", str(schema.INITDB), IRIS_PASS="x")
         cursor.execute("DROP DATABASE second")
 
 
@@ -172,6 +457,6 @@ def test_initdb_wants_a_password(server, owner):
     with owner.cursor() as cursor:
         cursor.execute("CREATE DATABASE third TEMPLATE template0")
         with pytest.raises(embedded.Failed) as caught:
-            server._psql("third", "-f", str(embedded.INITDB))
+            server._psql("third", "-f", str(schema.INITDB))
         assert re.search("IRIS_PASS is not set: it is the password", str(caught.value))
         cursor.execute("DROP DATABASE third")

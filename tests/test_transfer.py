@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, given, settings, strategies
 from test_time_travel import Life
 from test_up import IRIS, environment
 
-from iris import embedded, foreign, transfer
+from iris import embedded, foreign, schema, transfer
 
 
 def quiet(sentence):
@@ -25,7 +25,7 @@ def other(server, owner):
     """Return the name of a second, empty Iris."""
     with owner.cursor() as cursor:
         cursor.execute("CREATE DATABASE other")
-        server._psql("other", "-f", str(embedded.INITDB), IRIS_PASS="x")
+        server._psql("other", "-f", str(schema.INITDB), IRIS_PASS="x")
         yield "other"
         cursor.execute("DROP DATABASE other WITH (FORCE)")
 
@@ -165,7 +165,7 @@ def test_an_owner_need_not_be_a_superuser(sql, ticket, server, owner, tmp_path):
         cursor.execute("CREATE DATABASE rented OWNER landlord")
         try:
             done = subprocess.run(
-                [embedded.binaries() / "psql", "-X", "-q", "-d", server.url("landlord", "rented"), "-f", embedded.INITDB],
+                [embedded.binaries() / "psql", "-X", "-q", "-d", server.url("landlord", "rented"), "-f", schema.INITDB],
                 env=embedded.environment(IRIS_PASS="x"), capture_output=True, text=True, check=False,
             )  # fmt: skip
             assert done.returncode == 0, done.stderr

@@ -10,14 +10,17 @@ import subprocess
 import sys
 import threading
 import time
+from pathlib import Path
 
 import psutil
 import pytest
 from conftest import free_port
 
-from iris import REVISION, embedded
+from iris import embedded, schema
 
 IRIS = [sys.executable, "-W", "ignore", "-m", "iris.cli"]
+# A database of an older revision.
+OLD = Path(__file__).parent / "fixtures" / "0007.sql"
 NAMES = ("DATABASE_URL", "IRIS_DB_HOST", "IRIS_PASS")
 
 
@@ -109,7 +112,7 @@ def test_from_nothing_to_the_first_ticket_and_back(folder):
     done = iris(folder, port, "db", "check")
     assert (done.returncode, done.stdout) == (
         0,
-        f"revision {REVISION}; this Iris needs {REVISION}\n",
+        f"revision {schema.REVISION}; this Iris needs {schema.REVISION}\n",
     )
 
     # A second one is refused, whether on the same folder or on the same port.
@@ -266,19 +269,33 @@ def test_an_older_database_is_brought_up_to_date(folder):
     up = Up(folder, port).until("^    curl")
     up.first()
     done = iris(folder, port, "db", "upgrade")
-    assert (
-        done.returncode,
-        f"was at revision {REVISION}, now it is at {REVISION}" in done.stderr,
-    ) == (0, True)
-    done = iris(folder, port, "db", "downgrade", "base")
-    assert (done.returncode, "say --drop-everything" in done.stderr) == (1, True)
-    assert iris(folder, port, "db", "downgrade", "0001").returncode == 0
+    sentence = f"is at revision {schema.REVISION} as before; its rules have been run again"
+    assert (done.returncode, sentence in done.stderr) == (0, True), done.stderr
+    done = iris(folder, port, "db", "downgrade", "0007")
+    assert (done.returncode, done.stderr) == (
+        1,
+        f"iris: there is no revision 0007; this Iris knows {schema.REVISION}\n",
+    )
+    done = iris(folder, port, "psql", "--owner", "-q", "-c", "DROP SCHEMA public CASCADE")
+    assert done.returncode == 0, done.stderr
+    done = iris(folder, port, "psql", "--owner", "-q", "-c", "CREATE SCHEMA public", "-f", str(OLD))
+    assert done.returncode == 0, done.stderr
     done = iris(folder, port, "db", "check")
-    assert (done.returncode, done.stdout) == (1, f"revision 0001; this Iris needs {REVISION}\n")
+    assert (done.returncode, done.stdout) == (
+        1,
+        f"revision 0007; this Iris needs {schema.REVISION}\n",
+    ), done.stderr
     answer = up.curl(f"127.0.0.1:{port}/db-check")
     assert (answer["status"], answer["code"]) == (503, "database_not_ready")
     assert up.stop() == 0
     up = Up(folder, port).until("^    curl")
-    assert f"upgrading the database from revision 0001 to {REVISION}" in up.said
-    assert up.curl(f"127.0.0.1:{port}/tickets/1")["title"] == "A new ticket"
+    assert f"upgrading the database from revision 0007 to {schema.REVISION}" in up.said
+    assert up.curl(f"127.0.0.1:{port}/tickets/1")["title"] == "Printer is on fire"
+
+    # Rules that are not those of this Iris are mended whenever it starts.
+    iris(folder, port, "psql", "--owner", "-c", "DROP TRIGGER tickets_before ON tickets")
+    assert up.stop() == 0
+    up = Up(folder, port).until("^    curl")
+    answer = up.curl("-X", "PUT", "-d", "status=wontfix", f"127.0.0.1:{port}/tickets/1")
+    assert answer["code"] == "transition_not_allowed"
     assert up.stop() == 0

@@ -2,9 +2,14 @@
 
 from alembic import context
 
+from iris import migrations
+
+given = context.config.attributes
 if context.is_offline_mode():
     context.configure(dialect_name="postgresql", dialect_opts={"paramstyle": "named"})
 else:
-    context.configure(connection=context.config.attributes["connection"])
+    context.configure(connection=given["connection"])
 with context.begin_transaction():
+    context.execute(migrations.literal(given["before"]))
     context.run_migrations()
+    context.execute(migrations.literal(given["after"]))

@@ -7,10 +7,10 @@ down_revision = ${repr(down_revision)}
 
 
 def upgrade():
-    """Go up, with data in the tables."""
-    ${upgrades if upgrades else "pass"}
+    """Go up, with data in the tables; the rules of today follow."""
+    op.execute("ALTER TABLE …")
 
 
 def downgrade():
-    """Go back down, with data in the tables."""
-    ${downgrades if downgrades else "pass"}
+    """Go back down, with data in the tables; the rules of ${down_revision} follow."""
+    op.execute("ALTER TABLE …")

@@ -1,7 +1,7 @@
 -- PRIVILEGES-
 -- By column where one is never given: a ticket's number is the database's.
 
-GRANT SELECT ON statuses, transitions, tickets, comments, links, searches, events TO iris;
+GRANT SELECT ON statuses, transitions, tickets, comments, links, searches, events, alembic_version TO iris;
 GRANT SELECT, INSERT, UPDATE, DELETE ON replays TO iris;
 GRANT INSERT, UPDATE, DELETE ON statuses, transitions TO iris;
 GRANT INSERT (title, description, status, assignee, reporter, priority, labels, fields, due, created, updated, closed, version),
