@@ -54,6 +54,10 @@ STATES = {
 }
 
 
+class Json(str):
+    """JSON as PostgreSQL wrote it: not everything in it survives Python."""
+
+
 class Problem(Exception):
     """An answer that is no success, as RFC 9457 has it.
 
@@ -74,8 +78,8 @@ class Problem(Exception):
         return {name: value for name, value in self.more.items() if value is not None}
 
     def document(self, request_id):
-        """Return the problem as a dictionary, in the order that people read it."""
-        return {
+        """Return the problem as JSON text, in the order that people read it."""
+        document = {
             "type": f"urn:iris:problem:{self.code}",
             "title": self.code.replace("_", " ").capitalize(),
             "status": self.status,
@@ -84,6 +88,11 @@ class Problem(Exception):
             **self.given(),
             "request_id": request_id,
         }
+        parts = (
+            f"{json.dumps(name)}: {value if isinstance(value, Json) else json.dumps(value)}"
+            for name, value in document.items()
+        )
+        return f"{{{', '.join(parts)}}}"
 
 
 class Stale(Problem):
@@ -99,7 +108,7 @@ class Stale(Problem):
             f"ticket {ticket_id} is at version {version} by now",
             headers={"ETag": f'"{version}"'},
             hint="Look at it as it is now, and try again with its version in If-Match.",
-            current=json.loads(current),
+            current=Json(current),
         )
 
 

@@ -7,7 +7,7 @@ import hug
 from sqlalchemy import Text, case, cast, func, literal_column
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB, TIMESTAMP
 
-from iris import errors
+from iris import bounds, errors
 
 PROBLEM = "application/problem+json"
 REASONS = {status.value: status.phrase for status in HTTPStatus}
@@ -70,6 +70,15 @@ def heading(name, columns):
     return separator.join(columns) + "\n" if separator else ""
 
 
+def array(rows):
+    """Return JSON objects, each as text, as a JSON array, a line each."""
+    made = []
+    for row in rows:
+        made.append(row.encode())
+        bounds.breathe()
+    return b"[" + b", \n ".join(made) + b"]\n"
+
+
 @hug.format.content_type("application/json")
 def as_json(content, request=None, response=None):
     """JSON"""
@@ -88,7 +97,7 @@ def write_problem(problem, request, response):
     document = problem.document(request.context.get("request_id"))
     response.status = f"{problem.status} {REASONS.get(problem.status, 'Problem')}"
     response.body, response.stream = None, None
-    response.data = json.dumps(document).encode() + b"\n"
+    response.data = document.encode() + b"\n"
     response.content_type = PROBLEM
     for name, value in problem.headers.items():
         response.set_header(name, value)

@@ -29,12 +29,12 @@ def types(sorts, columns):
 class Page(NamedTuple):
     """One page of a list.
 
-    rows:     a JSON array, as text.
+    rows:     JSON objects, as text.
     cursor:   where the next page starts, or None.
     total:    how many rows there are on all pages, or None if nobody asked.
     """
 
-    rows: str
+    rows: list
     cursor: str | None
     total: int | None
 
@@ -142,7 +142,7 @@ def read(build, known, given, sort, columns, media="json", **more):
         raise errors.no_such("ticket", given["ticket_id"])
     bodies = [row[0] for row in rows[:limit] if row[0] is not None]
     cursor = _encode(sort, *rows[limit][1:-2]) if len(rows) > limit else None
-    return Page("[" + ", \n ".join(bodies) + "]", cursor, total)
+    return Page(bodies, cursor, total)
 
 
 def _encode(sort, *keys):

@@ -1,6 +1,5 @@
 """The routes. This package holds nothing else; each module is a noun's."""
 
-import json
 import re
 
 import hug
@@ -39,8 +38,8 @@ def listed(read, given, request, response, name, columns, times=()):
         response.set_header("Total-Count", str(found.total))
     if media == "text":
         response.content_type = "text/plain; charset=utf-8"
-        return text.table(json.loads(found.rows), given.get("columns", columns), times)
-    return found.rows
+        return text.table(found.rows, given.get("columns", columns), times)
+    return formats.array(found.rows)
 
 
 def versions(header):

@@ -44,7 +44,7 @@ def index(request, response, **given):
     if piece:
         position = piece[-1][0]
     response.set_header("Link", f'<{request.context.here(after=position)}>; rel="next"')
-    return "[" + ", \n ".join(body for _, body in piece) + "]"
+    return formats.array(body for _, body in piece)
 
 
 def _last(request, given):

@@ -1,7 +1,5 @@
 """Routes: tickets."""
 
-import json
-
 import falcon
 
 from iris import auth, inputs, text, tickets
@@ -57,7 +55,7 @@ def read(request, response, ticket_id, as_of=None):
         return None
     if request.context.format == "text":
         response.content_type = "text/plain; charset=utf-8"
-        return text.letter(json.loads(row))
+        return text.letter(row)
     return row
 
 
