@@ -26,7 +26,11 @@ from urllib.parse import urlencode
 import psycopg2
 from psycopg2.extensions import AsIs
 
-from iris import bodies, cli, comments, database, embedded, pages, schema, tickets
+from iris import comments, embedded, schema, tickets
+from iris.cli import serve as service
+from iris.database import writing
+from iris.intake import bodies
+from iris.lists import pages
 
 HERE = Path(__file__).parent
 SEED = HERE / "seed.sql"
@@ -82,7 +86,7 @@ def works(many, cursor="", found=pages.LIMIT):
     cursor:   Iris's cursor in the middle of the list.
     found:    how many tickets to ask for where not all are wanted: at most a page.
     """
-    who, one, ten = database.Writer("anonymous"), "/tickets/{id}", "/tickets/{ten}"
+    who, one, ten = writing.Writer("anonymous"), "/tickets/{id}", "/tickets/{ten}"
     some = {} if found == pages.LIMIT else {"limit": str(found)}
     new = {"title": "Word {n} is wrong", "assignee": "user7", "priority": "high"}
     new |= {"description": " ".join(["It says word{n}."] * 10), "labels": ["fire", "hardware"]}
@@ -312,7 +316,7 @@ def iris(url):
     """
     environment = {"DATABASE_URL": url, "DATABASE_URL_FILE": "", "IRIS_WORKERS": "2"}
     environment |= {"IRIS_BIND": "127.0.0.1:PORT", "PYTHONWARNINGS": "ignore"}
-    return cli.gunicorn(), environment
+    return service.gunicorn(), environment
 
 
 # Measuring ----------------------------------------------------------------------------------------

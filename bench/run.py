@@ -21,7 +21,8 @@ import harness
 import psycopg2
 from harness import CONNECTIONS, HERE, Sample, Service, cpu, heading, number, row, say, spread
 
-from iris import database, embedded
+from iris import embedded
+from iris.database import statements
 
 PEERS = HERE / "peers"
 PYTHON = HERE.parent / ".venv-bench" / "bin" / "python"
@@ -40,12 +41,12 @@ def statement(connection, call):
         ran.append((before + text, values))
         raise InterruptedError
 
-    database.rows, real = run, database.rows
+    statements.rows, real = run, statements.rows
     try:
         with contextlib.suppress(InterruptedError):
             call()
     finally:
-        database.rows = real
+        statements.rows = real
     with connection.cursor() as cursor:
         text = cursor.mogrify(*ran[0]).decode()
     # Where Iris sends several statements in one message, so does pgbench.

@@ -4,7 +4,10 @@ from functools import lru_cache
 
 from sqlalchemy import bindparam, delete, insert, select, update
 
-from iris import database, errors, filters, inputs, models, pages, search
+from iris import models, problems
+from iris.database import statements, writing
+from iris.intake import types
+from iris.lists import filters, pages, search
 
 TABLE = models.Comment.__table__
 TICKETS = models.Ticket.__table__
@@ -12,19 +15,19 @@ COLUMNS = tuple(TABLE.columns.keys())
 KEPT = ("created", "updated")
 # What a comment can be given, {name: type}.
 WRITABLE = {
-    **{name: inputs.Given() for name in KEPT},
-    **{name: inputs.of(TABLE.c[name]) for name in ("author", "body")},
+    **{name: types.Given() for name in KEPT},
+    **{name: types.of(TABLE.c[name]) for name in ("author", "body")},
 }
 FILTERS = {
     # Of a ticket's own list; the route gives it.
-    "ticket_id": filters.plain(inputs.Number(), lambda table, number: table.c.ticket_id == number),
+    "ticket_id": filters.plain(types.Number(), lambda table, number: table.c.ticket_id == number),
     "author": filters.several("author"),
     "created_before": filters.compare("created", "<"),
     "created_after": filters.compare("created", ">"),
     "q": search.filtered(search.comment_condition),
 }
 SORTS = {"comment_id": ("comment_id",), "created": ("created", "comment_id")}
-LIST = {**filters.types(FILTERS), **pages.types(SORTS, COLUMNS)}
+LIST = {**filters.parameters(FILTERS), **pages.parameters(SORTS, COLUMNS)}
 
 
 @lru_cache(1000)
@@ -45,18 +48,18 @@ def page(given, media="json"):
 
     given:    {name: value} of LIST, validated.
     media:    the format, a name of formats.MEDIA.
-    Returns:  a pages.Page, or a database.Stream of the formats that are streamed.
+    Returns:  a pages.Page, or a streaming.Stream of the formats that are streamed.
     Raises:   Problem 404 for a ticket that is not there.
     Source:   one SELECT.
     """
     return pages.read(_list, FILTERS, given, "-comment_id", COLUMNS, media)
 
 
-ROW = database.row(TABLE).label("body")
-ONE = database.compiled(
+ROW = statements.row(TABLE).label("body")
+ONE = statements.compiled(
     select(ROW).select_from(TABLE).where(TABLE.c.comment_id == bindparam("comment_id"))
 )
-DELETE = database.compiled(
+DELETE = statements.compiled(
     delete(TABLE)
     .where(TABLE.c.comment_id == bindparam("comment_id"))
     .returning(TABLE.c.comment_id.label("comment_id"))
@@ -65,14 +68,14 @@ DELETE = database.compiled(
 
 @lru_cache(1000)
 def _insert(names):
-    return database.compiled(
+    return statements.compiled(
         insert(TABLE)
         .values({name: bindparam(name) for name in names})
         .returning(ROW, TABLE.c.comment_id.label("comment_id"))
     )
 
 
-UPDATE = database.compiled(
+UPDATE = statements.compiled(
     update(TABLE)
     .where(TABLE.c.comment_id == bindparam("of_comment"))
     .values(body=bindparam("body"))
@@ -82,7 +85,7 @@ UPDATE = database.compiled(
 
 def _found(row, comment_id):
     if row is None:
-        raise errors.no_such("comment", comment_id)
+        raise problems.no_such("comment", comment_id)
     return row[0]
 
 
@@ -93,7 +96,7 @@ def one(comment_id):
     Raises:   Problem 404.
     Source:   one SELECT.
     """
-    return _found(database.run(ONE, {"comment_id": comment_id}), comment_id)
+    return _found(statements.run(ONE, {"comment_id": comment_id}), comment_id)
 
 
 def create(ticket_id, given, writer):
@@ -106,7 +109,7 @@ def create(ticket_id, given, writer):
     """
     values = {"body": None, **given, "ticket_id": ticket_id}
     values = {name: value for name, value in values.items() if name not in KEPT}
-    return database.write(_insert(tuple(sorted(values))), values, writer)
+    return writing.write(_insert(tuple(sorted(values))), values, writer)
 
 
 def change(comment_id, given, writer):
@@ -120,7 +123,7 @@ def change(comment_id, given, writer):
     if "body" not in given:
         return one(comment_id)
     values = {"body": given["body"], "of_comment": comment_id}
-    return _found(database.write(UPDATE, values, writer), comment_id)
+    return _found(writing.write(UPDATE, values, writer), comment_id)
 
 
 def remove(comment_id, writer):
@@ -129,4 +132,4 @@ def remove(comment_id, writer):
     Raises:   Problem 404.
     Source:   one DELETE … RETURNING.
     """
-    _found(database.write(DELETE, {"comment_id": comment_id}, writer), comment_id)
+    _found(writing.write(DELETE, {"comment_id": comment_id}, writer), comment_id)

@@ -14,7 +14,10 @@ from sqlalchemy import (
     select,
 )
 
-from iris import database, filters, inputs, models, pages
+from iris import models
+from iris.database import statements
+from iris.intake import types
+from iris.lists import filters, pages
 
 TABLE = models.Event.__table__
 # The rest is for time travel.
@@ -31,7 +34,7 @@ COLUMNS = (
 )
 FILTERS = {
     # Of a ticket's own history; the route gives it.
-    "ticket_id": filters.plain(inputs.Number(), lambda table, number: table.c.ticket_id == number),
+    "ticket_id": filters.plain(types.Number(), lambda table, number: table.c.ticket_id == number),
     "actor": filters.several("actor"),
     "kind": filters.several("kind"),
     "source": filters.several("source"),
@@ -39,7 +42,7 @@ FILTERS = {
     "at_after": filters.compare("at", ">"),
 }
 SORTS = {"event_id": ("event_id",)}
-LIST = {**filters.types(FILTERS), **pages.types(SORTS, COLUMNS)}
+LIST = {**filters.parameters(FILTERS), **pages.parameters(SORTS, COLUMNS)}
 
 
 @lru_cache(1000)
@@ -62,7 +65,7 @@ def page(given, media="json"):
 
     given:    {name: value} of LIST, validated.
     media:    the format, a name of formats.MEDIA.
-    Returns:  a pages.Page, or a database.Stream of the formats that are streamed.
+    Returns:  a pages.Page, or a streaming.Stream of the formats that are streamed.
     Raises:   Problem 404 for a ticket that never was.
     Source:   one SELECT.
     """
@@ -80,7 +83,7 @@ def _after():
     )
     rows = select(*(piece.c[name] for name in COLUMNS)).subquery("event")
     body = cast(func.row_to_json(literal_column("event")), Text)
-    return database.compiled(
+    return statements.compiled(
         select(
             func.array_agg(rows.c.position, type_=ARRAY(BigInteger)),
             func.array_agg(body, type_=ARRAY(Text)),
@@ -89,7 +92,7 @@ def _after():
 
 
 AFTER = _after()
-END = database.compiled(
+END = statements.compiled(
     select(func.coalesce(func.max(TABLE.c.position), 0)).where(TABLE.c.position.is_not(None))
 )
 
@@ -99,7 +102,7 @@ def end():
 
     Source:   one SELECT.
     """
-    return database.run(END, {})[0]
+    return statements.run(END, {})[0]
 
 
 def after(position, limit):
@@ -108,5 +111,5 @@ def after(position, limit):
     Returns:  [(position, event as JSON text)], at most limit of them, in order.
     Source:   one SELECT of events_after(), which first gives positions to what has none.
     """
-    positions, bodies = database.run(AFTER, {"after": position, "limit": limit})
+    positions, bodies = statements.run(AFTER, {"after": position, "limit": limit})
     return list(zip(positions or (), bodies or (), strict=True))

@@ -11,7 +11,8 @@ import time
 import gevent
 from gevent.event import Event
 
-from iris import errors, events
+from iris import events
+from iris.database import refusals
 
 log = logging.getLogger("iris")
 
@@ -79,7 +80,7 @@ class Feed:
                 piece = events.after(position, PIECE)
                 failed = False
             except Exception as error:
-                if errors.from_database(error, {}) is None:
+                if refusals.from_database(error, {}) is None:
                     log.exception("the feed")
                 elif not failed:
                     log.warning("the feed waits for the database: %s", str(error).strip())
@@ -148,7 +149,7 @@ def _missed(position):
         try:
             piece = events.after(position, PIECE)
         except Exception as error:
-            if errors.from_database(error, {}) is None:
+            if refusals.from_database(error, {}) is None:
                 raise
             # The poller has said so in the log.
             yield position, BEAT

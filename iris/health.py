@@ -5,12 +5,13 @@ import time
 
 from sqlalchemy import column, func, select, table
 
-from iris import database, errors, models, schema
+from iris import models, problems, schema
+from iris.database import statements
 
 VERSIONS = table("alembic_version", column("version_num"))
 EVENTS = models.Event.__table__
 WAITING = select(EVENTS.c.at).where(EVENTS.c.position.is_(None)).order_by(EVENTS.c.event_id)
-CHECK = database.compiled(
+CHECK = statements.compiled(
     select(
         select(VERSIONS.c.version_num).scalar_subquery(),
         func.current_setting("server_version"),
@@ -33,9 +34,9 @@ def read():
     Source:   one SELECT.
     """
     start = time.perf_counter()
-    revision, server, standby, position, waiting, seconds = database.run(CHECK, {})
+    revision, server, standby, position, waiting, seconds = statements.run(CHECK, {})
     if revision != schema.REVISION:
-        raise errors.Problem(
+        raise problems.Problem(
             503,
             "database_not_ready",
             f"the database's schema is at revision {revision}, this Iris needs {schema.REVISION}",

@@ -3,14 +3,15 @@
 from sqlalchemy import bindparam, delete, literal, select
 from sqlalchemy.dialects.postgresql import insert
 
-from iris import database, errors, models
+from iris import models, problems
+from iris.database import statements, writing
 
 TABLE = models.Link.__table__
 KEY = {column.name: bindparam(column.name) for column in TABLE.columns}
 # Linked already is linked. The key is named, so that a second parent is no such case.
 MADE = insert(TABLE).values(KEY).on_conflict_do_nothing(constraint="links_pkey").cte("made")
-INSERT = database.compiled(select(literal(1).label("linked")).add_cte(MADE))
-DELETE = database.compiled(
+INSERT = statements.compiled(select(literal(1).label("linked")).add_cte(MADE))
+DELETE = statements.compiled(
     delete(TABLE)
     .where(*(TABLE.c[name] == value for name, value in KEY.items()))
     .returning(TABLE.c.kind.label("kind"))
@@ -23,7 +24,7 @@ def create(ticket_id, kind, other_id, writer):
     Raises:   psycopg2.Error where a rule refuses it.
     Source:   one INSERT.
     """
-    database.write(INSERT, {"ticket_id": ticket_id, "kind": kind, "other_id": other_id}, writer)
+    writing.write(INSERT, {"ticket_id": ticket_id, "kind": kind, "other_id": other_id}, writer)
 
 
 def remove(ticket_id, kind, other_id, writer):
@@ -33,6 +34,6 @@ def remove(ticket_id, kind, other_id, writer):
     Source:   one DELETE … RETURNING.
     """
     values = {"ticket_id": ticket_id, "kind": kind, "other_id": other_id}
-    if database.write(DELETE, values, writer) is None:
+    if writing.write(DELETE, values, writer) is None:
         detail = f"ticket {ticket_id} has no link {kind} to ticket {other_id}"
-        raise errors.Problem(404, "no_such_link", detail)
+        raise problems.Problem(404, "no_such_link", detail)

@@ -3,9 +3,13 @@
 import re
 from pathlib import Path
 
-INITDB = Path(__file__).parent.parent / "postgres" / "initdb.sql"
-FOLDER = INITDB.parent / "schema"
-MIGRATIONS = INITDB.parent / "migrations"
+# It stands beside this package in a checkout, and in it where Iris has been installed.
+POSTGRES = Path(__file__).parent / "postgres"
+if not POSTGRES.exists():
+    POSTGRES = Path(__file__).parent.parent / "postgres"
+INITDB = POSTGRES / "initdb.sql"
+FOLDER = POSTGRES / "schema"
+MIGRATIONS = POSTGRES / "migrations"
 # What is run once, when a database is made; revisions change it afterwards. All other files say what
 # there is to be, and may be run again and again.
 ONCE = {FOLDER / "types.sql", FOLDER / "seeds.sql", FOLDER / "revision.sql", FOLDER / "tables"}
@@ -21,7 +25,7 @@ def read(path):
 
 def files():
     """Return the paths of the files that initdb.sql brings in, in its order."""
-    return [INITDB.parent / name for name in re.findall(r"^\\ir (\S+)$", INITDB.read_text(), re.M)]
+    return [POSTGRES / name for name in re.findall(r"^\\ir (\S+)$", INITDB.read_text(), re.M)]
 
 
 def everything():

@@ -22,7 +22,10 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import ARRAY
 
-from iris import bodies, database, errors, filters, inputs, models, pages, search
+from iris import models, problems
+from iris.database import statements, writing
+from iris.intake import bodies, types
+from iris.lists import filters, pages, search
 
 TABLE = models.NOW.tickets
 
@@ -32,7 +35,7 @@ TIMES = ("due", "created", "updated", "closed")
 KEPT = ("created", "updated", "closed", "version")
 # What a ticket can be given, {name: type}.
 WRITABLE = {
-    column.name: inputs.Given() if column.name in KEPT else inputs.of(column)
+    column.name: types.Given() if column.name in KEPT else types.of(column)
     for column in TABLE.columns
     if column.name != "ticket_id"
 }
@@ -99,7 +102,7 @@ def _filters(source):
     return {
         **{name: filters.several(name) for name in ("status", "assignee", "reporter", "priority")},
         "label": filters.Filter(
-            inputs.Several(), lambda name, value: (value[0], {name: value[1]}), _labelled
+            types.Several(), lambda name, value: (value[0], {name: value[1]}), _labelled
         ),
         "open": filters.flag(lambda table, wanted: table.c.closed.is_(None) == wanted),
         "unassigned": filters.flag(lambda table, wanted: table.c.assignee.is_(None) == wanted),
@@ -109,12 +112,12 @@ def _filters(source):
             for column in ("created", "updated", "closed")
             for side, operator in (("before", "<"), ("after", ">"))
         },
-        "due_before": filters.plain(inputs.Time(), lambda table, time: due(table) < time),
+        "due_before": filters.plain(types.Time(), lambda table, time: due(table) < time),
         "due_after": filters.plain(
-            inputs.Time(), lambda table, time: and_(due(table) > time, table.c.due.is_not(None))
+            types.Time(), lambda table, time: and_(due(table) > time, table.c.due.is_not(None))
         ),
-        "linked": filters.plain(inputs.Number(), linked),
-        "fields": filters.Filter(inputs.Pairs(), _field_split, _field_where),
+        "linked": filters.plain(types.Number(), linked),
+        "fields": filters.Filter(types.Pairs(), _field_split, _field_where),
         "q": search.filtered(lambda shape, table: search.condition(shape, table, source.searches)),
     }
 
@@ -131,9 +134,9 @@ SORTS = {
     "rank": ("rank", "ticket_id"),
 }
 LIST = {
-    **filters.types(FILTERS),
-    "as_of": inputs.Time(),
-    **pages.types(SORTS, COLUMNS),
+    **filters.parameters(FILTERS),
+    "as_of": types.Time(),
+    **pages.parameters(SORTS, COLUMNS),
 }
 
 
@@ -157,12 +160,12 @@ def page(given, media="json"):
 
     given:    {name: value} of LIST, validated; as_of makes it the list of that moment.
     media:    the format, a name of formats.MEDIA.
-    Returns:  a pages.Page, or a database.Stream of the formats that are streamed.
+    Returns:  a pages.Page, or a streaming.Stream of the formats that are streamed.
     Raises:   Problem 422.
     Source:   one SELECT.
     """
     if given.get("sort", "").lstrip("-") == "rank" and "q" not in given:
-        raise errors.invalid({"sort": "rank needs q, the words to rank by"})
+        raise problems.invalid({"sort": "rank needs q, the words to rank by"})
     then = {"as_of": given["as_of"]} if "as_of" in given else {}
     build = partial(_list, models.THEN if then else models.NOW)
     return pages.read(build, FILTERS, given, "-created", COLUMNS, media, **then)
@@ -207,17 +210,17 @@ def _one_then():
     )
     # Who has this version already is not sent it again, and PostgreSQL need not even build it.
     seen = whole.c.version == func.any(cast(bindparam("seen"), ARRAY(BigInteger)))
-    body = case((seen, None), else_=database.row(whole))
-    return database.compiled(select(body, whole.c.version).select_from(whole))
+    body = case((seen, None), else_=statements.row(whole))
+    return statements.compiled(select(body, whole.c.version).select_from(whole))
 
 
-ONE = database.compiled(
+ONE = statements.compiled(
     select(literal_column("body"), literal_column("version")).select_from(
         func.read_ticket(bindparam("ticket_id"), bindparam("seen"))
     )
 )
 ONE_THEN = _one_then()
-ROW = database.row(TABLE).label("body")
+ROW = statements.row(TABLE).label("body")
 
 
 def one(ticket_id, seen=(), as_of=None):
@@ -230,15 +233,15 @@ def one(ticket_id, seen=(), as_of=None):
     Source:   one SELECT, of read_ticket() if it is of now.
     """
     values = {"ticket_id": ticket_id, "seen": list(seen), "as_of": as_of}
-    row = database.run(ONE if as_of is None else ONE_THEN, values)
+    row = statements.run(ONE if as_of is None else ONE_THEN, values)
     if row is None:
-        raise errors.no_such("ticket", ticket_id)
+        raise problems.no_such("ticket", ticket_id)
     return row
 
 
 @lru_cache(1000)
 def _insert(names):
-    return database.compiled(
+    return statements.compiled(
         insert(TABLE)
         .values({name: bindparam(name) for name in names})
         .returning(ROW, TABLE.c.version.label("version"), TABLE.c.ticket_id.label("ticket_id"))
@@ -255,7 +258,7 @@ def _this(expected):
 @lru_cache(1000)
 def _update(names, expected):
     # With nothing to change, this is still an UPDATE, which gives the ticket as it is.
-    return database.compiled(
+    return statements.compiled(
         update(TABLE)
         .where(*_this(expected))
         .values({name: bindparam(name) for name in names} or {"title": TABLE.c.title})
@@ -265,7 +268,7 @@ def _update(names, expected):
 
 @lru_cache
 def _delete(expected):
-    return database.compiled(
+    return statements.compiled(
         delete(TABLE).where(*_this(expected)).returning(TABLE.c.ticket_id.label("ticket_id"))
     )
 
@@ -273,12 +276,12 @@ def _delete(expected):
 def _write(text, ticket_id, values, expected, writer):
     """Run an UPDATE or DELETE of one ticket; say why, where there was none to be found."""
     values = {**values, "of_ticket": ticket_id, "expected": expected}
-    row = database.write(text, values, writer)
+    row = writing.write(text, values, writer)
     if row is None and expected is not None:
         body, version = one(ticket_id)
-        raise errors.Stale(ticket_id, version, body)
+        raise problems.Stale(ticket_id, version, body)
     if row is None:
-        raise errors.no_such("ticket", ticket_id)
+        raise problems.no_such("ticket", ticket_id)
     return row
 
 
@@ -290,21 +293,21 @@ def create(given, writer):
     """File a ticket.
 
     given:    {column: value}, of the right types.
-    writer:   a database.Writer.
+    writer:   a writing.Writer.
     Returns:  (the ticket as JSON text, its version, its number).
     Raises:   psycopg2.Error where a rule refuses it.
     Source:   one INSERT … RETURNING.
     """
     # The title is there even if it was not given, so that the database says it is required.
     values = {"title": None, **_writes(given)}
-    return database.write(_insert(tuple(sorted(values))), values, writer)
+    return writing.write(_insert(tuple(sorted(values))), values, writer)
 
 
 def change(ticket_id, given, writer, expected=None):
     """Change the given columns of one ticket.
 
     given:    {column: value}, of the right types; None empties a column.
-    writer:   a database.Writer.
+    writer:   a writing.Writer.
     expected: the versions that it may have, or None for any.
     Returns:  (the ticket as JSON text, its version).
     Raises:   Problem 404; Stale; psycopg2.Error where a rule refuses it.
@@ -331,11 +334,11 @@ def remove(ticket_id, writer, expected=None):
 PATIENCE = 600
 MANY = {
     **WRITABLE,
-    "ticket_id": inputs.Nullable(inputs.Number(), True),
+    "ticket_id": types.Nullable(types.Number(), True),
     # Into the list as what it is, not as a text.
-    "fields": inputs.Nullable(inputs.Json(), False),
+    "fields": types.Nullable(types.Json(), False),
 }
-PUT = database.compiled(
+PUT = statements.compiled(
     select(cast(func.put_tickets(bindparam("rows"), bindparam("dry_run")), Text).label("body"))
 )
 
@@ -349,6 +352,6 @@ def put(rows, writer, dry_run=False):
     Raises:   Problem 422; psycopg2.Error with SQLSTATE IR006 where a rule refuses rows.
     Source:   one SELECT of put_tickets().
     """
-    checked = [_writes(row) for row in inputs.rows(rows, MANY)]
+    checked = [_writes(row) for row in types.rows(rows, MANY)]
     values = {"rows": json.dumps(checked, ensure_ascii=False), "dry_run": dry_run}
-    return database.write(PUT, values, writer, seconds=PATIENCE)[0]
+    return writing.write(PUT, values, writer, seconds=PATIENCE)[0]

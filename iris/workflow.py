@@ -4,17 +4,17 @@ import json
 
 from sqlalchemy import Text, bindparam, cast, func, select
 
-from iris import database
+from iris.database import statements, writing
 
-READ = database.compiled(select(cast(func.workflow(), Text)))
-WRITE = database.compiled(
+READ = statements.compiled(select(cast(func.workflow(), Text)))
+WRITE = statements.compiled(
     select(cast(func.set_workflow(bindparam("document")), Text).label("body"))
 )
 
 
 def read():
     """Return the workflow as JSON text."""
-    return database.run(READ, {})[0]
+    return statements.run(READ, {})[0]
 
 
 def write(document, writer):
@@ -25,4 +25,4 @@ def write(document, writer):
     Raises:   psycopg2.Error where a rule refuses it.
     Source:   one SELECT of set_workflow().
     """
-    return database.write(WRITE, {"document": json.dumps(document)}, writer)[0]
+    return writing.write(WRITE, {"document": json.dumps(document)}, writer)[0]

@@ -19,7 +19,8 @@ import psycopg2.extras
 import pytest
 from falcon.testing import TestClient
 
-from iris import cli, embedded, schema
+from iris import embedded, schema
+from iris.cli import serve
 
 ROOT = Path(__file__).parent.parent
 ALICE, BOB, CHARLIE = "alice", "bob", "charlie"
@@ -208,7 +209,7 @@ class Live:
         self.port = free_port()
         self.log = tempfile.TemporaryFile("w+")
         self.process = subprocess.Popen(
-            cli.gunicorn(),
+            serve.gunicorn(),
             env={
                 **os.environ,
                 "DATABASE_URL": url,

@@ -1,6 +1,6 @@
 """The service with less patience, for the test of slow bodies."""
 
-from iris import bodies
+from iris.intake import bodies
 
 bodies.BODY_SECONDS = 1
 

@@ -8,7 +8,8 @@ import wcwidth
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from iris import bounds, text
+from iris import bounds
+from iris.formats import terminal
 
 # Drawing ------------------------------------------------------------------------------------------
 
@@ -40,18 +41,18 @@ LONG = {
 @given(st.lists(st.sampled_from(WORDS), max_size=40), st.sampled_from([20, 91, 100]))
 def test_lines_break_where_they_always_did(words, width):
     line = " ".join(["It", *words])
-    assert text._lines(line, width) == wcwidth.wrap(text.safe(line.expandtabs()), width)
+    assert terminal._lines(line, width) == wcwidth.wrap(terminal.safe(line.expandtabs()), width)
 
 
 @pytest.mark.parametrize("name", LONG)
 def test_any_text_is_drawn_in_no_time(name):
     began = time.monotonic()
-    lines = text.wrapped(LONG[name]).split("\n")
+    lines = terminal.wrapped(LONG[name]).split("\n")
     row = json.dumps({"title": LONG[name], "status": "open"})
-    table = text.table([row] * 10, ("title", "status")).splitlines()
+    table = terminal.table([row] * 10, ("title", "status")).splitlines()
     assert time.monotonic() - began < 1
-    assert all(wcwidth.width(line) <= text.WIDTH for line in lines + table)
-    assert all(len(line) < text.CELL + text.WIDTH for line in table)
+    assert all(wcwidth.width(line) <= terminal.WIDTH for line in lines + table)
+    assert all(len(line) < terminal.CELL + terminal.WIDTH for line in table)
 
 
 def letter(**more):
@@ -67,13 +68,13 @@ def letter(**more):
 def test_a_letter_says_what_it_leaves_out():
     comment = {"author": "bob", "created": "2026-11-20T18:25:11", "body": "word " * 20_000}
     links = [{"ticket_id": 1, "kind": "relates", "other_id": n} for n in range(2, 10_000)]
-    drawn = text.letter(letter(comments=[comment] * 7, links=links))
+    drawn = terminal.letter(letter(comments=[comment] * 7, links=links))
     assert drawn.count("-- bob") == 2
     assert drawn.endswith("\n\n… 5 more comments; format=json shows all\n")
     assert drawn.count("more characters; format=json shows all") == 1
-    drawn = text.letter(letter(description="x" * 99_000, comments=[comment, comment]))
+    drawn = terminal.letter(letter(description="x" * 99_000, comments=[comment, comment]))
     assert drawn.endswith("… 99,000 more characters; format=json shows all\n")
-    few = text.letter(letter(comments=[{**comment, "body": ',"comments":[{"links":[\\'}]))
+    few = terminal.letter(letter(comments=[{**comment, "body": ',"comments":[{"links":[\\'}]))
     assert few.endswith('-\n,"comments":[{"links":[\\\n')
 
 

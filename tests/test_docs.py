@@ -3,14 +3,17 @@
 import re
 import shutil
 import subprocess
+import tomllib
 
 import pytest
 from conftest import ROOT
 
-from iris import __version__, bodies, cli, errors, events, settings, tickets
+from iris import __version__, cli, events, settings, tickets
+from iris.database import refusals
+from iris.intake import bodies, handlers
 
 README = (ROOT / "README.md").read_text()
-CODE = {path.name: path.read_text() for path in ROOT.glob("iris/**/*.py")}
+CODE = {path: path.read_text() for path in ROOT.glob("iris/**/*.py")}
 
 
 def test_every_setting_is_explained():
@@ -45,10 +48,10 @@ def test_every_route_is_there(server):
 
 
 def test_every_code_is_there():
-    codes = {rule[1] for rule in [*errors.RULES.values(), *errors.STATES.values()]}
+    codes = {rule[1] for rule in [*refusals.RULES.values(), *refusals.STATES.values()]}
     for text in CODE.values():
         codes |= set(re.findall(r'Problem\(\s*\d+,\s*"(\w+)"', text))
-    codes |= {code for code, _ in __import__("iris.app").app.FALCON.values()}
+    codes |= {code for code, _ in handlers.FALCON.values()}
     table = README[README.index("## Errors") : README.index("## Settings")]
     assert sorted(code for code in codes if f"`{code}`" not in table) == []
 
@@ -107,3 +110,9 @@ def test_every_curl_command_works(live, http):
 @pytest.mark.parametrize("name", ["body", "parse", "read_json"])
 def test_public_functions_say_what_they_raise(name):
     assert "Raises:" in getattr(bodies, name).__doc__
+
+
+def test_every_package_is_shipped():
+    shipped = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]["packages"]
+    there = {".".join(path.parent.relative_to(ROOT).parts) for path in ROOT.glob("iris/**/*.py")}
+    assert set(shipped) == there | {"iris.postgres"}

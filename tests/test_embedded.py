@@ -108,7 +108,7 @@ def test_what_outlives_its_server_is_ended_first(place, started):
 
 
 def test_one_that_says_it_is_ready_and_does_not_answer_is_named(place, started, monkeypatch):
-    monkeypatch.setattr(embedded, "ANSWER_SECONDS", 1)
+    monkeypatch.setattr(embedded.server, "ANSWER_SECONDS", 1)
     pid = started.pid()
     os.kill(pid, signal.SIGSTOP)
     try:
@@ -136,7 +136,7 @@ def test_one_that_is_stopping_is_waited_for(place, started):
 
 
 def test_one_that_does_not_hear_is_stopped_all_the_same(started, monkeypatch):
-    monkeypatch.setattr(embedded, "STOP_SECONDS", 0.5)
+    monkeypatch.setattr(embedded.server, "STOP_SECONDS", 0.5)
     os.kill(started.pid(), signal.SIGSTOP)
     started.stop()
     assert started.pid() is None

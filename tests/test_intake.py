@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from conftest import Live, parsed, read_all
 
-from iris import cli
+from iris.cli import serve
 
 JSON = {"Content-Type": "application/json"}
 FORM = {"Content-Type": "application/x-www-form-urlencoded"}
@@ -276,8 +276,8 @@ def test_a_client_that_leaves_in_the_middle_leaves_nothing(live, http, sql):
 
 def test_a_slow_body_is_given_up(server, monkeypatch):
     """With a second in place of thirty."""
-    command = cli.gunicorn()
-    monkeypatch.setattr(cli, "gunicorn", lambda: [*command[:-1], "slow_app:app"])
+    command = serve.gunicorn()
+    monkeypatch.setattr(serve, "gunicorn", lambda: [*command[:-1], "slow_app:app"])
     made = Live(server.url(), PYTHONPATH=str(Path(__file__).parent))
     try:
         with made.connect() as connection:

@@ -9,7 +9,10 @@ import psycopg2
 import pytest
 from conftest import Live
 
-from iris import bodies, database, pages, schema, tickets
+from iris import schema, tickets
+from iris.database import statements
+from iris.intake import bodies
+from iris.lists import pages
 
 MANY = 200_000
 FILL = """
@@ -64,7 +67,7 @@ def plan(large, monkeypatch):
                 cursor.execute(text, values)
                 return cursor.fetchall()
 
-        monkeypatch.setattr(database, "rows", rows)
+        monkeypatch.setattr(statements, "rows", rows)
         page = tickets.page(given)
         (lines,) = ran
         return page, lines

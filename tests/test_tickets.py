@@ -2,7 +2,7 @@
 
 from datetime import UTC, datetime
 
-from iris import database
+from iris.database import engine
 
 FIRST = '{"title": "A new ticket", "assignee": "jchittum", "description": "Get this done ASAP"}'
 
@@ -163,15 +163,15 @@ def test_numbers_in_fields_keep_every_digit(http, sql):
 
 def test_a_prepared_statement_that_is_gone_or_there_already(http, sql):
     assert http.put("/tickets", title="first").status == 201
-    taken = database.POOL.take()
+    taken = engine.POOL.take()
     with taken.connection.cursor() as cursor:
         cursor.execute("DEALLOCATE ALL")
-    database.POOL.put(taken)
+    engine.POOL.put(taken)
     assert http.put("/tickets", title="gone").status == 201
     assert http.put("/tickets", title="prepared anew").status == 201
-    taken = database.POOL.take()
+    taken = engine.POOL.take()
     assert taken.prepared
-    database.POOL.put(taken._replace(prepared=set()))
+    engine.POOL.put(taken._replace(prepared=set()))
     assert http.put("/tickets", title="there already").status == 201
     assert http.put("/tickets", title="").status == 422
     assert [row["title"] for row in sql("SELECT title FROM tickets ORDER BY ticket_id")] == [

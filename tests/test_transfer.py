@@ -13,7 +13,8 @@ from hypothesis import HealthCheck, given, settings, strategies
 from test_time_travel import Life
 from test_up import IRIS, environment
 
-from iris import embedded, foreign, schema, transfer
+from iris import embedded, schema, transfer
+from iris.transfer import export, foreign, restore
 
 
 def quiet(sentence):
@@ -32,13 +33,13 @@ def other(server, owner):
 
 def exported(url):
     out = io.BytesIO()
-    transfer.export(url, out, quiet)
+    export.write(url, out, quiet)
     return out.getvalue()
 
 
-def restore(server, name, data, tmp_path):
+def restored(server, name, data, tmp_path):
     (tmp_path / "all.ndjson").write_bytes(data)
-    transfer.restore(server.url("postgres", name), str(tmp_path / "all.ndjson"), quiet)
+    restore.read(server.url("postgres", name), str(tmp_path / "all.ndjson"), quiet)
 
 
 def refused(call, *arguments, **more):
@@ -66,7 +67,7 @@ def test_what_goes_out_comes_in_to_the_byte(http, sql, server, other, tmp_path):
     sql("DELETE FROM tickets WHERE title = 'late'")
     before = exported(server.url())
     assert exported(server.url()) == before
-    restore(server, other, before, tmp_path)
+    restored(server, other, before, tmp_path)
     assert exported(server.url(database=other)) == before
 
     copy = Sql(server.url(database=other))
@@ -103,7 +104,7 @@ def test_an_empty_iris_goes_out_and_in(sql, server, other, tmp_path):
         {"statuses": [{"status": "new", "is_open": True}, {"status": "Done", "is_open": False}],
          "transitions": {"new": ["Done"]}}))  # fmt: skip
     before = exported(server.url())
-    restore(server, other, before, tmp_path)
+    restored(server, other, before, tmp_path)
     assert exported(server.url(database=other)) == before
     copy = Sql(server.url(database=other))
     made = copy.one("INSERT INTO tickets (title) VALUES ('first') RETURNING ticket_id, status")
@@ -120,7 +121,7 @@ def test_a_refused_import_changes_nothing(sql, ticket, server, other, tmp_path):
     header = json.loads(lines[0])
 
     def words(data):
-        return refused(restore, server, other, data, tmp_path)
+        return refused(restored, server, other, data, tmp_path)
 
     assert words(b"") == "this is no export of Iris: line 1 is not its header"
     assert words(b'[{"title": "x"}]\n') == "this is no export of Iris: line 1 is not its header"
@@ -142,15 +143,15 @@ def test_a_refused_import_changes_nothing(sql, ticket, server, other, tmp_path):
         words(whole.replace(b"Printer on fire", b" "))
         == "tickets: title must have 1 to 300 characters, not only blanks"
     )
-    assert refused(
-        transfer.restore, server.url("postgres", other), str(tmp_path / "none"), quiet
-    ) == (f"{tmp_path}/none can't be read: No such file or directory")
+    assert refused(restore.read, server.url("postgres", other), str(tmp_path / "none"), quiet) == (
+        f"{tmp_path}/none can't be read: No such file or directory"
+    )
     assert exported(server.url(database=other)) == empty
-    assert refused(restore, server, "iris", whole, tmp_path) == (
+    assert refused(restored, server, "iris", whole, tmp_path) == (
         "there are tickets or events already: an export goes into an empty Iris"
     )
     assert exported(server.url()) == whole
-    restore(server, other, whole, tmp_path)
+    restored(server, other, whole, tmp_path)
     assert exported(server.url(database=other)) == whole
 
 
@@ -170,7 +171,7 @@ def test_an_owner_need_not_be_a_superuser(sql, ticket, server, owner, tmp_path):
             )  # fmt: skip
             assert done.returncode == 0, done.stderr
             (tmp_path / "all.ndjson").write_bytes(before)
-            transfer.restore(server.url("landlord", "rented"), str(tmp_path / "all.ndjson"), quiet)
+            restore.read(server.url("landlord", "rented"), str(tmp_path / "all.ndjson"), quiet)
             assert exported(server.url(database="rented")) == before
         finally:
             cursor.execute("DROP DATABASE rented WITH (FORCE)")

@@ -4,16 +4,18 @@ import re
 
 import hug
 
-from iris import formats, inputs, text
+from iris import formats
+from iris.formats import json, problem
+from iris.intake import routes
 
 # future: no commas split in a query, no blank value dropped.
 API = hug.API(__name__, future=True)
-ROUTE = hug.http(api=API, output=formats.as_json, output_invalid=formats.as_invalid)
+ROUTE = hug.http(api=API, output=json.as_json, output_invalid=problem.as_invalid)
 
 
 # What lists can be had in, and one ticket.
-LISTED = inputs.offers(*formats.MEDIA.values())
-READ = inputs.offers(formats.MEDIA["text"])
+LISTED = routes.offers(*(each.media for each in formats.LISTS.values()))
+READ = routes.offers(formats.LISTS["text"].media)
 
 
 def listed(read, given, request, response, name, columns, times=()):
@@ -25,21 +27,19 @@ def listed(read, given, request, response, name, columns, times=()):
     columns:  what a table shows, unless the request chooses.
     times:    which columns are times.
     """
-    media = request.context.format
-    found = read(given, media)
-    if media in formats.STREAMED:
-        response.content_type = f"{formats.MEDIA[media]}; charset=utf-8"
-        response.set_header("Content-Disposition", f'attachment; filename="{name}.{media}"')
+    form = request.context.format
+    found, kind = read(given, form), formats.LISTS[form]
+    if form != "json":
+        response.content_type = f"{kind.media}; charset=utf-8"
+    if kind.line:
+        response.set_header("Content-Disposition", f'attachment; filename="{name}.{form}"')
         response.stream = found
         return None
     if found.cursor:
         response.set_header("Link", f'<{request.context.here(cursor=found.cursor)}>; rel="next"')
     if found.total is not None:
         response.set_header("Total-Count", str(found.total))
-    if media == "text":
-        response.content_type = "text/plain; charset=utf-8"
-        return text.table(found.rows, given.get("columns", columns), times)
-    return formats.array(found.rows)
+    return kind.render(found.rows, given.get("columns", columns), times)
 
 
 def versions(header):

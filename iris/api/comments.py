@@ -2,16 +2,17 @@
 
 import falcon
 
-from iris import auth, comments, inputs
+from iris import comments
 from iris.api import LISTED, ROUTE, listed
+from iris.intake import auth, routes, types
 
-NUMBER = inputs.Number()
+NUMBER = types.Number()
 
 
 @ROUTE.get("/comments")
 @ROUTE.get("/tickets/{ticket_id}/comments")
 @LISTED
-@inputs.takes(**comments.LIST)
+@routes.takes(**comments.LIST)
 def index(request, response, **given):
     """List comments, newest first: all, or those of one ticket.
 
@@ -25,7 +26,7 @@ def index(request, response, **given):
 @ROUTE.post("/comments")
 @ROUTE.put("/tickets/{ticket_id}/comments")
 @ROUTE.post("/tickets/{ticket_id}/comments")
-@inputs.takes(ticket_id=NUMBER, **comments.WRITABLE)
+@routes.takes(ticket_id=NUMBER, **comments.WRITABLE)
 def put(request, response, ticket_id, **given):
     """Comment on a ticket.
 
@@ -38,7 +39,7 @@ def put(request, response, ticket_id, **given):
 
 
 @ROUTE.get("/comments/{comment_id}")
-@inputs.takes(comment_id=NUMBER)
+@routes.takes(comment_id=NUMBER)
 def one(comment_id):
     """Read one comment.
 
@@ -50,7 +51,7 @@ def one(comment_id):
 @ROUTE.put("/comments/{comment_id}")
 @ROUTE.patch("/comments/{comment_id}")
 @ROUTE.post("/comments/{comment_id}")
-@inputs.takes(comment_id=NUMBER, **comments.WRITABLE)
+@routes.takes(comment_id=NUMBER, **comments.WRITABLE)
 def change(request, comment_id, **given):
     """Change the body of a comment; its author stays.
 
@@ -60,7 +61,7 @@ def change(request, comment_id, **given):
 
 
 @ROUTE.delete("/comments/{comment_id}", status=falcon.HTTP_204)
-@inputs.takes(comment_id=NUMBER)
+@routes.takes(comment_id=NUMBER)
 def remove(request, comment_id):
     """Delete a comment.
 

@@ -1,16 +1,17 @@
 """Routes: history and the feed."""
 
-from iris import bodies, errors, events, feed, formats, inputs
+from iris import events, feed, formats, problems
 from iris.api import LISTED, ROUTE, listed
+from iris.formats import json
+from iris.intake import bodies, routes, types
 
-STREAM = "text/event-stream"
 FEED = {"after", "wait", "limit"}
 SHOWN = ("at", "actor", "source", "ticket_id", "kind", "changes")
 
 
 @ROUTE.get("/tickets/{ticket_id}/history")
 @LISTED
-@inputs.takes(**events.LIST)
+@routes.takes(**events.LIST)
 def history(request, response, **given):
     """List what happened to a ticket, newest first, also after it was deleted.
 
@@ -20,8 +21,8 @@ def history(request, response, **given):
 
 
 @ROUTE.get("/events")
-@inputs.offers(STREAM, *formats.MEDIA.values())
-@inputs.takes(after=inputs.Number(0), wait=inputs.Number(0, 60), **events.LIST)
+@routes.offers(*formats.MEDIA.values())
+@routes.takes(after=types.Number(0), wait=types.Number(0, 60), **events.LIST)
 def index(request, response, **given):
     """List what happened, newest first; or read the feed: after=<position>, wait=<seconds>.
 
@@ -29,7 +30,7 @@ def index(request, response, **given):
     """
     if request.context.format == "stream":
         _only(given, {"after"})
-        response.content_type = STREAM
+        response.content_type = formats.STREAM
         response.set_header("Cache-Control", "no-store")
         response.stream = feed.stream(_last(request, given))
         return None
@@ -38,13 +39,13 @@ def index(request, response, **given):
         return listed(events.page, given, request, response, "history", SHOWN, ("at",))
     _only(given, FEED)
     if request.context.format != "json":
-        raise errors.Problem(406, "not_acceptable", "the feed comes as JSON or text/event-stream")
+        raise problems.Problem(406, "not_acceptable", "the feed comes as JSON or text/event-stream")
     position = given["after"]
     piece = feed.wait(position, given.get("limit", 50), given.get("wait", 0))
     if piece:
         position = piece[-1][0]
     response.set_header("Link", f'<{request.context.here(after=position)}>; rel="next"')
-    return formats.array(body for _, body in piece)
+    return json.array(body for _, body in piece)
 
 
 def _last(request, given):
@@ -53,16 +54,16 @@ def _last(request, given):
     if header is None:
         return given.get("after", 0)
     try:
-        return inputs.Number(0)(bodies.Typed(header))
+        return types.Number(0)(bodies.Typed(header))
     except ValueError as error:
-        raise errors.Problem(400, "invalid_position", f"Last-Event-ID {error}") from None
+        raise problems.Problem(400, "invalid_position", f"Last-Event-ID {error}") from None
 
 
 def _only(given, known):
     for name in given:
         if name not in known:
             what = "the feed" if name in events.LIST else "a list; it goes with after"
-            raise errors.Problem(
+            raise problems.Problem(
                 400,
                 "unknown_parameter",
                 f"{name} is not for {what}",

@@ -2,15 +2,16 @@
 
 import falcon
 
-from iris import auth, inputs, links
+from iris import links
 from iris.api import ROUTE
+from iris.intake import auth, routes, types
 
-KEY = {"ticket_id": inputs.Number(), "kind": inputs.Word(), "other_id": inputs.Number()}
+KEY = {"ticket_id": types.Number(), "kind": types.Word(), "other_id": types.Number()}
 
 
 @ROUTE.put("/tickets/{ticket_id}/links/{kind}/{other_id}", status=falcon.HTTP_204)
 @ROUTE.post("/tickets/{ticket_id}/links/{kind}/{other_id}", status=falcon.HTTP_204)
-@inputs.takes(**KEY)
+@routes.takes(**KEY)
 def put(request, ticket_id, kind, other_id):
     """Link a ticket to another: blocks, duplicates, parent (which is the other) or relates.
 
@@ -20,7 +21,7 @@ def put(request, ticket_id, kind, other_id):
 
 
 @ROUTE.delete("/tickets/{ticket_id}/links/{kind}/{other_id}", status=falcon.HTTP_204)
-@inputs.takes(**KEY)
+@routes.takes(**KEY)
 def remove(request, ticket_id, kind, other_id):
     """Unlink two tickets.
 

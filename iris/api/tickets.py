@@ -2,15 +2,17 @@
 
 import falcon
 
-from iris import auth, inputs, text, tickets
+from iris import tickets
 from iris.api import LISTED, READ, ROUTE, listed, tagged, versions
+from iris.formats import terminal
+from iris.intake import auth, routes, types
 
-NUMBER = inputs.Number()
+NUMBER = types.Number()
 
 
 @ROUTE.get("/tickets")
 @LISTED
-@inputs.takes(**tickets.LIST)
+@routes.takes(**tickets.LIST)
 def index(request, response, **given):
     """List tickets, newest first.
 
@@ -22,8 +24,8 @@ def index(request, response, **given):
 
 @ROUTE.put("/tickets")
 @ROUTE.post("/tickets")
-@inputs.takes_many
-@inputs.takes(ticket_id=NUMBER, dry_run=inputs.Flag(), **tickets.WRITABLE)
+@routes.takes_many
+@routes.takes(ticket_id=NUMBER, dry_run=types.Flag(), **tickets.WRITABLE)
 def put(request, response, ticket_id=None, dry_run=False, **given):
     """File a ticket; or change one, given its ticket_id; or many of both, as a list.
 
@@ -55,13 +57,13 @@ def read(request, response, ticket_id, as_of=None):
         return None
     if request.context.format == "text":
         response.content_type = "text/plain; charset=utf-8"
-        return text.letter(row)
+        return terminal.letter(row)
     return row
 
 
 @ROUTE.get("/tickets/{ticket_id}")
 @READ
-@inputs.takes(ticket_id=NUMBER, as_of=inputs.Time())
+@routes.takes(ticket_id=NUMBER, as_of=types.Time())
 def one(request, response, ticket_id, as_of=None):
     """Read one ticket with its comments, oldest first, and its links; as it was at some time.
 
@@ -72,7 +74,7 @@ def one(request, response, ticket_id, as_of=None):
 
 @ROUTE.get("/ticket")
 @READ
-@inputs.takes(tid=NUMBER, as_of=inputs.Time())
+@routes.takes(tid=NUMBER, as_of=types.Time())
 def by_number(request, response, tid, as_of=None):
     """Read one ticket, by another name.
 
@@ -84,7 +86,7 @@ def by_number(request, response, tid, as_of=None):
 @ROUTE.put("/tickets/{ticket_id}")
 @ROUTE.patch("/tickets/{ticket_id}")
 @ROUTE.post("/tickets/{ticket_id}")
-@inputs.takes(ticket_id=NUMBER, **tickets.WRITABLE)
+@routes.takes(ticket_id=NUMBER, **tickets.WRITABLE)
 def change(request, response, ticket_id, **given):
     """Change what is given of a ticket; null empties a column. If-Match: "3" only from version 3.
 
@@ -97,7 +99,7 @@ def change(request, response, ticket_id, **given):
 
 
 @ROUTE.delete("/tickets/{ticket_id}", status=falcon.HTTP_204)
-@inputs.takes(ticket_id=NUMBER)
+@routes.takes(ticket_id=NUMBER)
 def remove(request, ticket_id):
     """Delete a ticket with its comments and links; its history stays.
 

@@ -1,7 +1,8 @@
 """Routes: the workflow."""
 
-from iris import auth, inputs, workflow
+from iris import workflow
 from iris.api import ROUTE
+from iris.intake import auth, routes, types
 
 
 @ROUTE.get("/workflow")
@@ -15,7 +16,7 @@ def read():
 
 @ROUTE.put("/workflow")
 @ROUTE.post("/workflow")
-@inputs.takes(statuses=inputs.Json(), transitions=inputs.Json())
+@routes.takes(statuses=types.Json(), transitions=types.Json())
 def write(request, **given):
     """Replace the workflow; a status that tickets are in can't be dropped.
 

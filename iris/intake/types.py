@@ -11,12 +11,11 @@ import re
 import hug
 from sqlalchemy.dialects.postgresql import ARRAY, ENUM, JSONB, TIMESTAMP
 
-from iris import bodies, errors
+from iris import problems
+from iris.intake import bodies
 
 MAX_MISTAKES = 100
 LARGEST = 2**63 - 1
-# What every route offers.
-JSON = ("application/json",)
 
 
 def _clean(text):
@@ -189,35 +188,6 @@ def of(column):
     return Nullable(TYPES.get(type(column.type), Text)(), column.nullable)
 
 
-def takes(**types):
-    """Say what a route takes, {name: type}: names not in here are refused.
-
-    Hug reads types from annotations; this writes them there, so that they can come from models.
-    """
-
-    def decorate(function):
-        function.__annotations__.update(types)
-        return function
-
-    return decorate
-
-
-def offers(*media):
-    """Say which media types a route can answer with, beside JSON."""
-
-    def decorate(function):
-        function.__dict__["offers"] = (*(each for each in media if each not in JSON), *JSON)
-        return function
-
-    return decorate
-
-
-def takes_many(function):
-    """Say that a route takes a list of objects, too, which it finds in request.context.rows."""
-    function.__dict__["takes_many"] = True
-    return function
-
-
 def rows(given, types):
     """Check the types of many objects.
 
@@ -245,7 +215,7 @@ def rows(given, types):
             if len(mistakes) == MAX_MISTAKES:
                 break
     if mistakes:
-        raise errors.bulk(422, "invalid_value", mistakes)
+        raise problems.bulk(422, "invalid_value", mistakes)
     return rows_
 
 

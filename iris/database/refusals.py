@@ -1,4 +1,4 @@
-"""What goes wrong, and how it is told: one table from SQLSTATE to status and code.
+"""What PostgreSQL refuses, as a Problem: one table from SQLSTATE to status and code.
 
 A problem's words come from whoever knows best. Rules are PostgreSQL's, so their message and hint
 are passed on as psql prints them.
@@ -9,7 +9,7 @@ import re
 
 import psycopg2
 
-from iris import models
+from iris import models, problems
 
 UNAVAILABLE = (503, "database_unavailable", "the database is away; try again")
 
@@ -54,82 +54,6 @@ STATES = {
 }
 
 
-class Json(str):
-    """JSON as PostgreSQL wrote it: not everything in it survives Python."""
-
-
-class Problem(Exception):
-    """An answer that is no success, as RFC 9457 has it.
-
-    status:   the HTTP status, a number.
-    code:     a stable word for programs.
-    detail:   a sentence for people.
-    headers:  {name: value} of the answer.
-    more:     errors ({field: message}), hint, allowed, current, index, as fits.
-    """
-
-    def __init__(self, status, code, detail, headers=None, **more):
-        super().__init__(detail)
-        self.status, self.code, self.detail = status, code, detail
-        self.headers, self.more = headers or {}, more
-
-    def given(self):
-        """Return what there is beside status, code and detail."""
-        return {name: value for name, value in self.more.items() if value is not None}
-
-    def document(self, request_id):
-        """Return the problem as JSON text, in the order that people read it."""
-        document = {
-            "type": f"urn:iris:problem:{self.code}",
-            "title": self.code.replace("_", " ").capitalize(),
-            "status": self.status,
-            "detail": self.detail,
-            "code": self.code,
-            **self.given(),
-            "request_id": request_id,
-        }
-        parts = (
-            f"{json.dumps(name)}: {value if isinstance(value, Json) else json.dumps(value)}"
-            for name, value in document.items()
-        )
-        return f"{{{', '.join(parts)}}}"
-
-
-class Stale(Problem):
-    """The ticket has another version than the caller expects.
-
-    current:  the ticket as JSON text, which is a part of the answer.
-    """
-
-    def __init__(self, ticket_id, version, current):
-        super().__init__(
-            412,
-            "version_moved_on",
-            f"ticket {ticket_id} is at version {version} by now",
-            headers={"ETag": f'"{version}"'},
-            hint="Look at it as it is now, and try again with its version in If-Match.",
-            current=Json(current),
-        )
-
-
-def no_such(thing, number):
-    """Return the 404 for a ticket or comment that is not there."""
-    return Problem(404, f"no_such_{thing}", f"there is no {thing} {number}")
-
-
-def invalid(errors):
-    """Return the 422 for values of a wrong type.
-
-    errors:   {field: message}.
-    """
-    return Problem(
-        422,
-        "invalid_value",
-        "; ".join(f"{name} {message}" for name, message in errors.items()),
-        errors=errors,
-    )
-
-
 def is_disconnect(error):
     """Whether a connection is of no more use after this psycopg2 error."""
     state = getattr(error, "pgcode", None) or ""
@@ -138,18 +62,6 @@ def is_disconnect(error):
         or state == "25006"
         or (not state and isinstance(error, psycopg2.OperationalError | psycopg2.InterfaceError))
     )
-
-
-def bulk(status, code, mistakes):
-    """Return the problem of many rows.
-
-    mistakes: [{"index": …, "detail": …, …}], the first one first.
-    """
-    first = mistakes[0]
-    detail = f"row {first['index']}: {first['detail']}"
-    if len(mistakes) > 1:
-        detail += f" (and {len(mistakes) - 1} more)"
-    return Problem(status, code, detail, index=first["index"], errors=mistakes)
 
 
 def from_database(error, given):
@@ -163,7 +75,7 @@ def from_database(error, given):
     diag = getattr(error, "diag", None)
     if state == "IR006":
         said = json.loads(diag.message_detail)
-        problems = [
+        told = [
             refusal(each["state"], each["rule"], each["message"], each["hint"], each["about"], {})
             for each in said
         ]
@@ -174,12 +86,12 @@ def from_database(error, given):
                 "code": problem.code,
                 **problem.given(),
             }
-            for each, problem in zip(said, problems, strict=True)
+            for each, problem in zip(said, told, strict=True)
         ]
-        return bulk(problems[0].status, problems[0].code, mistakes)
+        return problems.bulk(told[0].status, told[0].code, mistakes)
     if not state and is_disconnect(error):
         status, code, detail = UNAVAILABLE
-        return Problem(status, code, detail, headers={"Retry-After": "1"})
+        return problems.Problem(status, code, detail, headers={"Retry-After": "1"})
     if diag is None:
         return None
     return refusal(
@@ -205,7 +117,7 @@ def refusal(state, rule, message, hint, about, given):
         return None
     status, code, detail = found
     if status == 503:
-        return Problem(status, code, detail, headers={"Retry-After": "1"})
+        return problems.Problem(status, code, detail, headers={"Retry-After": "1"})
     detail = detail or message
     more = {"hint": hint}
     field = about or _field_of(detail, given)
@@ -217,7 +129,7 @@ def refusal(state, rule, message, hint, about, given):
     elif state == "IR001":
         _, _, names = (hint or "").partition(" to: ")
         more["allowed"] = names.split(", ") if names else []
-    return Problem(status, code, detail, **more)
+    return problems.Problem(status, code, detail, **more)
 
 
 def _field_of(message, given):

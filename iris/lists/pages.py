@@ -10,19 +10,22 @@ from typing import NamedTuple
 
 from sqlalchemy import Text, bindparam, cast, func, literal_column, select, true, tuple_
 
-from iris import database, errors, filters, formats, inputs
+from iris import formats, problems
+from iris.database import statements, streaming
+from iris.intake import types
+from iris.lists import filters
 
 LIMIT = 50
 
 
-def types(sorts, columns):
+def parameters(sorts, columns):
     """Return what every list takes beside its filters, {name: type}."""
     return {
-        "limit": inputs.Number(1, 1000),
-        "cursor": inputs.Word(),
-        "count": inputs.Flag(),
-        "sort": inputs.OneOf(sign + name for name in sorts for sign in ("", "-")),
-        "columns": inputs.Names(columns),
+        "limit": types.Number(1, 1000),
+        "cursor": types.Word(),
+        "count": types.Flag(),
+        "sort": types.OneOf(sign + name for name in sorts for sign in ("", "-")),
+        "columns": types.Names(columns),
     }
 
 
@@ -84,14 +87,17 @@ def statement(table, shape, where, keys, descending, exists=None):
     inner = rows.subquery("page")
     row = select(*(inner.c[name] for name in columns)).correlate(inner).lateral("row")
     if shape.streamed:
-        return database.compiled(select(formats.line(shape.streamed, row)).select_from(inner, row))
+        line = formats.LISTS[shape.streamed].line(row)
+        return statements.compiled(select(line).select_from(inner, row))
     # Rows by themselves: for PostgreSQL to gather them into one array took longer than to write them.
     found = select(
-        database.row(row).label("body"),
+        statements.row(row).label("body"),
         *(cast(inner.c[f"key_{place}"], Text).label(f"key_{place}") for place in range(len(keys))),
     ).select_from(inner, row)
     if not shape.counted and exists is None:
-        return database.compiled(found.add_columns(literal_column("NULL"), literal_column("true")))
+        return statements.compiled(
+            found.add_columns(literal_column("NULL"), literal_column("true"))
+        )
     count = select(func.count()).select_from(table).where(*where).scalar_subquery()
     facts = select(
         (count if shape.counted else literal_column("NULL")).label("total"),
@@ -99,7 +105,7 @@ def statement(table, shape, where, keys, descending, exists=None):
     ).subquery("facts")
     # Facts are told even where there are no rows.
     rows = found.subquery("found")
-    return database.compiled(select(rows, facts).select_from(facts.outerjoin(rows, true())))
+    return statements.compiled(select(rows, facts).select_from(facts.outerjoin(rows, true())))
 
 
 def read(build, known, given, sort, columns, media="json", **more):
@@ -112,12 +118,12 @@ def read(build, known, given, sort, columns, media="json", **more):
     columns:  its columns, likewise.
     media:    the format, a name of formats.MEDIA.
     more:     {parameter: value} that no filter has.
-    Returns:  a Page; or, for a format that is streamed, a database.Stream.
+    Returns:  a Page; or, for a format that is streamed, a streaming.Stream.
     Raises:   Problem 422 for a cursor of another list; 404 where the ticket of a list is not there.
     """
     shapes, values = filters.split(known, given)
     sort, cursor = given.get("sort", sort), given.get("cursor")
-    streamed = media if media in formats.STREAMED else None
+    streamed = media if formats.LISTS[media].line else None
     shape = Shape(
         sort=sort,
         columns=given.get("columns", columns),
@@ -135,11 +141,11 @@ def read(build, known, given, sort, columns, media="json", **more):
         if "ticket_id" in given:
             # A stream of nothing can't say why; a page can.
             read(build, known, {"ticket_id": given["ticket_id"], "limit": 1}, sort, columns)
-        return database.Stream(text, values, formats.heading(media, shape.columns))
-    rows = database.rows(text, values)
+        return streaming.Stream(text, values, formats.LISTS[media].heading(shape.columns))
+    rows = statements.rows(text, values)
     total, is_there = rows[0][-2:] if rows else (None, True)
     if not is_there:
-        raise errors.no_such("ticket", given["ticket_id"])
+        raise problems.no_such("ticket", given["ticket_id"])
     bodies = [row[0] for row in rows[:limit] if row[0] is not None]
     cursor = _encode(sort, *rows[limit][1:-2]) if len(rows) > limit else None
     return Page(bodies, cursor, total)
@@ -153,7 +159,7 @@ def _encode(sort, *keys):
 
 def _decode(cursor, sort):
     """Read a cursor into {key_0: value, …}."""
-    wrong = errors.invalid({"cursor": "must be one that a Link header of this very list gave"})
+    wrong = problems.invalid({"cursor": "must be one that a Link header of this very list gave"})
     try:
         document = base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4))
         made_for, *keys = json.loads(document)

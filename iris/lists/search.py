@@ -9,7 +9,9 @@ import re
 import hug
 from sqlalchemy import Float, and_, bindparam, cast, func, not_, or_, select, union
 
-from iris import filters, inputs, models
+from iris import models
+from iris.intake import types
+from iris.lists import filters
 
 MAX_WORDS = 32
 TOKEN = re.compile(r'(-?)"([^"]*)(?:"|$)|(\S+)')
@@ -23,7 +25,7 @@ class Query(hug.types.Type):
 
         shape:    alternatives, each a tuple of (excluded, whether a prefix), one for each text.
         """
-        value = inputs.Word()(value)
+        value = types.Word()(value)
         alternatives, texts = [[]], []
         for minus, phrase, word in TOKEN.findall(value):
             if word.lower() == "or":

@@ -1,0 +1,1 @@
+"""The database: its connections, statements, and what it refuses."""
