@@ -124,7 +124,7 @@ def test_a_page_runs_on_an_index(plan, query):
     given.update({"fields": fields} if fields else {})
     page, lines = plan({name: tickets.LIST[name](value) for name, value in given.items()})
     check(lines)
-    assert page.rows.startswith("[{") or query == "due_before=2020-01-01"
+    assert page.rows or query == "due_before=2020-01-01"
 
 
 @pytest.mark.parametrize("sort", ["-created", "priority", "-updated"])
@@ -144,7 +144,7 @@ def test_page_3000_costs_what_page_1_costs(plan, large, sort):
              for each in (lines, plan({"sort": sort})[1])]  # fmt: skip
     deep, first = (sum(int(number or 0) for number in scan.groups()) for scan in scans)
     assert deep <= first + 10
-    assert page.rows.count("ticket_id") == pages.LIMIT
+    assert len(page.rows) == pages.LIMIT
 
 
 def memory(pid):
