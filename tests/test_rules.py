@@ -297,6 +297,14 @@ def test_the_services_role_cannot_get_round_the_rules(sql, rows, statement):
     assert sql.refusal(statement).pgcode in ("42501", "42P17")
 
 
+@pytest.mark.parametrize(
+    "statement",
+    ["SELECT lo_create(0)", "SELECT lo_creat(-1)", "SELECT lo_from_bytea(0, 'x')", "SELECT lo_import('/etc/hostname')"],
+)  # fmt: skip
+def test_nothing_is_kept_outside_of_the_tables(sql, statement):
+    assert sql.refusal(statement).pgcode == "42501"
+
+
 def test_a_temporary_table_deceives_nobody(sql, rows):
     """What a session calls `statuses` for itself must not be what the rules read."""
     sql(

@@ -13,3 +13,7 @@ GRANT EXECUTE ON FUNCTION workflow(), set_workflow(jsonb), events_after(bigint, 
     comments_as_of(timestamptz), links_as_of(timestamptz), searches_as_of(timestamptz), once(text, text, text),
     changed(text, anycompatible, anycompatible), put_rows(jsonb, boolean), put_tickets(jsonb, boolean),
     read_ticket(bigint, bigint[]) TO iris;
+
+-- Large objects belong to whoever makes them, outside of all tables and rules: nobody needs one here. Only a
+-- superuser may say so; other owners are told by a warning.
+REVOKE EXECUTE ON FUNCTION lo_creat(integer), lo_create(oid), lo_from_bytea(oid, bytea) FROM PUBLIC;
