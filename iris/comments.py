@@ -52,7 +52,7 @@ def page(given, media="json"):
     Raises:   Problem 404 for a ticket that is not there.
     Source:   one SELECT.
     """
-    return pages.read(_list, FILTERS, given, "-comment_id", COLUMNS, media)
+    return pages.read(_list, FILTERS, given, SORTS, "-comment_id", COLUMNS, media)
 
 
 ROW = statements.row(TABLE).label("body")

@@ -69,7 +69,7 @@ def page(given, media="json"):
     Raises:   Problem 404 for a ticket that never was.
     Source:   one SELECT.
     """
-    return pages.read(_list, FILTERS, given, "-event_id", COLUMNS, media)
+    return pages.read(_list, FILTERS, given, SORTS, "-event_id", COLUMNS, media)
 
 
 # The feed -----------------------------------------------------------------------------------------

@@ -14,7 +14,7 @@ logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s %(levelname
 _host, _port = settings.get("IRIS_BIND")
 bind = f"[{_host}]:{_port}" if ":" in _host else f"{_host}:{_port}"
 workers = settings.get("IRIS_WORKERS")
-worker_class = "gevent"
+worker_class = "iris.worker.Worker"
 worker_connections = 2000
 proc_name = "iris"
 

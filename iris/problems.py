@@ -61,6 +61,12 @@ class Stale(Problem):
         )
 
 
+def mistake():
+    """Return the 500 for what is nobody else's fault."""
+    detail = "this is a mistake in Iris; its log has more under this request_id"
+    return Problem(500, "internal_error", detail)
+
+
 def no_such(thing, number):
     """Return the 404 for a ticket or comment that is not there."""
     return Problem(404, f"no_such_{thing}", f"there is no {thing} {number}")

@@ -168,7 +168,7 @@ def page(given, media="json"):
         raise problems.invalid({"sort": "rank needs q, the words to rank by"})
     then = {"as_of": given["as_of"]} if "as_of" in given else {}
     build = partial(_list, models.THEN if then else models.NOW)
-    return pages.read(build, FILTERS, given, "-created", COLUMNS, media, **then)
+    return pages.read(build, FILTERS, given, SORTS, "-created", COLUMNS, media, **then)
 
 
 # One ticket ---------------------------------------------------------------------------------------

@@ -1,7 +1,9 @@
 """What comes in: strictly read, clearly refused, never a 5xx."""
 
+import base64
 import contextlib
 import json
+import random
 import socket
 import time
 from pathlib import Path
@@ -31,6 +33,10 @@ BODIES = [
     (b'{"title": "x", "fields": {"n": NaN}}', JSON, 400, "malformed_json"),
     (b'{"title": "x", "fields": {"n": Infinity}}', JSON, 400, "malformed_json"),
     (b'{"title": "x", "fields": {"n": 1e999}}', JSON, 400, "malformed_json"),
+    (b'{"title": "x", "fields": {"n": 0e9999999999999999999999}}', JSON, 400, "malformed_json"),
+    (b'{"title": "x", "fields": {"n": 1e-9999999999999999999999}}', JSON, 400, "malformed_json"),
+    (b'{"title": "x", "format": []}', JSON, 400, "unknown_parameter"),
+    (b'{"' + b"title" * 200_000 + b'": 1}', JSON, 400, "unknown_parameter"),
     (b"null", JSON, 400, "malformed_body"),
     (b'"title"', JSON, 400, "malformed_body"),
     (b"[1]", JSON, 422, "invalid_value"),
@@ -146,7 +152,11 @@ def test_other_methods(http, ticket):
     answer = http.delete("/workflow")
     assert (answer.status, answer.json["code"]) == (405, "method_not_allowed")
     assert answer.headers["allow"] == "GET, HEAD, POST, PUT, OPTIONS"
-    assert http("BREW", "/tickets").status == 400
+    for method in ("QUERY", "BREW", "TRACE", "CONNECT"):
+        answer = http(method, "/workflow")
+        assert (answer.status, answer.json["code"]) == (405, "method_not_allowed")
+        assert answer.headers["allow"] == "GET, HEAD, POST, PUT, OPTIONS"
+    assert http("BREW", "/nothing").status == 404
     assert http("OPTIONS", "/tickets").headers["allow"] == "GET, POST, PUT"
     head, get = http("HEAD", "/tickets/1"), http.get("/tickets/1")
     assert (head.status, head.text) == (200, "")
@@ -175,6 +185,9 @@ def test_pages_of_other_sites_may_not_write(http):
     headers = {"Origin": "http://elsewhere.example", "Host": "127.0.0.1:8000"}
     answer = http("POST", "/tickets", raw="title=x", headers={**FORM, **headers})
     assert (answer.status, answer.json["code"]) == (403, "cross_origin")
+    for origin in ("null", "http://[", "http://[::1", "//\u2100", "http://[v1.x]"):
+        answer = http("POST", "/tickets", raw="title=x", headers={**FORM, "Origin": origin})
+        assert (answer.status, answer.json["code"]) == (403, "cross_origin")
     own = {"Origin": "http://127.0.0.1:8000", "Host": "127.0.0.1:8000"}
     assert http("POST", "/tickets", raw="title=x", headers={**FORM, **own}).status == 201
 
@@ -188,6 +201,35 @@ def test_an_actor_has_a_decent_name(http, name):
 def test_an_actor_may_have_any_letters(live, http):
     status, _, body = live.send("PUT", "/tickets?title=x", headers=["Iris-Actor: José"])
     assert (status, json.loads(body)["reporter"]) == (201, "José")
+
+
+@pytest.mark.parametrize(
+    ("given", "status"),
+    [
+        ({"format": []}, 406), ({"format": {}}, 406), ({"sort": []}, 422), ({"columns": ["title"]}, 422),
+        ({"limit": [1]}, 422), ({"q": {}}, 422), ({"fields.n": 5}, 422), ({"fields.": "x"}, 200),
+        ({f"fields.{n}": "x" for n in range(40_000)}, 422), ({"q": "a " * 500_000}, 422),
+        ({"q": "or " * 300_000}, 422), ({"fields.n": "0e99999999999999999999"}, 200),
+        ({"fields.n": "[" * 100_000}, 200), ({"status": "a," * 100_000 + "a"}, 200), ({"status": ["a"]}, 422),
+        ({"cursor": 5}, 422), ({"count": "true"}, 422), ({"as_of": 0}, 422), ({"columns": "a" * 1_000_000}, 422),
+    ],
+)  # fmt: skip
+def test_what_a_list_is_asked_for_may_be_anything(http, given, status):
+    """GET with a body, for in an address there is no room for it."""
+    answer = http("GET", "/tickets", given)
+    assert answer.status == status, answer.text[:1000]
+    assert len(answer.text) < 2000
+
+
+@pytest.mark.parametrize(
+    "keys",
+    [[], ["2026-01-01"], ["2026-01-01", "1", "2"], ["x", "1"], ["2026-01-01", "x"], [[], {}], [None, None],
+     ["2026-01-01", True], ["2026-01-01", 10**30], ["2026-01-01", 1e300], ["\0", "1"], ["\ud800", "1"], ["", ""]],
+)  # fmt: skip
+def test_a_cursor_that_is_made_up_is_refused(http, keys):
+    cursor = base64.urlsafe_b64encode(json.dumps(["-created", *keys]).encode()).decode()
+    answer = http.get(f"/tickets?cursor={cursor}")
+    assert (answer.status, answer.json["code"]) == (422, "invalid_value"), answer.text
 
 
 # Over real sockets --------------------------------------------------------------------------------
@@ -221,7 +263,16 @@ CHUNKED = "Transfer-Encoding: chunked"
         (put(WHOLE, "Content-Length: 20", "Content-Length: 21"), {400}),
         (put(WHOLE, "Content-Length: 20", CHUNKED), {400}),
         (put(WHOLE, "Transfer-Encoding: gzip"), {400, 501}),
+        (put(WHOLE, "Transfer-Encoding: nonsense"), {501}),
+        (put(WHOLE, "Content-Length: 20", "Expect: nonsense"), {417}),
         (put(WHOLE, "Content-Length : 20"), {400}),
+        (put(WHOLE, "Content-Length: 20", "A: b\r\n c"), {400}),
+        (put(WHOLE, "Content-Length: 20", "A: b\x01c"), {400}),
+        (put(WHOLE, "Content-Length: \u00b2"), {400}),
+        (b"GET /health HTTP/1.1\r\n\r\n", {400}),
+        (b"GET /health HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n", {400}),
+        (b"GET /health HTTP/9.1\r\nHost: a\r\n\r\n", {400}),
+        (b"get /health HTTP/1.1\r\nHost: a\r\n\r\n", {400}),
         (put(b"x" * 100, "Content-Length: 2000000", path="/comments"), {413}),
         (put(b"x" * 100, "Content-Length: 70000000"), {413}),
         (put(b"{}" + b" " * (1 << 20), f"Content-Length: {2 + (1 << 20)}"), {413}),
@@ -236,8 +287,15 @@ CHUNKED = "Transfer-Encoding: chunked"
     ],
 )
 def test_nothing_that_is_sent_makes_a_5xx(live, http, sql, request_, statuses):
-    status, _, body = parsed(live.raw(request_, half_close=True))
+    status, head, body = parsed(live.raw(request_, half_close=True))
     assert status in statuses
+    if status >= 400:
+        problem = json.loads(body)
+        assert "content-type: application/problem+json" in head.lower()
+        assert (
+            problem["status"],
+            f"X-Request-Id: {problem['request_id']}".lower() in head.lower(),
+        ) == (status, True)
     assert len(sql("TABLE tickets")) == (1 if status == 201 else 0)
     if status == 201:
         assert json.loads(body)["title"] == "chunked"
@@ -292,3 +350,60 @@ def test_a_slow_body_is_given_up(server, monkeypatch):
         assert (status, json.loads(body)["code"]) == (408, "body_too_slow")
     finally:
         made.stop()
+
+
+# What may be sent behind one another on a connection, and the status of each; None: nothing more may follow.
+SENT = [
+    (b"GET /health HTTP/1.1\r\n", b"", 200),
+    (b"HEAD /tickets HTTP/1.1\r\n", b"", 200),
+    (b"GET /nothing HTTP/1.1\r\n", b"", 404),
+    (b"GET /tickets HTTP/1.1\r\nContent-Length: 17\r\n", b'{"status":"open"}', 200),
+    (b"PUT /tickets?title=x HTTP/1.1\r\n", b"", 201),
+    (b"PUT /tickets HTTP/1.1\r\nContent-Length: 13\r\n", b'{"title":"x"}', 201),
+    (b"PUT /tickets HTTP/1.1\r\nTransfer-Encoding: chunked\r\n", b'd\r\n{"title":"x"}\r\n0\r\n\r\n', 201),
+    (b"PUT /tickets HTTP/1.1\r\nContent-Length: 31\r\n", b"GET /health HTTP/1.1\r\nHost:x\r\n\r\n"[:31], 400),
+    (b"PUT /nothing HTTP/1.1\r\nContent-Length: 30\r\n", b"GET /health HTTP/1.1\r\nHost:x\r\n\r\n"[:30], 404),
+    (b"PUT /tickets HTTP/1.1\r\nOrigin: http://a\r\nContent-Length: 13\r\n", b'{"title":"x"}', 403),
+    (b"BREW /tickets HTTP/1.1\r\nContent-Length: 13\r\n", b'{"title":"x"}', 405),
+    (b"DELETE /workflow HTTP/1.1\r\nTransfer-Encoding: chunked\r\n", b"3\r\nabc\r\n0\r\n\r\n", 405),
+    (b"PUT /comments HTTP/1.1\r\nContent-Length: 2000000\r\n", b"GET /health HTTP/1.1\r\nHost: x\r\n\r\n", 413),
+    (b"PUT /tickets HTTP/1.1\r\nTransfer-Encoding: chunked\r\n", b"zz\r\nGET /health HTTP/1.1\r\nHost: x\r\n\r\n", 400),
+    (b"PUT /tickets HTTP/1.1\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n", b"0\r\n\r\nGET /health HTTP/1.1\r\nHost: x\r\n\r\n", 400),
+]  # fmt: skip
+
+
+def answers(data, methods):
+    """Yield (status, request id) of each answer in what a connection has brought."""
+    for method in methods:
+        if not data:
+            return
+        head, _, data = data.partition(b"\r\n\r\n")
+        fields = dict(line.lower().split(b": ", 1) for line in head.split(b"\r\n")[1:])
+        length = 0 if method == b"HEAD" else int(fields[b"content-length"])
+        yield int(head.split()[1]), fields[b"x-request-id"].decode()
+        data = data[length:]
+    assert data == b""
+
+
+def test_every_answer_is_that_of_its_own_request(live, http):
+    """Whatever was wrong with those before it on the same connection, and however much of them was read."""
+    dice, total = random.Random(5), 0
+    for turn in range(25):
+        chosen = [dice.choice(SENT) for _ in range(8)]
+        data = b""
+        for place, (head, body, _) in enumerate(chosen):
+            number = f"{turn}-{place}".encode()
+            data += head + b"Host: a.example\r\nX-Request-Id: " + number + b"\r\n\r\n" + body
+        with live.connect() as connection:
+            for start in range(0, len(data), step := dice.choice([7, 100, 10_000])):
+                with contextlib.suppress(ConnectionError):
+                    connection.sendall(data[start : start + step])
+            connection.shutdown(socket.SHUT_WR)
+            came = read_all(connection)
+        got = list(answers(came, [head.split()[0] for head, _, _ in chosen]))
+        total += len(got)
+        for place, (status, number) in enumerate(got):
+            assert status == chosen[place][2], (chosen[place], status)
+            # gunicorn has not read the id of what it can't read.
+            assert number == f"{turn}-{place}" or status == 400
+    assert total > 50

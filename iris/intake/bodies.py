@@ -39,6 +39,8 @@ def body(request, most=MAX_BODY):
             raw = request.env["wsgi.input"].read(most + 1 if chunked else length)
     except problems.Problem:
         raise
+    except TimeoutError:
+        raise late from None
     except OSError:
         raise problems.Problem(400, "body_truncated", "the body ended before its end") from None
     except Exception as error:  # gunicorn has a class for each way to break chunks
@@ -145,7 +147,11 @@ def _constant(name):
 
 def _float(text):
     value = float(text)
-    if value in (float("inf"), float("-inf")) or Decimal(repr(value)) != Decimal(text):
+    try:
+        kept = Decimal(repr(value)) == Decimal(text)
+    except ArithmeticError:  # an exponent that not even a Decimal has
+        kept = False
+    if not kept:
         raise ValueError(f"the number {text[:40]} would lose digits; send it as text")
     return value
 

@@ -40,8 +40,7 @@ def on_database(request, response, error, params):
 
 def on_crash(request, response, error, params):
     log.exception("%s %s %s", request.context.get("request_id"), request.method, request.path)
-    detail = "this is a mistake in Iris; its log has more under this request_id"
-    on_problem(request, response, problems.Problem(500, "internal_error", detail), params)
+    on_problem(request, response, problems.mistake(), params)
 
 
 def on_missing(request, response, **params):

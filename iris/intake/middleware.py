@@ -5,6 +5,8 @@ import random
 import re
 from urllib.parse import urlencode, urlsplit
 
+import falcon
+
 from iris import problems
 from iris.intake import bodies, negotiation, routes, types
 
@@ -25,15 +27,23 @@ class Intake:
             request.method = "GET"
         # falcon has read the query already, but bends what it can't decode.
         request._params = bodies.parse_form(request.query_string) if request.query_string else {}
+        if "HTTP_HOST" not in request.env and request.env["SERVER_PROTOCOL"] == "HTTP/1.1":
+            raise problems.Problem(400, "malformed_request", "a request of HTTP/1.1 has a Host")
         origin = request.env.get("HTTP_ORIGIN")
         writes = request.method not in ("GET", "OPTIONS")
         # A page somewhere on the web must not file tickets with the reader's browser.
-        if origin and writes and urlsplit(origin).netloc != request.env.get("HTTP_HOST"):
+        if origin and writes and _host(origin) != request.env.get("HTTP_HOST"):
             raise problems.Problem(403, "cross_origin", f"pages of {origin} may not write here")
 
     def process_resource(self, request, response, resource, params):
         """Gather a route's parameters from query and body; the path's win."""
         route = getattr(resource, f"on_{request.method.lower()}", None)
+        if request.method not in falcon.COMBINED_METHODS:
+            # falcon would say that the request is malformed.
+            known = [
+                each for each in falcon.HTTP_METHODS if hasattr(resource, f"on_{each.lower()}")
+            ]
+            raise falcon.HTTPMethodNotAllowed([*sorted(known), "OPTIONS"])
         known = getattr(route, "input_transformations", None)
         for name, value in params.items():
             if name.endswith("_id") and not re.fullmatch(r"[0-9]{1,18}", value, re.ASCII):
@@ -83,6 +93,13 @@ class Intake:
                 response.set_header("Content-Length", str(len(response.data)))
 
 
+def _host(origin):
+    try:
+        return urlsplit(origin).netloc
+    except ValueError:
+        return None
+
+
 def _here(path, query, more):
     """Return this request's address with some of its parameters changed."""
     return f"{path}?{urlencode({**query, **more})}"
@@ -109,7 +126,7 @@ def _refuse_unknown(given, known):
         return
     wrong = {}
     for name in unknown[:20]:
-        near = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
+        near = difflib.get_close_matches(name[:100], known, n=1, cutoff=0.5)
         wrong[name[:100]] = (
             f"is unknown here; did you mean {near[0]}?" if near else "is unknown here"
         )

@@ -30,7 +30,7 @@ def choose(request, given, offers):
     name = given.pop("format", None) if len(offers) > 1 else None
     if name is None:
         name = _preferred(request.accept, offers)
-    if name not in known:
+    if not isinstance(name, str) or name not in known:
         detail = f"this comes as {', '.join(reversed(known.values()))}"
         hint = f"format= takes {', '.join(reversed(known))}." if len(known) > 1 else None
         raise problems.Problem(406, "not_acceptable", detail, hint=hint)

@@ -15,6 +15,8 @@ from iris import problems
 from iris.intake import bodies
 
 MAX_MISTAKES = 100
+# Conditions on fields in one request: each is a part of the statement.
+MAX_PAIRS = 32
 LARGEST = 2**63 - 1
 
 
@@ -149,6 +151,8 @@ class Pairs(hug.types.Type):
     """fields.NAME=text, collected into [(NAME, text)]"""
 
     def __call__(self, value, context=None):
+        if len(value) > MAX_PAIRS:
+            raise ValueError(f"must be at most {MAX_PAIRS}")
         return tuple((_clean(name), Word()(text)) for name, text in value)
 
 
@@ -162,7 +166,7 @@ class Names(hug.types.Type):
         names = Word()(value).split(",")
         unknown = [name for name in names if name not in self.known]
         if unknown:
-            raise ValueError(f"must be of {', '.join(self.known)}, not {unknown[0]!r}")
+            raise ValueError(f"must be of {', '.join(self.known)}, not {unknown[0][:100]!r}")
         if len(set(names)) < len(names):
             raise ValueError("must not name anything twice")
         return tuple(names)

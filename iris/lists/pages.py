@@ -108,12 +108,13 @@ def statement(table, shape, where, keys, descending, exists=None):
     return statements.compiled(select(rows, facts).select_from(facts.outerjoin(rows, true())))
 
 
-def read(build, known, given, sort, columns, media="json", **more):
+def read(build, known, given, sorts, sort, columns, media="json", **more):
     """Read a list.
 
     build:    makes the statement: (shapes of filters, Shape) → its text.
     known:    {name: Filter} of this list.
     given:    {name: value} of the request, validated.
+    sorts:    {name: columns to sort by} of this list.
     sort:     its order, unless the request names another.
     columns:  its columns, likewise.
     media:    the format, a name of formats.MEDIA.
@@ -135,12 +136,12 @@ def read(build, known, given, sort, columns, media="json", **more):
     limit = given.get("limit", LIMIT)
     values = {**values, **more, "limit": limit + (not streamed)}
     if cursor is not None:
-        values.update(_decode(cursor, sort))
+        values.update(_decode(cursor, sort, len(sorts[sort.lstrip("-")])))
     text = build(shapes, shape)
     if streamed:
         if "ticket_id" in given:
             # A stream of nothing can't say why; a page can.
-            read(build, known, {"ticket_id": given["ticket_id"], "limit": 1}, sort, columns)
+            read(build, known, {"ticket_id": given["ticket_id"], "limit": 1}, sorts, sort, columns)
         return streaming.Stream(text, values, formats.LISTS[media].heading(shape.columns))
     rows = statements.rows(text, values)
     total, is_there = rows[0][-2:] if rows else (None, True)
@@ -157,15 +158,15 @@ def _encode(sort, *keys):
     return base64.urlsafe_b64encode(document).decode().rstrip("=")
 
 
-def _decode(cursor, sort):
-    """Read a cursor into {key_0: value, …}."""
+def _decode(cursor, sort, keys):
+    """Read a cursor of so many keys into {key_0: value, …}."""
     wrong = problems.invalid({"cursor": "must be one that a Link header of this very list gave"})
     try:
         document = base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4))
-        made_for, *keys = json.loads(document)
+        made_for, *texts = json.loads(document, parse_int=str, parse_float=str)
+        texts = [types.Word()(text) for text in texts]
     except (ValueError, TypeError, RecursionError):
         raise wrong from None
-    texts = [str(key) for key in keys if isinstance(key, str | int | float)]
-    if made_for != sort or len(texts) != len(keys) or any("\0" in text for text in texts):
+    if made_for != sort or len(texts) != keys:
         raise wrong
     return {f"key_{place}": text for place, text in enumerate(texts)}

@@ -27,7 +27,8 @@ class Query(hug.types.Type):
         """
         value = types.Word()(value)
         alternatives, texts = [[]], []
-        for minus, phrase, word in TOKEN.findall(value):
+        for token in TOKEN.finditer(value):
+            minus, phrase, word = (part or "" for part in token.groups())
             if word.lower() == "or":
                 alternatives.append([])
                 continue
@@ -39,11 +40,11 @@ class Query(hug.types.Type):
                 text = "'" + text[:-1].replace("\\", "\\\\").replace("'", "''") + "':*"
             alternatives[-1].append((excluded, prefix))
             texts.append(text)
+            if len(texts) > MAX_WORDS:
+                raise ValueError(f"must have at most {MAX_WORDS} words")
         shape = tuple(tuple(words) for words in alternatives if words)
         if not shape:
             raise ValueError("must have a word to look for")
-        if len(texts) > MAX_WORDS:
-            raise ValueError(f"must have at most {MAX_WORDS} words")
         return shape, texts
 
 
