@@ -23,6 +23,13 @@ from iris import embedded, schema
 from iris.cli import serve
 
 ROOT = Path(__file__).parent.parent
+# Another PostgreSQL than the embedded one, for all that starts a server of its own by this package.
+if other := os.environ.get("IRIS_TEST_BINARIES"):
+    embedded.binaries = embedded.programs.binaries = lambda: Path(other)
+    shown = subprocess.check_output([Path(other) / "postgres", "--version"], text=True)
+    embedded.VERSION = embedded.programs.VERSION = re.search(r"\d+", shown)[0]
+    # What a server before 17 has instead.
+    embedded.server.LOCALE = ("--locale=C.UTF-8",)
 ALICE, BOB, CHARLIE = "alice", "bob", "charlie"
 
 RESET = """

@@ -16,6 +16,8 @@ from urllib.parse import quote
 from iris import schema
 from iris.embedded import programs
 
+# The same on every machine, whatever locales it has.
+LOCALE = ("--locale=C", "--locale-provider=builtin", "--builtin-locale=C.UTF-8")
 # PostgreSQL refuses to run as root; this account, which Debian's packages use, steps in.
 ACCOUNT = "postgres"
 # A socket's path has to fit into 107 bytes, its name .s.PGSQL.5432 included.
@@ -267,10 +269,7 @@ class Server:
             "--username=postgres",
             "--auth=trust",
             "--encoding=UTF8",
-            # The same on every machine, whatever locales it has.
-            "--locale=C",
-            "--locale-provider=builtin",
-            "--builtin-locale=C.UTF-8",
+            *LOCALE,
             "--no-instructions",
             *(["--no-sync"] if self.options.get("fsync") == "off" else []),
         )
