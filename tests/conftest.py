@@ -4,6 +4,7 @@ A real PostgreSQL is built once per run from postgres/initdb.sql; every test com
 starts clean, for the owner deletes what the last one left.
 """
 
+import hashlib
 import json
 import os
 import re
@@ -30,6 +31,14 @@ if other := os.environ.get("IRIS_TEST_BINARIES"):
     embedded.VERSION = embedded.programs.VERSION = re.search(r"\d+", shown)[0]
     # What a server before 17 has instead.
     embedded.server.LOCALE = ("--locale=C.UTF-8",)
+# pytest closes the folder of its temporary folders to everybody else whenever it starts, and with it the servers of
+# another run, which live in there as the account postgres: each checkout has one of its own.
+_TEMPORARY = (
+    Path(tempfile.gettempdir())
+    / f"iris-{os.getuid()}-{hashlib.sha256(bytes(ROOT)).hexdigest()[:8]}"
+)
+_TEMPORARY.mkdir(mode=0o711, exist_ok=True)
+os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", str(_TEMPORARY))
 ALICE, BOB, CHARLIE = "alice", "bob", "charlie"
 
 RESET = """
