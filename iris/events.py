@@ -82,15 +82,21 @@ def _after():
         *columns, name="piece"
     )
     rows = select(*(piece.c[name] for name in COLUMNS)).subquery("event")
-    body = cast(func.row_to_json(literal_column("event")), Text)
+    body = cast(func.row_to_json(literal_column("event")), Text).label("body")
+    lines = select(rows.c.position, body).cte("line").prefix_with("MATERIALIZED")
+    length = func.octet_length(lines.c.body)
+    before = func.sum(length).over(order_by=lines.c.position) - length
+    counted = select(lines, before.label("before")).subquery("counted")
     return statements.compiled(
         select(
-            func.array_agg(rows.c.position, type_=ARRAY(BigInteger)),
-            func.array_agg(body, type_=ARRAY(Text)),
-        )
+            func.array_agg(counted.c.position, type_=ARRAY(BigInteger)),
+            func.array_agg(counted.c.body, type_=ARRAY(Text)),
+        ).where(counted.c.before < bindparam("bytes"))
     )
 
 
+# Bytes of a piece, unless its reader wants less.
+LARGEST = 8 << 20
 AFTER = _after()
 END = statements.compiled(
     select(func.coalesce(func.max(TABLE.c.position), 0)).where(TABLE.c.position.is_not(None))
@@ -105,11 +111,12 @@ def end():
     return statements.run(END, {})[0]
 
 
-def after(position, limit):
+def after(position, limit, size=LARGEST):
     """Read the feed on from a position.
 
+    size:     how many bytes are enough; one event is read in any case.
     Returns:  [(position, event as JSON text)], at most limit of them, in order.
     Source:   one SELECT of events_after(), which first gives positions to what has none.
     """
-    positions, bodies = statements.run(AFTER, {"after": position, "limit": limit})
+    positions, bodies = statements.run(AFTER, {"after": position, "limit": limit, "bytes": size})
     return list(zip(positions or (), bodies or (), strict=True))

@@ -221,11 +221,11 @@ def free_port():
 class Live:
     """Iris served by gunicorn, as users have it."""
 
-    def __init__(self, url, **environment):
+    def __init__(self, url, app="iris.app:app", **environment):
         self.port = free_port()
         self.log = tempfile.TemporaryFile("w+")
         self.process = subprocess.Popen(
-            serve.gunicorn(),
+            [*serve.gunicorn()[:-1], app],
             env={
                 **os.environ,
                 "DATABASE_URL": url,
@@ -294,5 +294,13 @@ def parsed(data):
 def live(server):
     """Return a running service."""
     made = Live(server.url(), IRIS_WORKERS="2")
+    yield made
+    made.stop(signal.SIGQUIT)
+
+
+@pytest.fixture(scope="session")
+def hasty(server):
+    """Return a running service of one worker, who waits for nobody for longer than a second."""
+    made = Live(server.url(), "hasty_app:app", PYTHONPATH=str(Path(__file__).parent))
     yield made
     made.stop(signal.SIGQUIT)

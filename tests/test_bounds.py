@@ -1,8 +1,11 @@
 """Nothing that the limits allow keeps others waiting for more than a second; iris/bounds.py says how."""
 
 import json
+import socket
+import threading
 import time
 
+import psutil
 import pytest
 import wcwidth
 from hypothesis import given, settings
@@ -145,3 +148,79 @@ def test_a_list_that_is_broken_is_no_list(broken):
 def monkeypatch_module():
     with pytest.MonkeyPatch.context() as patch:
         yield patch
+
+
+# A worker, asked for the worst ----------------------------------------------------------------------
+
+
+class Health:
+    """Asks a service of one worker for its health, again and again, and tells how long it took at worst."""
+
+    def __init__(self, live):
+        self.live, self.worst, self.ends = live, 0, False
+        self.asking = threading.Thread(target=self._ask)
+
+    def _ask(self):
+        while not self.ends:
+            began = time.monotonic()
+            assert self.live.send("GET", "/health")[0] == 200
+            self.worst = max(self.worst, time.monotonic() - began)
+            time.sleep(0.02)
+
+    def __enter__(self):
+        self.asking.start()
+        return self
+
+    def __exit__(self, *error):
+        self.ends = True
+        self.asking.join()
+        assert self.worst < bounds.LONGEST_WAIT
+
+
+def worker(live):
+    (made,) = psutil.Process(live.process.pid).children()
+    return made
+
+
+def stalled(live, path, *headers):
+    """Ask for something, and don't read it."""
+    connection = socket.socket()
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+    connection.settimeout(40)
+    connection.connect(("127.0.0.1", live.port))
+    lines = [f"GET {path} HTTP/1.1", "Host: iris", *headers]
+    connection.sendall("\r\n".join(lines).encode() + b"\r\n\r\n")
+    return connection
+
+
+def test_streams_that_nobody_reads_are_given_up(hasty, http, sql):
+    sql(
+        "INSERT INTO tickets (title, description) SELECT 'x', repeat('x', 50000) FROM generate_series(1, 400)"
+    )
+    with Health(hasty):
+        readers = [stalled(hasty, "/tickets?format=ndjson") for _ in range(4)]
+        time.sleep(0.3)
+        assert hasty.send("GET", "/tickets?format=csv")[0] == 503
+        time.sleep(1.5)
+        assert hasty.send("GET", "/tickets?format=csv")[0] == 200
+    for reader in readers:
+        reader.close()
+
+
+def test_readers_of_the_feed_who_stall_cost_little_and_are_given_up(hasty, http, sql):
+    file = "INSERT INTO tickets (title, description) SELECT 'x', repeat('x', 5000) FROM generate_series(1, 2000)"
+    sql(file)
+    process, many = worker(hasty), 200
+    before = process.memory_info().rss
+    with Health(hasty):
+        readers = [
+            stalled(hasty, "/events?after=0", "Accept: text/event-stream") for _ in range(many)
+        ]
+        for _ in range(4):
+            time.sleep(0.2)
+            sql(file)
+            assert process.memory_info().rss - before < (20 << 20) + many * 100_000
+        time.sleep(2)
+        assert len(process.net_connections("tcp")) < 20
+    for reader in readers:
+        reader.close()

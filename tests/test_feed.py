@@ -13,7 +13,7 @@ import psycopg2
 import pytest
 from conftest import Live
 
-from iris import embedded, feed
+from iris import embedded, events, feed
 
 
 @pytest.fixture
@@ -145,6 +145,8 @@ def test_a_stream_gives_what_was_and_what_comes(live, http, ticket):
     head = reader.data.partition(b"\r\n\r\n")[0].decode().lower()
     assert "content-type: text/event-stream" in head
     assert "cache-control: no-store" in head
+    assert "x-accel-buffering: no" in head
+    assert reader.text.startswith("retry: 1000\n: Iris\nid: 1\ndata: {")
     reader.close()
     again = Reader(live, position=1)
     assert [place for place, _ in again.until(lambda events: events)] == [2]
@@ -160,11 +162,11 @@ def test_a_quiet_stream_shows_that_it_lives(server, clean, monkeypatch):
     stream = feed.stream(0)
     assert [next(stream) for _ in range(3)] == [feed.HELLO, feed.BEAT, feed.BEAT]
     stream.close()
-    assert feed.FEED.listeners == set()
+    assert feed.FEED.listeners == 0
 
 
 def test_a_slow_reader_reads_again_and_misses_nothing(server, clean, sql, monkeypatch):
-    monkeypatch.setattr(feed, "BACKLOG", 10)
+    monkeypatch.setattr(feed, "RECENT", 1000)
     sql("INSERT INTO tickets (title) VALUES ('first')")
     stream = feed.stream(0)
     seen = [next(stream), next(stream)]
@@ -177,6 +179,36 @@ def test_a_slow_reader_reads_again_and_misses_nothing(server, clean, sql, monkey
     positions = [int(framed.split(b"\n")[0][4:]) for framed in seen[1:]]
     assert positions == list(range(1, 102))
     stream.close()
+
+
+def test_a_worker_keeps_so_much_of_the_feed_and_no_more(server, clean, sql, monkeypatch):
+    """However large the events, and once for all readers."""
+    monkeypatch.setattr(feed, "RECENT", 50_000)
+    readers = [feed.stream(0) for _ in range(20)]
+    assert {next(reader) for reader in readers} == {feed.HELLO}
+    sql(
+        "INSERT INTO tickets (title, description) SELECT 'x', repeat('x', 5000) FROM generate_series(1, 300)"
+    )
+    places = [0] * len(readers)
+    while min(places) < 300:
+        for place, reader in enumerate(readers):
+            if places[place] < 300 and random.random() < 0.5:
+                framed = next(reader)
+                places[place] += 1
+                assert framed.startswith(b"id: %d\n" % places[place])
+        assert feed.FEED.size <= 50_000
+        assert feed.FEED.size == sum(len(framed) for _, framed in feed.FEED.recent.values())
+    for reader in readers:
+        reader.close()
+
+
+def test_who_is_behind_reads_little_at_once(server, clean, sql):
+    sql(
+        "INSERT INTO tickets (title, description) SELECT 'x', repeat('x', 50000) FROM generate_series(1, 30)"
+    )
+    assert len(events.after(0, 100)) == 30
+    assert len(events.after(0, 100, feed.PIECE_BYTES)) == 2
+    assert [place for place, _ in events.after(7, 100, 1)] == [8]
 
 
 def test_a_stream_says_goodbye(server, clean, http, ticket):

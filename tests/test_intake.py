@@ -6,12 +6,9 @@ import json
 import random
 import socket
 import time
-from pathlib import Path
 
 import pytest
-from conftest import Live, parsed, read_all
-
-from iris.cli import serve
+from conftest import parsed, read_all
 
 JSON = {"Content-Type": "application/json"}
 FORM = {"Content-Type": "application/x-www-form-urlencoded"}
@@ -332,24 +329,17 @@ def test_a_client_that_leaves_in_the_middle_leaves_nothing(live, http, sql):
     assert sql("TABLE tickets") == []
 
 
-def test_a_slow_body_is_given_up(server, monkeypatch):
-    """With a second in place of thirty."""
-    command = serve.gunicorn()
-    monkeypatch.setattr(serve, "gunicorn", lambda: [*command[:-1], "slow_app:app"])
-    made = Live(server.url(), PYTHONPATH=str(Path(__file__).parent))
-    try:
-        with made.connect() as connection:
-            began = time.monotonic()
-            connection.sendall(put(b"", "Content-Length: 100"))
-            for byte in b'{"title":':
-                connection.sendall(bytes([byte]))
-                time.sleep(0.2)
-                if time.monotonic() - began > 1.2:
-                    break
-            status, _, body = parsed(read_all(connection))
-        assert (status, json.loads(body)["code"]) == (408, "body_too_slow")
-    finally:
-        made.stop()
+def test_a_slow_body_is_given_up(hasty):
+    with hasty.connect() as connection:
+        began = time.monotonic()
+        connection.sendall(put(b"", "Content-Length: 100"))
+        for byte in b'{"title":':
+            connection.sendall(bytes([byte]))
+            time.sleep(0.2)
+            if time.monotonic() - began > 1.2:
+                break
+        status, _, body = parsed(read_all(connection))
+    assert (status, json.loads(body)["code"]) == (408, "body_too_slow")
 
 
 # What may be sent behind one another on a connection, and the status of each; None: nothing more may follow.

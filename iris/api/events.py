@@ -32,7 +32,8 @@ def index(request, response, **given):
         _only(given, {"after"})
         response.content_type = formats.STREAM
         response.set_header("Cache-Control", "no-store")
-        response.stream = feed.stream(_last(request, given))
+        response.set_header("X-Accel-Buffering", "no")
+        response.stream = feed.stream(_last(request, given), request.env.get("gunicorn.socket"))
         return None
     if "after" not in given:
         _only(given, events.LIST)

@@ -1,5 +1,7 @@
 """Streaming: rows as they come, in constant memory."""
 
+from psycopg2 import extensions
+
 from iris import problems
 from iris.database import engine
 
@@ -15,9 +17,10 @@ class Stream:
     Raises:   psycopg2.Error; Problem 503 when there are too many of them.
     """
 
-    # Streams of a worker at once, and bytes of a piece.
+    # Streams of a worker at once; bytes of a piece; rows fetched at once, each of which may be large.
     MOST = 4
     PIECE = 256 * 1024
+    ROWS = 500
     _running = 0
 
     def __init__(self, text, values, heading=""):
@@ -33,6 +36,8 @@ class Stream:
         try:
             self.connection = engine.connect()
             self.connection.autocommit = False
+            # Nobody looks at the texts: they are passed on as they come.
+            extensions.register_type(extensions.BYTES, self.connection)
             self.cursor = self.connection.cursor("iris")
             self.cursor.execute(text, values)
             # What goes wrong goes wrong now, while it can still be answered.
@@ -43,11 +48,19 @@ class Stream:
 
     def __iter__(self):
         yield self.heading.encode()
-        while self.rows:
-            piece = "".join(f"{row}\n" for (row,) in self.rows).encode()
-            yield piece
-            many = len(self.rows) * self.PIECE // len(piece)
-            self.rows = self.cursor.fetchmany(min(max(many, 1), 2000))
+        rows, many = self.rows, 0
+        while rows:
+            lines, size, many, all_ = [], 0, len(rows), 0
+            for (row,) in rows:
+                lines.append(row)
+                size += len(row)
+                if size > self.PIECE:
+                    yield b"\n".join(lines) + b"\n"
+                    all_, lines, size = all_ + size, [], 0
+            if lines:
+                yield b"\n".join(lines) + b"\n"
+            many = many * self.PIECE // (all_ + size)
+            rows = self.cursor.fetchmany(min(max(many, 1), self.ROWS))
 
     def close(self):
         """End the query, wherever it is; gunicorn calls this when the reader has gone."""
