@@ -66,6 +66,11 @@ def write_problem(client, status, reason, detail):
 util.write_error = write_problem
 
 
+def is_unread(reader):
+    """Whether there is more of a body, by gunicorn's reader of it."""
+    return bool(getattr(reader, "length", 0) or getattr(reader, "parser", None))
+
+
 class Worker(ggevent.GeventWorker):
     """A worker that gives up readers who stall, and knows when a connection is of no more use."""
 
@@ -76,11 +81,12 @@ class Worker(ggevent.GeventWorker):
         # A connection may bring its requests faster than they are answered.
         bounds.breathe()
         sock.settimeout(PATIENCE)
+        asked = req.should_close
+        # What is left of a body would have to be read, whatever its length, before the next request; so
+        # the answer says that it is the last one.
+        req.should_close = lambda: asked() or is_unread(req.body.reader)
         try:
             super().handle_request(listener_name, req, sock, addr)
-            # What is left of a body would have to be read, whatever its length, before the next request.
-            if getattr(req.body.reader, "length", 0) or getattr(req.body.reader, "parser", None):
-                raise StopIteration
         except StopIteration:
             util.close_graceful(sock, LINGER, MOST_AFTER)
             raise

@@ -10,6 +10,8 @@ import gevent
 from iris import problems
 
 MAX_BODY = 1 << 20
+# Of a request that is refused for something else: as much is read all the same.
+MAX_UNWANTED = 1 << 16
 # Of many tickets at once.
 MAX_BULK = 64 << 20
 BODY_SECONDS = 30
@@ -30,6 +32,8 @@ def body(request, most=MAX_BODY):
     length, chunked = request.content_length, "HTTP_TRANSFER_ENCODING" in request.env
     if not chunked and not length:
         return b""
+    if "body" in request.context:
+        return request.context.body
     too_large = problems.Problem(413, "body_too_large", f"a body has at most {most} bytes")
     if length and length > most:
         raise too_large
@@ -50,6 +54,15 @@ def body(request, most=MAX_BODY):
     if not chunked and len(raw) < length:
         raise problems.Problem(400, "body_truncated", "the body ended before its end")
     return raw
+
+
+def begin(request):
+    """Read a small body before anything is refused: its connection is then good for another request.
+
+    Raises:   as body() does.
+    """
+    if 0 < (request.content_length or 0) <= MAX_UNWANTED:
+        request.context.body = body(request)
 
 
 def parse(raw, content_type, many=False):

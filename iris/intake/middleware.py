@@ -22,6 +22,7 @@ class Intake:
         fits = re.fullmatch(r"[\w.-]{1,64}", given, re.ASCII)
         request.context.request_id = given if fits else f"{random.getrandbits(128):032x}"
         response.set_header("X-Request-Id", request.context.request_id)
+        bodies.begin(request)
         request.context.head = request.method == "HEAD"
         if request.context.head:
             request.method = "GET"

@@ -1,0 +1,177 @@
+"""HTTP as bytes: what tests send that no decent client would, and what comes back, read strictly."""
+
+import contextlib
+import json
+import socket
+import time
+
+
+class Broken(Exception):
+    """What came back is no HTTP."""
+
+
+class Answer:
+    """One answer.
+
+    head:     its head as it came, bytes.
+    headers:  {name in lower case: value}; of several, the last.
+    body:     bytes, without the framing.
+    whole:    whether the body came to its end (a stream may be left before).
+    """
+
+    def __init__(self, head):
+        self.head, self.body, self.whole = head, b"", True
+        first, *lines = head.decode("latin-1").split("\r\n")
+        version, _, rest = first.partition(" ")
+        if version not in ("HTTP/1.1", "HTTP/1.0") or not rest[:3].isdigit():
+            raise Broken(f"no status line: {first[:100]!r}")
+        self.status, self.headers = int(rest[:3]), {}
+        for line in lines:
+            name, colon, value = line.partition(":")
+            if not colon or name != name.strip():
+                raise Broken(f"no header: {line[:100]!r}")
+            self.headers[name.lower()] = value.strip()
+
+    @property
+    def marker(self):
+        """The request's id, by which an answer belongs to its request."""
+        return self.headers.get("x-request-id")
+
+    @property
+    def kind(self):
+        return self.headers.get("content-type", "").partition(";")[0]
+
+    @property
+    def json(self):
+        return json.loads(self.body)
+
+
+class Connection:
+    """One connection, on which any bytes are sent and answers are read one by one."""
+
+    def __init__(self, port, timeout=40):
+        self.socket = socket.create_connection(("127.0.0.1", port), timeout=timeout)
+        self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self.waiting = b""
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.socket.close()
+
+    def send(self, data):
+        """Send bytes; what the other end did not want to have is its business."""
+        try:
+            self.socket.sendall(data)
+        except (BrokenPipeError, ConnectionResetError):
+            return False
+        return True
+
+    def half_close(self):
+        """Say that nothing more will come."""
+        with contextlib.suppress(OSError):
+            self.socket.shutdown(socket.SHUT_WR)
+
+    def _more(self):
+        """Read on; return whether there was anything."""
+        try:
+            more = self.socket.recv(65536)
+        except ConnectionResetError:
+            return False
+        self.waiting += more
+        return bool(more)
+
+    def _until(self, mark):
+        while mark not in self.waiting:
+            if not self._more():
+                raise Broken(f"it ended in the middle of {self.waiting[:200]!r}")
+        found, _, self.waiting = self.waiting.partition(mark)
+        return found
+
+    def _bytes(self, count):
+        parts, have = [self.waiting], len(self.waiting)
+        while have < count:
+            try:
+                more = self.socket.recv(1 << 20)
+            except ConnectionResetError:
+                more = b""
+            if not more:
+                raise Broken(f"{count - have} bytes are missing")
+            parts.append(more)
+            have += len(more)
+        data = b"".join(parts)
+        self.waiting = data[count:]
+        return data[:count]
+
+    def answer(self, method="GET"):
+        """Read one answer to a request of this method; None where there is none any more.
+
+        Raises:   Broken; TimeoutError.
+        """
+        while True:
+            if not self.waiting and not self._more():
+                return None
+            answer = Answer(self._until(b"\r\n\r\n"))
+            if answer.status >= 200:
+                break
+        length = answer.headers.get("content-length")
+        if method == "HEAD" or answer.status in (204, 304):
+            return answer
+        if answer.kind == "text/event-stream":
+            answer.whole = False
+            return answer
+        if "chunked" in answer.headers.get("transfer-encoding", ""):
+            if length is not None:
+                raise Broken("both Content-Length and Transfer-Encoding")
+            parts = []
+            while size := int(self._until(b"\r\n"), 16):
+                parts.append(self._bytes(size))
+                if self._bytes(2) != b"\r\n":
+                    raise Broken("a chunk without its end")
+            self._until(b"\r\n")
+            answer.body = b"".join(parts)
+        elif length is not None:
+            answer.body = self._bytes(int(length))
+        else:
+            while self._more():
+                pass
+            answer.body, self.waiting = self.waiting, b""
+        return answer
+
+    def answers(self, *methods, seconds=10):
+        """Read all answers until the other end has nothing more to say."""
+        self.socket.settimeout(seconds)
+        found, methods = [], list(methods)
+        while (answer := self.answer(methods.pop(0) if methods else "GET")) is not None:
+            found.append(answer)
+        return found
+
+
+def request(method, path, marker, *headers, body=None, close=False):
+    """Return a request's bytes; marker is what its answer is known by.
+
+    headers:  lines without their end, text in Latin-1 or bytes.
+    body:     bytes, for which there will be a Content-Length; None for neither.
+    """
+    lines = [f"{method} {path} HTTP/1.1", "Host: iris", f"X-Request-Id: {marker}", *headers]
+    if close:
+        lines.append("Connection: close")
+    if body is not None:
+        lines.append(f"Content-Length: {len(body)}")
+    head = b"\r\n".join(
+        line if isinstance(line, bytes) else line.encode("latin-1") for line in lines
+    )
+    return head + b"\r\n\r\n" + (body or b"")
+
+
+def seconds_of(port, path="/health"):
+    """Return how long an answer took, or None where there was none."""
+    began = time.monotonic()
+    try:
+        with Connection(port, timeout=30) as connection:
+            connection.send(request("GET", path, "health", close=True))
+            answer = connection.answer()
+    except OSError:
+        return None
+    return time.monotonic() - began if answer and answer.status == 200 else None
