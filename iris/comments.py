@@ -15,8 +15,9 @@ COLUMNS = tuple(TABLE.columns.keys())
 KEPT = ("created", "updated")
 # What a comment can be given, {name: type}.
 WRITABLE = {
-    **{name: types.Given() for name in KEPT},
-    **{name: types.of(TABLE.c[name]) for name in ("author", "body")},
+    column.name: types.Given() if column.name in KEPT else types.of(column)
+    for column in TABLE.columns
+    if column.name not in ("comment_id", "ticket_id")
 }
 FILTERS = {
     # Of a ticket's own list; the route gives it.
@@ -75,12 +76,14 @@ def _insert(names):
     )
 
 
-UPDATE = statements.compiled(
-    update(TABLE)
-    .where(TABLE.c.comment_id == bindparam("of_comment"))
-    .values(body=bindparam("body"))
-    .returning(ROW)
-)
+@lru_cache(1000)
+def _update(names):
+    return statements.compiled(
+        update(TABLE)
+        .where(TABLE.c.comment_id == bindparam("of_comment"))
+        .values({name: bindparam(name) for name in names})
+        .returning(ROW)
+    )
 
 
 def _found(row, comment_id):
@@ -113,17 +116,18 @@ def create(ticket_id, given, writer):
 
 
 def change(comment_id, given, writer):
-    """Change the body of a comment; its author stays.
+    """Change the given columns of one comment; its author stays.
 
     given:    {column: value}, of the right types.
     Returns:  the comment as JSON text.
     Raises:   Problem 404; psycopg2.Error where a rule refuses it.
     Source:   one UPDATE … RETURNING.
     """
-    if "body" not in given:
+    values = {name: value for name, value in given.items() if name not in (*KEPT, "author")}
+    if not values:
         return one(comment_id)
-    values = {"body": given["body"], "of_comment": comment_id}
-    return _found(writing.write(UPDATE, values, writer), comment_id)
+    text = _update(tuple(sorted(values)))
+    return _found(writing.write(text, {**values, "of_comment": comment_id}, writer), comment_id)
 
 
 def remove(comment_id, writer):

@@ -219,19 +219,24 @@ def free_port():
 
 
 class Live:
-    """Iris served by gunicorn, as users have it."""
+    """Iris served by gunicorn, as users have it.
 
-    def __init__(self, url, app="iris.app:app", **environment):
+    tree:     the folder of its code.
+    """
+
+    def __init__(self, url, app="iris.app:app", tree=ROOT, **environment):
         self.port = free_port()
         self.log = tempfile.TemporaryFile("w+")
         self.process = subprocess.Popen(
             [*serve.gunicorn()[:-1], app],
+            cwd=tree,
             env={
                 **os.environ,
                 "DATABASE_URL": url,
                 "IRIS_BIND": f"127.0.0.1:{self.port}",
                 "IRIS_WORKERS": "1",
                 "PYTHONWARNINGS": "ignore",
+                "PYTHONPATH": str(tree),
                 **environment,
             },
             stdout=self.log,

@@ -7,8 +7,10 @@ here but in the database, where they hold for both doors.
 
 import json
 import re
+from functools import partial
 
 import hug
+from sqlalchemy import BigInteger, Boolean
 from sqlalchemy.dialects.postgresql import ARRAY, ENUM, JSONB, TIMESTAMP
 
 from iris import problems
@@ -184,7 +186,14 @@ class OneOf(hug.types.Type):
         return str(value)
 
 
-TYPES = {ARRAY: Labels, JSONB: JsonText, TIMESTAMP: Time, ENUM: Text}
+TYPES = {
+    ARRAY: Labels,
+    JSONB: JsonText,
+    TIMESTAMP: Time,
+    BigInteger: partial(Number, -LARGEST - 1),
+    Boolean: Flag,
+    ENUM: Text,
+}
 
 
 def of(column):
