@@ -3,6 +3,7 @@
 import falcon
 import hug
 import psycopg2
+from sqlalchemy import exc
 
 from iris import api, problems
 from iris.api import comments, events, health, links, tickets, workflow
@@ -24,6 +25,7 @@ def wire(interface):
         (Exception, handlers.on_crash),
         (falcon.HTTPError, handlers.on_falcon),
         (psycopg2.Error, handlers.on_database),
+        (exc.DBAPIError, handlers.on_database),
         (problems.Problem, handlers.on_problem),
     ):
         server.add_error_handler(kind, handler)

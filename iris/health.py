@@ -6,23 +6,21 @@ import time
 from sqlalchemy import column, func, select, table
 
 from iris import models, problems, schema
-from iris.database import statements
+from iris.database import engine
 
 VERSIONS = table("alembic_version", column("version_num"))
 EVENTS = models.Event.__table__
 WAITING = select(EVENTS.c.at).where(EVENTS.c.position.is_(None)).order_by(EVENTS.c.event_id)
-CHECK = statements.compiled(
-    select(
-        select(VERSIONS.c.version_num).scalar_subquery(),
-        func.current_setting("server_version"),
-        func.pg_is_in_recovery(),
-        select(func.coalesce(func.max(EVENTS.c.position), 0))
-        .where(EVENTS.c.position.is_not(None))
-        .scalar_subquery(),
-        # Counted up to a limit: if nobody ever reads the feed, all events wait.
-        select(func.count()).select_from(WAITING.limit(1000).subquery()).scalar_subquery(),
-        func.coalesce(func.extract("epoch", func.now() - WAITING.limit(1).scalar_subquery()), 0),
-    )
+CHECK = select(
+    select(VERSIONS.c.version_num).scalar_subquery(),
+    func.current_setting("server_version"),
+    func.pg_is_in_recovery(),
+    select(func.coalesce(func.max(EVENTS.c.position), 0))
+    .where(EVENTS.c.position.is_not(None))
+    .scalar_subquery(),
+    # Counted up to a limit: if nobody ever reads the feed, all events wait.
+    select(func.count()).select_from(WAITING.limit(1000).subquery()).scalar_subquery(),
+    func.coalesce(func.extract("epoch", func.now() - WAITING.limit(1).scalar_subquery()), 0),
 )
 
 
@@ -34,7 +32,8 @@ def read():
     Source:   one SELECT.
     """
     start = time.perf_counter()
-    revision, server, standby, position, waiting, seconds = statements.run(CHECK, {})
+    with engine.POOL.session() as session:
+        revision, server, standby, position, waiting, seconds = session.execute(CHECK).one()
     if revision != schema.REVISION:
         raise problems.Problem(
             503,

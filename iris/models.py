@@ -10,6 +10,7 @@ from sqlalchemy import (
     JSON,
     BigInteger,
     Boolean,
+    FetchedValue,
     ForeignKey,
     Identity,
     Index,
@@ -23,7 +24,8 @@ from sqlalchemy import (
     text,
 )
 from sqlalchemy.dialects.postgresql import ARRAY, ENUM, JSONB, TIMESTAMP, TSVECTOR
-from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+from sqlalchemy.ext.mutable import MutableDict, MutableList
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
 from sqlalchemy.sql.expression import FromClause
 
 Time = TIMESTAMP(timezone=True)
@@ -56,6 +58,16 @@ class Base(DeclarativeBase):
     }
 
 
+def kept():
+    """Return a column that the database keeps, whatever is written."""
+    return mapped_column(server_default=FetchedValue(), server_onupdate=FetchedValue())
+
+
+# What goes with its ticket or status: the database deletes it, but for what has been loaded, which a
+# session deletes itself.
+OWNED = {"cascade": "all, delete-orphan", "passive_deletes": True}
+
+
 class Status(Base):
     """What a ticket can be."""
 
@@ -64,6 +76,11 @@ class Status(Base):
     status: Mapped[str] = mapped_column(primary_key=True)
     position: Mapped[int] = mapped_column(Integer)
     is_open: Mapped[bool] = mapped_column(server_default=text("true"))
+
+    # What may follow it.
+    transitions: Mapped[list["Transition"]] = relationship(
+        foreign_keys="Transition.from_status", **OWNED
+    )
 
     __table_args__ = (UniqueConstraint("position", name="statuses_position_key", deferrable=True),)
 
@@ -99,13 +116,33 @@ class Ticket(Base):
     assignee: Mapped[str | None]
     reporter: Mapped[str] = mapped_column(server_default=func.actor())
     priority: Mapped[str] = mapped_column(Priority, server_default="normal")
-    labels: Mapped[list[str]] = mapped_column(server_default="{}")
-    fields: Mapped[dict] = mapped_column(server_default="{}")
+    # Changed in place, they are written, too.
+    labels: Mapped[list[str]] = mapped_column(
+        MutableList.as_mutable(ARRAY(Text)), server_default="{}"
+    )
+    fields: Mapped[dict] = mapped_column(MutableDict.as_mutable(JSONB), server_default="{}")
     due: Mapped[datetime | None]
-    created: Mapped[datetime]
-    updated: Mapped[datetime]
-    closed: Mapped[datetime | None]
-    version: Mapped[int]
+    created: Mapped[datetime] = kept()
+    updated: Mapped[datetime] = kept()
+    closed: Mapped[datetime | None] = kept()
+    version: Mapped[int] = kept()
+
+    comments: Mapped[list["Comment"]] = relationship(
+        back_populates="ticket", order_by="Comment.comment_id", **OWNED
+    )
+    # Where this ticket comes first, and where it is the other one.
+    links: Mapped[list["Link"]] = relationship(
+        back_populates="ticket", foreign_keys="Link.ticket_id", **OWNED
+    )
+    linked: Mapped[list["Link"]] = relationship(
+        back_populates="other", foreign_keys="Link.other_id", **OWNED
+    )
+    # No foreign key: history stays when its ticket goes.
+    events: Mapped[list["Event"]] = relationship(
+        primaryjoin="Ticket.ticket_id == foreign(Event.ticket_id)",
+        order_by="Event.event_id",
+        viewonly=True,
+    )
 
     __table_args__ = (
         Index("tickets_created_idx", "created", "ticket_id"),
@@ -146,8 +183,10 @@ class Comment(Base):
     )
     author: Mapped[str] = mapped_column(server_default=func.actor())
     body: Mapped[str]
-    created: Mapped[datetime]
-    updated: Mapped[datetime]
+    created: Mapped[datetime] = kept()
+    updated: Mapped[datetime] = kept()
+
+    ticket: Mapped[Ticket] = relationship(back_populates="comments")
 
     __table_args__ = (
         Index("comments_comment_id_idx", "comment_id"),
@@ -168,6 +207,9 @@ class Link(Base):
     other_id: Mapped[int] = mapped_column(
         ForeignKey("tickets.ticket_id", ondelete="CASCADE"), primary_key=True
     )
+
+    ticket: Mapped[Ticket] = relationship(back_populates="links", foreign_keys=ticket_id)
+    other: Mapped[Ticket] = relationship(back_populates="linked", foreign_keys=other_id)
 
     __table_args__ = (
         Index("links_other_id_idx", "other_id", "kind", "ticket_id"),

@@ -5,8 +5,6 @@ import os
 from pathlib import Path
 from typing import NamedTuple
 
-from psycopg2.extensions import make_dsn
-
 
 class Wrong(SystemExit):
     """A setting that is missing or can't be used; ends the start with a sentence."""
@@ -145,27 +143,6 @@ def get(name):
 def names_a_server():
     """Whether the environment says where the database is; if not, it is the embedded one."""
     return bool(get("DATABASE_URL") or get("IRIS_DB_HOST"))
-
-
-def dsn():
-    """Where the database is.
-
-    Returns:  a libpq connection string.
-    Raises:   Wrong, also when nothing says where.
-    """
-    if get("DATABASE_URL"):
-        return get("DATABASE_URL")
-    if not get("IRIS_DB_HOST"):
-        raise Wrong("IRIS_DB_HOST", "is not set: the host of the database server (or DATABASE_URL)")
-    if not get("IRIS_PASS"):
-        raise Wrong("IRIS_PASS", "is not set: the password of the database role that Iris uses")
-    return make_dsn(
-        host=get("IRIS_DB_HOST"),
-        port=get("IRIS_DB_PORT"),
-        dbname=get("IRIS_DB_NAME"),
-        user=get("IRIS_USER"),
-        password=get("IRIS_PASS"),
-    )
 
 
 def check():

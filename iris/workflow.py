@@ -4,9 +4,9 @@ import json
 
 from sqlalchemy import Text, bindparam, cast, func, select
 
-from iris.database import statements, writing
+from iris.database import engine, statements, writing
 
-READ = statements.compiled(select(cast(func.workflow(), Text)))
+READ = select(cast(func.workflow(), Text))
 WRITE = statements.compiled(
     select(cast(func.set_workflow(bindparam("document")), Text).label("body"))
 )
@@ -14,7 +14,8 @@ WRITE = statements.compiled(
 
 def read():
     """Return the workflow as JSON text."""
-    return statements.run(READ, {})[0]
+    with engine.POOL.session() as session:
+        return session.scalar(READ)
 
 
 def write(document, writer):

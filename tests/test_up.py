@@ -254,14 +254,14 @@ def test_a_bad_setting_stops_the_start(tmp_path, given, sentence):
 
 
 def test_a_password_may_come_from_a_file(tmp_path, monkeypatch):
-    from iris import settings  # noqa: PLC0415
+    from iris import location  # noqa: PLC0415
 
     (tmp_path / "pass").write_text("sec'ret\n")
     for name in NAMES:
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("IRIS_PASS_FILE", str(tmp_path / "pass"))
     monkeypatch.setenv("IRIS_DB_HOST", "db")
-    assert settings.dsn() == "host=db port=5432 dbname=iris user=iris password=sec\\'ret"
+    assert location.dsn() == "host=db port=5432 dbname=iris user=iris password=sec\\'ret"
 
 
 def test_an_older_database_is_brought_up_to_date(folder):

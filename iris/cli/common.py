@@ -1,36 +1,13 @@
-"""What commands share: a voice, and where the database is."""
+"""What commands share: a voice, and a look at the database."""
 
 import sys
 
 import psycopg2
 
-from iris import embedded, settings
-
 
 def say(sentence):
     """Tell the person at the terminal what is going on."""
     print(f"iris: {sentence}", file=sys.stderr, flush=True)
-
-
-def where(owner=False):
-    """Return the URL of the database in use: the server that settings name, else the embedded one.
-
-    owner:    as its owner, not as iris.
-    """
-    if owner and settings.get("IRIS_OWNER_URL"):
-        return settings.get("IRIS_OWNER_URL")
-    if settings.names_a_server():
-        if owner:
-            raise settings.Wrong(
-                "IRIS_OWNER_URL", "is not set: the libpq URL of the database's owner"
-            )
-        return settings.dsn()
-    server = embedded.Server(settings.get("IRIS_DATA"))
-    if not server.is_ready():
-        raise embedded.Failed(
-            f"no database runs in {server.folder}: start it with `make up`, or set IRIS_DB_HOST"
-        )
-    return server.url("postgres" if owner else "iris")
 
 
 def revision_of(url):

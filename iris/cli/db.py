@@ -1,6 +1,6 @@
 """`iris db`: the schema of a database that already exists."""
 
-from iris import schema
+from iris import location, schema
 from iris.cli import common
 
 
@@ -21,7 +21,7 @@ def declare(parser):
 
 def run(arguments):
     """Look after the schema of a database that already exists."""
-    revision = common.revision_of(common.where())
+    revision = common.revision_of(location.dsn())
     if arguments.action == "check":
         print(f"revision {revision}; this Iris needs {schema.REVISION}")
         return 0 if revision == schema.REVISION else 1
@@ -31,9 +31,9 @@ def run(arguments):
     if arguments.sql:
         migrations.script(revision, arguments.revision, down=down)
         return 0
-    for words in migrations.move(common.where(owner=True), arguments.revision, down=down):
+    for words in migrations.move(location.dsn(owner=True), arguments.revision, down=down):
         common.say(words)
-    now = common.revision_of(common.where())
+    now = common.revision_of(location.dsn())
     if now == revision:
         common.say(f"the database is at revision {now} as before; its rules have been run again")
     else:

@@ -3,7 +3,7 @@
 import os
 import sys
 
-from iris import transfer
+from iris import location, transfer
 from iris.cli import common
 from iris.transfer import export
 
@@ -11,7 +11,7 @@ from iris.transfer import export
 def run(arguments):
     """Write everything to stdout, a JSON document a line."""
     try:
-        export.write(common.where(), sys.stdout.buffer, common.say)
+        export.write(location.dsn(), sys.stdout.buffer, common.say)
     except BrokenPipeError:
         # Python would complain once more while it closes stdout.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

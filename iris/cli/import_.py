@@ -1,6 +1,6 @@
 """`iris import`."""
 
-from iris import settings
+from iris import location, settings
 from iris.cli import common
 from iris.transfer import foreign, restore
 
@@ -20,10 +20,10 @@ def run(arguments):
     """Read an export into an empty Iris; or tickets of other trackers into any."""
     if arguments.kind:
         foreign.take(
-            common.where(owner=True), arguments.file, arguments.kind, common.say, arguments.skip_bad
+            location.dsn(owner=True), arguments.file, arguments.kind, common.say, arguments.skip_bad
         )
     elif arguments.skip_bad:
         raise settings.Wrong("--skip-bad", "goes with --from only: an export is taken whole")
     else:
-        restore.read(common.where(owner=True), arguments.file, common.say)
+        restore.read(location.dsn(owner=True), arguments.file, common.say)
     return 0

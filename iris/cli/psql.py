@@ -4,8 +4,7 @@ import argparse
 import os
 import shutil
 
-from iris import embedded, settings
-from iris.cli import common
+from iris import embedded, location, settings
 
 
 def declare(parser):
@@ -19,7 +18,7 @@ def declare(parser):
 
 def run(arguments):
     """Open psql on the database in use."""
-    url = common.where(arguments.owner)
+    url = location.dsn(arguments.owner)
     program = shutil.which("psql")
     if not settings.names_a_server() or program is None:
         program = str(embedded.binaries() / "psql")

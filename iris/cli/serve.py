@@ -4,8 +4,7 @@ import os
 import sys
 from pathlib import Path
 
-from iris import settings
-from iris.cli import common
+from iris import location, settings
 
 CONFIG = Path(__file__).parent.parent / "gunicorn.conf.py"
 
@@ -18,7 +17,7 @@ def gunicorn():
 def run(arguments):
     """Serve, on a database that is there."""
     settings.check()
+    where = location.dsn()
     if not settings.names_a_server():
-        os.environ["DATABASE_URL"] = common.where()
-    settings.dsn()
+        os.environ["DATABASE_URL"] = where
     os.execv(sys.executable, gunicorn())

@@ -12,6 +12,13 @@ import psycopg2
 from iris import models, problems
 
 UNAVAILABLE = (503, "database_unavailable", "the database is away; try again")
+REFUSED = (503, "database_refused", "the database does not let Iris in; Iris's log says why")
+# libpq tells no SQLSTATE of a connection that was not made, so these are its words, and in English; in
+# other languages, the database is merely away.
+NOT_LET_IN = re.compile(
+    r"FATAL: .*(authentication failed|pg_hba\.conf|(role|database) .* does not exist"
+    r"|not permitted to log in|permission denied for database)"
+)
 
 # Rules that Iris holds in the database, by SQLSTATE or, where one state says too little, by the
 # constraint's name. None: the message is PostgreSQL's own words to the client.
@@ -45,8 +52,8 @@ STATES = {
     "57": UNAVAILABLE,
     "58": UNAVAILABLE,
     "08": UNAVAILABLE,
-    "28": UNAVAILABLE,
-    "3D": UNAVAILABLE,
+    "28": REFUSED,
+    "3D": REFUSED,
     "42501": (503, "database_not_ready", "the database lacks what this Iris needs: iris db check"),
     "42P01": (503, "database_not_ready", "the database lacks what this Iris needs: iris db check"),
     "42883": (503, "database_not_ready", "the database lacks what this Iris needs: iris db check"),
@@ -67,10 +74,12 @@ def is_disconnect(error):
 def from_database(error, given):
     """Turn what the database said into a Problem.
 
-    error:    a psycopg2 error.
+    error:    a psycopg2 error, or SQLAlchemy's around one.
     given:    {name: value} of the request, to find which one a message is about.
     Returns:  a Problem, or None for what only a mistake of ours explains.
     """
+    # SQLAlchemy wraps it.
+    error = getattr(error, "orig", error)
     state = getattr(error, "pgcode", None) or ""
     diag = getattr(error, "diag", None)
     if state == "IR006":
@@ -90,7 +99,7 @@ def from_database(error, given):
         ]
         return problems.bulk(told[0].status, told[0].code, mistakes)
     if not state and is_disconnect(error):
-        status, code, detail = UNAVAILABLE
+        status, code, detail = REFUSED if NOT_LET_IN.search(str(error)) else UNAVAILABLE
         return problems.Problem(status, code, detail, headers={"Retry-After": "1"})
     if diag is None:
         return None

@@ -9,7 +9,7 @@ from iris.database import engine
 class Stream:
     """The rows of a statement of one column, as they come, in constant memory and of one snapshot.
 
-    It has a connection of its own, not one of the pool's, for its reader may be slow.
+    It has a session of its own, not one of the pool's, for its reader may be slow.
 
     text:     from compiled().
     values:   {name: value} of its parameters.
@@ -32,13 +32,12 @@ class Stream:
                 headers={"Retry-After": "5"},
             )
         Stream._running += 1
-        self.is_open, self.connection = True, None
+        self.is_open, self.session = True, None
         try:
-            self.connection = engine.connect()
-            self.connection.autocommit = False
+            self.session, connection = engine.serving(autocommit=False)
             # Nobody looks at the texts: they are passed on as they come.
-            extensions.register_type(extensions.BYTES, self.connection)
-            self.cursor = self.connection.cursor("iris")
+            extensions.register_type(extensions.BYTES, connection)
+            self.cursor = connection.cursor("iris")
             self.cursor.execute(text, values)
             # What goes wrong goes wrong now, while it can still be answered.
             self.rows, self.heading = self.cursor.fetchmany(100), heading
@@ -67,5 +66,5 @@ class Stream:
         if self.is_open:
             self.is_open = False
             Stream._running -= 1
-            if self.connection is not None:
-                self.connection.close()
+            if self.session is not None:
+                self.session.invalidate()

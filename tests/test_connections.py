@@ -1,0 +1,116 @@
+"""Connections: whatever the environment, the role or the server say, the service has its own way."""
+
+import json
+
+import psycopg2
+import pytest
+from conftest import Live
+
+from iris import embedded
+from iris.database import SESSION, engine
+
+# What psql heeds, each of it to the harm of somebody who doesn't expect it.
+LIBPQ = {
+    "PGOPTIONS": "-c default_transaction_read_only=on -c search_path=pg_temp -c statement_timeout=1",
+    "PGTZ": "Asia/Tokyo",
+    "PGDATESTYLE": "German",
+    "PGCLIENTENCODING": "LATIN1",
+    "PGAPPNAME": "psql",
+    "PGHOST": "/nowhere",
+    "PGPORT": "1",
+    "PGUSER": "postgres",
+    "PGDATABASE": "postgres",
+    "PGSSLMODE": "verify-full",
+    "PGTARGETSESSIONATTRS": "standby",
+    "PGSERVICE": "none",
+}
+
+
+def test_a_session_has_the_settings_that_iris_relies_on(server):
+    with SESSION() as session:
+        connection = session.connection()
+        for name, expected in {**engine.SETTINGS, **engine.FASTER}.items():
+            found = connection.exec_driver_sql(f"SHOW {name}").scalar()
+            # As PostgreSQL writes it: 60s is 1min.
+            connection.exec_driver_sql("SELECT set_config(%s, %s, true)", (name, expected))
+            assert found == connection.exec_driver_sql(f"SHOW {name}").scalar(), name
+
+
+def test_nothing_of_the_environment_gets_in(server, clean):
+    made = Live(server.url(), **LIBPQ)
+    try:
+        assert made.send("PUT", "/tickets?title=%C3%A9&due=2026-02-03")[0] == 201
+        status, _head, body = made.send("GET", "/tickets/1")
+        shown = json.loads(body)
+        assert (status, shown["title"], shown["due"]) == (200, "é", "2026-02-03T00:00:00+00:00")
+        (event,) = json.loads(made.send("GET", "/tickets/1/history")[2])
+        assert event["source"] == "http"
+        assert made.send("GET", "/tickets?format=ndjson")[0] == 200
+    finally:
+        made.stop()
+
+
+def test_nothing_of_the_role_gets_in(server, clean, owner):
+    hostile = {
+        "default_transaction_read_only": "on", "search_path": "pg_temp", "timezone": "Asia/Tokyo",
+        "standard_conforming_strings": "off", "default_transaction_isolation": "serializable",
+    }  # fmt: skip
+    with owner.cursor() as cursor:
+        cursor.execute("SELECT setconfig FROM pg_db_role_setting WHERE setrole = 'iris'::regrole")
+        before = cursor.fetchone()
+        for name, value in hostile.items():
+            cursor.execute(f"ALTER ROLE iris IN DATABASE iris SET {name} TO '{value}'")
+        try:
+            made = Live(server.url())
+            try:
+                assert made.send("PUT", "/tickets?title=a%5Cb&due=2026-02-03")[0] == 201
+                shown = json.loads(made.send("GET", "/tickets/1")[2])
+                assert (shown["title"], shown["due"]) == ("a\\b", "2026-02-03T00:00:00+00:00")
+            finally:
+                made.stop()
+        finally:
+            cursor.execute("ALTER ROLE iris IN DATABASE iris RESET ALL")
+            for each in before[0] if before else ():
+                name, value = each.split("=", 1)
+                cursor.execute(f"ALTER ROLE iris IN DATABASE iris SET {name} TO %s", (value,))
+
+
+@pytest.fixture(scope="module")
+def guarded(tmp_path_factory):
+    """Return the folder of the socket of a server that asks for iris's password."""
+    made = embedded.Server(tmp_path_factory.mktemp("guarded"), options={"fsync": "off"})
+    made.start()
+    made.seed()
+    (made.data / "pg_hba.conf").write_text(
+        "local all postgres trust\nlocal iris iris scram-sha-256\n"
+    )
+    connection = psycopg2.connect(made.url("postgres"))
+    with connection, connection.cursor() as cursor:
+        cursor.execute("ALTER ROLE iris PASSWORD 'right'; SELECT pg_reload_conf()")
+    connection.close()
+    yield made.socket()
+    made.stop()
+
+
+@pytest.mark.parametrize(
+    ("who", "where", "code"),
+    [
+        ("iris:right", "iris", None),
+        ("iris:wrong", "iris", "database_refused"),
+        ("nobody:right", "iris", "database_refused"),
+        ("iris:right", "postgres", "database_refused"),
+    ],
+)
+def test_a_wrong_password_is_told_from_a_database_that_is_away(guarded, who, where, code):
+    made = Live(f"postgresql://{who}@/{where}?host={guarded}")
+    status, _head, body = made.send("GET", "/tickets")
+    log = made.stop()
+    if code is None:
+        assert (status, json.loads(body)) == (200, [])
+        return
+    problem = json.loads(body)
+    assert (status, problem["code"]) == (503, code)
+    # Nobody outside learns more; who runs it finds PostgreSQL's words.
+    assert "FATAL" not in body.decode()
+    assert "FATAL" in log
+    assert "right" not in log + body.decode()
