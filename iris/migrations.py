@@ -84,13 +84,16 @@ def drop_rules():
 
 
 class Notices:
-    """What PostgreSQL says beside its answers; no list, for SQLAlchemy empties lists."""
+    """What the rules say beside their work; no list, for SQLAlchemy empties lists."""
 
     def __init__(self):
         self.words = []
 
     def append(self, notice):
-        self.words.append(notice.partition(":")[2].strip())
+        level, _, words = notice.partition(":")
+        # Warnings are PostgreSQL's own: of what an owner can't take from PUBLIC who is no superuser.
+        if level == "NOTICE":
+            self.words.append(words.strip())
 
 
 def _plan(revision, target, down):
@@ -159,7 +162,7 @@ def move(url, target="head", *, down=False):
 
     url:      of the database's owner. An empty database gets everything, as by initdb.sql.
     target:   a revision's name, or "head".
-    Returns:  what PostgreSQL had to say: which triggers and functions are gone.
+    Returns:  sentences on what is gone: triggers and functions that the rules don't have.
     Raises:   Refused; psycopg2.Error. Nothing has changed then.
     """
     notices = Notices()

@@ -309,6 +309,30 @@ def test_two_may_upgrade_at_once_while_others_write(old):
     assert run(old, "SELECT version_num FROM alembic_version") == [(schema.REVISION,)]
 
 
+def test_an_owner_need_not_be_a_superuser(server, owner):
+    """Nor be the only one who has something there."""
+    with owner.cursor() as cursor:
+        cursor.execute("CREATE ROLE landlady LOGIN CREATEROLE")
+        cursor.execute("SELECT rolname FROM pg_roles WHERE rolname IN ('iris', 'iris_service')")
+        for (role,) in cursor.fetchall():
+            cursor.execute(f"GRANT {role} TO landlady WITH ADMIN OPTION")
+        cursor.execute("CREATE DATABASE iris_let OWNER landlady")
+        url = server.url("landlady", "iris_let")
+        try:
+            migrations.move(url)
+            run(
+                server.url("postgres", "iris_let"),
+                "CREATE TABLE lodgers ()",
+                "CREATE FUNCTION lodge() RETURNS integer LANGUAGE sql RETURN 1",
+            )
+            before = dump(url, "--exclude-table", "lodgers")
+            assert migrations.move(url) == []
+            assert difference(dump(url, "--exclude-table", "lodgers"), before) == []
+        finally:
+            cursor.execute("DROP DATABASE iris_let WITH (FORCE)")
+            cursor.execute("DROP ROLE landlady")
+
+
 # The next revision --------------------------------------------------------------------------------
 
 
