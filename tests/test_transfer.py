@@ -141,7 +141,7 @@ def test_a_refused_import_changes_nothing(sql, ticket, server, other, tmp_path):
     )
     assert (
         words(whole.replace(b"Printer on fire", b" "))
-        == "tickets: title must have 1 to 300 characters, not only blanks"
+        == "line 20: title must have 1 to 300 characters, not only blanks"
     )
     assert refused(restore.read, server.url("postgres", other), str(tmp_path / "none"), quiet) == (
         f"{tmp_path}/none can't be read: No such file or directory"
@@ -352,7 +352,7 @@ def test_bad_issues_are_named_or_left_beside(http, sql, server, tmp_path):
         issue(6, created_at="yesteryear"),
         {"number": 7},
         issue(
-            8, comments=[{"user": person("bob"), "body": " ", "created_at": "2024-01-02T10:00:00Z"}]
+            8, comments=[{"user": person("bob"), "body": " ", "created_at": "2024-01-09T10:00:00Z"}]
         ),
         issue(9, closed_at="2024-02-01T00:00:00Z"),
         "nonsense",
@@ -394,16 +394,18 @@ def test_bad_issues_are_named_or_left_beside(http, sql, server, tmp_path):
 def test_whatever_the_times_are_history_replays_to_the_present(sql, server, tmp_path):
     chance = random.Random(1)
 
-    def some_time():
-        return f"2024-01-{chance.randint(1, 28):02}T10:00:00Z"
-
     def some_issue(number):
+        filed = chance.randint(1, 28)
+
+        def some_time(first=filed):
+            return f"2024-01-{chance.randint(first, 28):02}T10:00:00Z"
+
         closed = chance.choice([None, some_time()])
         said = [
             {"user": person("bob"), "body": "x", "created_at": some_time()}
             for _ in range(chance.randint(0, 4))
         ]
-        return issue(number, created_at=some_time(), updated_at=chance.choice([None, some_time()]),
+        return issue(number, created_at=f"2024-01-{filed:02}T10:00:00Z", updated_at=chance.choice([None, some_time()]),
                      state="closed" if closed else "open", closed_at=closed, comments=said)  # fmt: skip
 
     (tmp_path / "x.json").write_text(json.dumps([some_issue(number) for number in range(100)]))
@@ -442,6 +444,74 @@ def test_whatever_the_times_are_history_replays_to_the_present(sql, server, tmp_
     assert sql(words) == sql(
         "SELECT * FROM searches_as_of('infinity') ORDER BY ticket_id, comment_id"
     )
+
+
+def comment(**given):
+    made = {"user": person("bob"), "body": "x", "created_at": "2024-01-20T10:00:00Z", **given}
+    return {"comments": [made]}
+
+
+CANNOT_BE = "is not as GitHub's API gives it"
+FUTURE = "created, updated and closed must not lie in the future"
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        ({"title": 5}, CANNOT_BE),
+        ({"title": {"a": 1}}, CANNOT_BE),
+        ({"title": None}, "title is required"),
+        ({"body": ["x"]}, CANNOT_BE),
+        ({"user": {"login": 7}}, CANNOT_BE),
+        ({"labels": [{"name": True}]}, CANNOT_BE),
+        ({"created_at": 1704067200}, CANNOT_BE),
+        (comment(body=5), CANNOT_BE),
+        ({"state": "gone"}, CANNOT_BE),
+        ({"title": "a\0b"}, "unsupported Unicode escape sequence (\\u0000 cannot be converted to text.)"),
+        ({"created_at": "infinity"}, "created, updated and closed must be finite times"),
+        ({"created_at": "2999-01-01"}, FUTURE),
+        ({"updated_at": "2999-01-01"}, FUTURE),
+        ({"updated_at": "1999-01-01"}, "created must not be later than updated and closed"),
+        ({"state": "closed", "closed_at": "1999-01-01"}, "created must not be later than updated and closed"),
+        ({"state": "closed", "closed_at": "-infinity"}, "created, updated and closed must be finite times"),
+        (comment(created_at="infinity"), "a comment must not lie in the future"),
+        (comment(updated_at="2999-01-01"), "a comment must not lie in the future"),
+        (comment(created_at="-infinity"), "a comment must not be older than its ticket"),
+        (comment(created_at="1999-01-01"), "a comment must not be older than its ticket"),
+        (comment(updated_at="2024-01-19"), "a comment must not be changed before it was written"),
+    ],
+)  # fmt: skip
+def test_what_could_not_have_been_here_is_refused(server, clean, tmp_path, given, words):
+    path = tmp_path / "issues.json"
+    path.write_text(json.dumps([issue(1), issue(2, **given)]))
+    before = exported(server.url())
+    assert wrong(server, "github", path) == [
+        "nothing was imported:",
+        f"issue 1 (number 2): {words}",
+    ]
+    assert exported(server.url()) == before
+
+
+def test_times_that_could_not_have_been_here_are_refused_of_a_csv(server, clean, tmp_path):
+    rows = [
+        ["title", "status", "created", "updated", "closed", "due"],
+        ["good", "closed", "2024-01-01", "2024-01-03", "2024-01-02", "2999-01-01"],
+        ["future", "open", "2999-01-01", "", "", ""],
+        ["never", "open", "infinity", "", "", ""],
+        ["order", "open", "2024-01-02", "2024-01-01", "", ""],
+        ["order", "closed", "2024-01-02", "2024-01-03", "2024-01-01", ""],
+        ["open", "open", "2024-01-02", "2024-01-03", "2024-01-03", ""],
+        ["due", "open", "", "", "", "infinity"],
+    ]
+    assert wrong(server, "csv", write(tmp_path / "x.csv", rows)) == [
+        "nothing was imported:",
+        f"line 3: {FUTURE}",
+        "line 4: created, updated and closed must be finite times",
+        "line 5: created must not be later than updated and closed",
+        "line 6: created must not be later than updated and closed",
+        'line 7: "open" is open, so it can have no time of closing',
+        "line 8: due must be a finite time",
+    ]
 
 
 @pytest.mark.parametrize("text", ["", "{}", "[1", "[" * 100000])

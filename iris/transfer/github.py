@@ -40,11 +40,8 @@ def stage(cursor, file):
 def _issue(issue):
     """Return (what LOAD reads, how to know it again) of one issue."""
 
-    def login(user):
-        return user["login"] if user else "ghost"
-
     people = issue.get("assignees") or [issue.get("assignee")]
-    people = [login(user) for user in people if user]
+    people = [_login(user) for user in people if user]
     comments = issue.get("comments")
     origin = {"url": issue["html_url"]} if issue.get("html_url") else {"id": int(issue["id"])}
     # PostgreSQL's texts hold neither.
@@ -61,26 +58,38 @@ def _issue(issue):
         "pull_request": bool(issue.get("pull_request")),
     }
     labels = [
-        label if isinstance(label, str) else label["name"] for label in issue.get("labels") or ()
+        label if isinstance(label, str) else _text(label["name"])
+        for label in issue.get("labels") or ()
     ]
     return {
-        "title": issue["title"],
-        "description": issue.get("body") or None,
+        "title": _text(issue["title"]),
+        "description": _text(issue.get("body") or None),
         "state": issue["state"],
-        "reporter": login(issue.get("user")),
+        "reporter": _login(issue.get("user")),
         "assignee": people[0] if people else None,
         "labels": json.dumps(labels),
         "fields": json.dumps({name: value for name, value in fields.items() if value}),
-        "created": issue.get("created_at"),
-        "updated": issue.get("updated_at"),
-        "closed": issue.get("closed_at"),
+        "created": _text(issue.get("created_at")),
+        "updated": _text(issue.get("updated_at")),
+        "closed": _text(issue.get("closed_at")),
         "comments": [
             {
-                "author": login(comment.get("user")),
-                "body": comment["body"],
-                "created": comment.get("created_at"),
-                "updated": comment.get("updated_at"),
+                "author": _login(comment.get("user")),
+                "body": _text(comment["body"]),
+                "created": _text(comment.get("created_at")),
+                "updated": _text(comment.get("updated_at")),
             }
             for comment in (comments if isinstance(comments, list) else ())
         ],
     }, origin
+
+
+def _text(value):
+    """Return a text or None as it is; what is neither would be bent on its way into a column."""
+    if value is not None and not isinstance(value, str):
+        raise TypeError(value)
+    return value
+
+
+def _login(user):
+    return _text(user["login"]) if user else "ghost"

@@ -25,25 +25,38 @@ drafts AS MATERIALIZED (
             + (SELECT last_value - (NOT is_called)::integer FROM tickets_ticket_id_seq) AS ticket_id,
         CASE WHEN is_open THEN final ELSE coalesce((SELECT status FROM statuses WHERE is_open
             ORDER BY position LIMIT 1), final) END AS opening,
-        CASE WHEN NOT is_open THEN coalesce(closed, greatest(filed, updated)) END AS ended,
+        CASE WHEN NOT is_open THEN coalesce(closed, updated, filed) END AS ended,
         CASE WHEN jsonb_typeof(own) = 'object'
             THEN own || coalesce(extra, '{}') || origin ELSE own END AS all_fields
     FROM given LEFT JOIN statuses ON statuses.status = final
-    WHERE (title IS NOT NULL OR refuse('title is required', '', 'title'))
-        AND (is_open IS NOT NULL OR refuse(coalesce(format('there is no status "%%s"', final),
-            'the workflow has no status for it'), '', 'status'))
-        AND (NOT is_open OR closed IS NULL
-            OR refuse(format('"%%s" is open, so it can have no time of closing', final), '', 'closed'))
-        AND (isfinite(filed) AND isfinite(coalesce(updated, filed)) AND isfinite(coalesce(closed, filed))
-            OR refuse('created, updated and closed must be finite times', '', 'created'))),
+    -- A day is for clocks that go wrong.
+    WHERE CASE WHEN title IS NULL THEN refuse('title is required', '', 'title')
+        WHEN is_open IS NULL THEN refuse(coalesce(format('there is no status "%%s"', final),
+            'the workflow has no status for it'), '', 'status')
+        WHEN is_open AND closed IS NOT NULL
+            THEN refuse(format('"%%s" is open, so it can have no time of closing', final), '', 'closed')
+        WHEN NOT (isfinite(filed) AND isfinite(coalesce(updated, filed)) AND isfinite(coalesce(closed, filed)))
+            THEN refuse('created, updated and closed must be finite times', '', 'created')
+        WHEN greatest(filed, updated, closed) > now() + interval '1 day'
+            THEN refuse('created, updated and closed must not lie in the future', '', 'created')
+        WHEN filed > least(updated, closed)
+            THEN refuse('created must not be later than updated and closed', '', 'created')
+        ELSE true END),
 remarks AS MATERIALIZED (
     SELECT ticket_id, filed, said.author, said.body, coalesce(said.created, filed) AS created,
-        greatest(coalesce(said.created, filed), said.updated) AS updated,
+        coalesce(said.updated, said.created, filed) AS updated,
         row_number() OVER (ORDER BY coalesce(said.created, filed), place, nth)
             + (SELECT last_value - (NOT is_called)::integer FROM comments_comment_id_seq) AS comment_id
     FROM drafts CROSS JOIN jsonb_array_elements(comments) WITH ORDINALITY AS listed(item, nth)
         CROSS JOIN jsonb_to_record(item)
-            AS said(author text, body text, created timestamptz, updated timestamptz)),
+            AS said(author text, body text, created timestamptz, updated timestamptz)
+    WHERE CASE WHEN greatest(said.created, said.updated) > now() + interval '1 day'
+            THEN refuse('a comment must not lie in the future', '', 'comments')
+        WHEN filed > least(said.created, said.updated)
+            THEN refuse('a comment must not be older than its ticket', '', 'comments')
+        WHEN said.created > said.updated
+            THEN refuse('a comment must not be changed before it was written', '', 'comments')
+        ELSE true END),
 happened AS (
     SELECT ticket_id, filed AS at, 0 AS turn, 'created'::event_kind AS kind, NULL::bigint AS comment_id,
         reporter AS actor,
@@ -55,11 +68,11 @@ happened AS (
             || changed('due', NULL, due) AS changes
         FROM drafts
     UNION ALL
-    SELECT ticket_id, greatest(filed, created), 1, 'commented', comment_id, author,
+    SELECT ticket_id, created, 1, 'commented', comment_id, author,
         changed('body', NULL, body)
         FROM remarks
     UNION ALL
-    SELECT ticket_id, greatest(filed, ended), 2, 'changed', NULL, 'import',
+    SELECT ticket_id, ended, 2, 'changed', NULL, 'import',
         changed('status', opening, final)
         FROM drafts WHERE opening <> final),
 counted AS MATERIALIZED (

@@ -21,6 +21,8 @@ MISTAKES = (
     psycopg2.errors.StatementTooComplex,
     psycopg2.errors.ProgramLimitExceeded,
 )
+# Whose words name the constraint only.
+UNIQUE = psycopg2.errors.UniqueViolation
 
 
 @contextlib.contextmanager
@@ -43,6 +45,6 @@ def words_of(error):
     """Return PostgreSQL's own words, and the line of a COPY that they are about, or None."""
     found = re.search(r"^COPY \w+, line (\d+)", error.diag.context or "", re.MULTILINE)
     words = error.diag.message_primary
-    if error.diag.message_detail and isinstance(error, psycopg2.DataError):
+    if error.diag.message_detail and isinstance(error, (psycopg2.DataError, UNIQUE)):
         words += f" ({error.diag.message_detail})"
     return words, int(found[1]) if found else None
