@@ -11,7 +11,7 @@ READY := $(VENV)/ready
 PEERS := .venv-bench
 
 .DEFAULT_GOAL := help
-.PHONY: help up test lint bench growth psql revision fresh lock
+.PHONY: help up test kills lint bench growth psql revision fresh lock
 
 help:  ## print this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -21,6 +21,9 @@ up: $(READY)  ## start a PostgreSQL of its own and serve; Ctrl-C stops both
 
 test: $(READY)  ## run all tests on a throw-away PostgreSQL (ARGS='-k links' for some)
 	@$(BIN)/python -m pytest -n 2 --dist worksteal $(ARGS)
+
+kills: $(READY)  ## kill -9 everything in turn under load, and see that nothing is lost (ROUNDS=20 SEED=1)
+	@exec $(BIN)/python -W ignore tests/kills.py --rounds $(or $(ROUNDS),20) --seed $(or $(SEED),0)
 
 lint: $(READY)  ## look for mistakes and untidy code
 	@$(BIN)/ruff check .
