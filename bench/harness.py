@@ -30,7 +30,7 @@ from iris import comments, embedded, schema, tickets
 from iris.cli import serve as service
 from iris.database import writing
 from iris.intake import bodies
-from iris.lists import pages
+from iris.lists import cursors, pages
 
 HERE = Path(__file__).parent
 SEED = HERE / "seed.sql"
@@ -72,7 +72,7 @@ def listed(title, peers="", **given):
     def call():
         values = {name: re.sub(r"{(\w+)}", r":\1", text) for name, text in given.items()}
         return tickets.page(
-            {name: tickets.LIST[name](bodies.Typed(text)) for name, text in values.items()}
+            {name: tickets.PARAMETERS[name](bodies.Typed(text)) for name, text in values.items()}
         )
 
     query = "?" + urlencode(given, safe="{}") if given else ""
@@ -146,7 +146,7 @@ def middle(connection, many):
             " ORDER BY created DESC OFFSET %s LIMIT 1",
             [many // 2],
         )
-        return pages._encode("-created", *cursor.fetchone())
+        return cursors.encode("-created", *cursor.fetchone())
 
 
 # Databases ----------------------------------------------------------------------------------------

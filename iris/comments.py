@@ -7,53 +7,45 @@ from sqlalchemy import bindparam, delete, insert, select, update
 from iris import models, problems
 from iris.database import statements, writing
 from iris.intake import types
-from iris.lists import filters, pages, search
+from iris.lists import filters, listing, pages, search
 
 TABLE = models.Comment.__table__
-TICKETS = models.Ticket.__table__
-COLUMNS = tuple(TABLE.columns.keys())
-KEPT = ("created", "updated")
+KEPT = models.names(models.Comment, "kept")
 # What a comment can be given, {name: type}.
 WRITABLE = {
     column.name: types.Given() if column.name in KEPT else types.of(column)
     for column in TABLE.columns
     if column.name not in ("comment_id", "ticket_id")
 }
-FILTERS = {
-    # Of a ticket's own list; the route gives it.
-    "ticket_id": filters.plain(types.Number(), lambda table, number: table.c.ticket_id == number),
-    "author": filters.several("author"),
-    "created_before": filters.compare("created", "<"),
-    "created_after": filters.compare("created", ">"),
-    "q": search.filtered(search.comment_condition),
-}
-SORTS = {"comment_id": ("comment_id",), "created": ("created", "comment_id")}
-LIST = {**filters.parameters(FILTERS), **pages.parameters(SORTS, COLUMNS)}
+LIST = listing.List(
+    name="comments",
+    model=models.Comment,
+    table=TABLE,
+    shown=("comment_id", "ticket_id", "author", "created", "body"),
+    filters={
+        # Of a ticket's own list; the route gives it.
+        "ticket_id": filters.plain(
+            types.Number(), lambda table, number: table.c.ticket_id == number
+        ),
+        **filters.of_all(models.Comment),
+        "q": search.filtered(search.comment_condition),
+    },
+    sorts=listing.sorts(models.Comment),
+    order="-comment_id",
+    known_by=models.Ticket.__table__,
+)
 
 
-@lru_cache(1000)
-def _list(shapes, shape):
-    """Return the statement of a list of this shape."""
-    exists = None
-    if "ticket_id" in dict(shapes):
-        this = TICKETS.c.ticket_id == bindparam("ticket_id")
-        exists = select(TICKETS.c.ticket_id).where(this).exists()
-    where = filters.where(FILTERS, shapes, TABLE)
-    keys = [TABLE.c[key] for key in SORTS[shape.sort.lstrip("-")]]
-    descending = shape.sort.startswith("-")
-    return pages.statement(TABLE, shape, where, keys, descending, exists)
-
-
-def page(given, media="json"):
+def page(given, form="json"):
     """List comments, newest first, of one ticket or of all.
 
-    given:    {name: value} of LIST, validated.
-    media:    the format, a name of formats.MEDIA.
+    given:    {name: value} of LIST's parameters, validated.
+    form:     the format, a name of formats.LISTS.
     Returns:  a pages.Page, or a streaming.Stream of the formats that are streamed.
     Raises:   Problem 404 for a ticket that is not there.
     Source:   one SELECT.
     """
-    return pages.read(_list, FILTERS, given, SORTS, "-comment_id", COLUMNS, media)
+    return pages.read(LIST, given, form)
 
 
 ROW = statements.row(TABLE).label("body")

@@ -1,7 +1,5 @@
 """The statements behind history and the feed."""
 
-from functools import lru_cache
-
 from sqlalchemy import (
     ARRAY,
     BigInteger,
@@ -17,59 +15,38 @@ from sqlalchemy import (
 from iris import models
 from iris.database import statements
 from iris.intake import types
-from iris.lists import filters, pages
+from iris.lists import filters, listing, pages
 
 TABLE = models.Event.__table__
-# The rest is for time travel.
-COLUMNS = (
-    "event_id",
-    "at",
-    "actor",
-    "source",
-    "ticket_id",
-    "kind",
-    "comment_id",
-    "changes",
-    "position",
+LIST = listing.List(
+    name="history",
+    model=models.Event,
+    table=TABLE,
+    shown=("at", "actor", "source", "ticket_id", "kind", "changes"),
+    filters={
+        # Of a ticket's own history; the route gives it.
+        "ticket_id": filters.plain(
+            types.Number(), lambda table, number: table.c.ticket_id == number
+        ),
+        **filters.of_all(models.Event),
+    },
+    sorts=listing.sorts(models.Event),
+    order="-event_id",
+    # A ticket that is gone has a history, too.
+    known_by=TABLE.alias(),
 )
-FILTERS = {
-    # Of a ticket's own history; the route gives it.
-    "ticket_id": filters.plain(types.Number(), lambda table, number: table.c.ticket_id == number),
-    "actor": filters.several("actor"),
-    "kind": filters.several("kind"),
-    "source": filters.several("source"),
-    "at_before": filters.compare("at", "<"),
-    "at_after": filters.compare("at", ">"),
-}
-SORTS = {"event_id": ("event_id",)}
-LIST = {**filters.parameters(FILTERS), **pages.parameters(SORTS, COLUMNS)}
 
 
-@lru_cache(1000)
-def _list(shapes, shape):
-    """Return the statement of a list of this shape."""
-    exists = None
-    if "ticket_id" in dict(shapes):
-        other = TABLE.alias()
-        exists = (
-            select(other.c.ticket_id).where(other.c.ticket_id == bindparam("ticket_id")).exists()
-        )
-    where = filters.where(FILTERS, shapes, TABLE)
-    keys = [TABLE.c[key] for key in SORTS[shape.sort.lstrip("-")]]
-    descending = shape.sort.startswith("-")
-    return pages.statement(TABLE, shape, where, keys, descending, exists)
-
-
-def page(given, media="json"):
+def page(given, form="json"):
     """List events, newest first, of one ticket or of all.
 
-    given:    {name: value} of LIST, validated.
-    media:    the format, a name of formats.MEDIA.
+    given:    {name: value} of LIST's parameters, validated.
+    form:     the format, a name of formats.LISTS.
     Returns:  a pages.Page, or a streaming.Stream of the formats that are streamed.
     Raises:   Problem 404 for a ticket that never was.
     Source:   one SELECT.
     """
-    return pages.read(_list, FILTERS, given, SORTS, "-event_id", COLUMNS, media)
+    return pages.read(LIST, given, form)
 
 
 # The feed -----------------------------------------------------------------------------------------
@@ -77,11 +54,11 @@ def page(given, media="json"):
 
 def _after():
     """Return the statement for a piece of the feed: its positions, and each event as JSON."""
-    columns = (column(name, TABLE.c[name].type) for name in COLUMNS)
+    columns = (column(name, TABLE.c[name].type) for name in LIST.columns())
     piece = func.events_after(bindparam("after"), bindparam("limit")).table_valued(
         *columns, name="piece"
     )
-    rows = select(*(piece.c[name] for name in COLUMNS)).subquery("event")
+    rows = select(*(piece.c[name] for name in LIST.columns())).subquery("event")
     body = cast(func.row_to_json(literal_column("event")), Text).label("body")
     lines = select(rows.c.position, body).cte("line").prefix_with("MATERIALIZED")
     length = func.octet_length(lines.c.body)

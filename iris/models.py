@@ -58,9 +58,24 @@ class Base(DeclarativeBase):
     }
 
 
-def kept():
-    """Return a column that the database keeps, whatever is written."""
-    return mapped_column(server_default=FetchedValue(), server_onupdate=FetchedValue())
+# What a column says of itself, in its `info`: lists filter by it (`status=`; of a time, `due_before=` and
+# `due_after=`), sort by it, or never show it.
+FILTERED, SORTED, INTERNAL = {"filtered": True}, {"sorted": True}, {"internal": True}
+
+
+def kept(**info):
+    """Return a column that the database keeps, whatever is written.
+
+    info:     as above.
+    """
+    return mapped_column(
+        server_default=FetchedValue(), server_onupdate=FetchedValue(), info={"kept": True, **info}
+    )
+
+
+def names(model, fact):
+    """Return the names of the columns that say a fact of themselves, such as "kept"."""
+    return tuple(column.name for column in model.__table__.c if fact in column.info)
 
 
 # What goes with its ticket or status: the database deletes it, but for what has been loaded, which a
@@ -111,20 +126,20 @@ class Ticket(Base):
     title: Mapped[str]
     description: Mapped[str | None]
     status: Mapped[str] = mapped_column(
-        ForeignKey("statuses.status"), server_default=func.first_status()
+        ForeignKey("statuses.status"), server_default=func.first_status(), info=FILTERED
     )
-    assignee: Mapped[str | None]
-    reporter: Mapped[str] = mapped_column(server_default=func.actor())
-    priority: Mapped[str] = mapped_column(Priority, server_default="normal")
+    assignee: Mapped[str | None] = mapped_column(info=FILTERED)
+    reporter: Mapped[str] = mapped_column(server_default=func.actor(), info=FILTERED)
+    priority: Mapped[str] = mapped_column(Priority, server_default="normal", info=FILTERED | SORTED)
     # Changed in place, they are written, too.
     labels: Mapped[list[str]] = mapped_column(
         MutableList.as_mutable(ARRAY(Text)), server_default="{}"
     )
     fields: Mapped[dict] = mapped_column(MutableDict.as_mutable(JSONB), server_default="{}")
-    due: Mapped[datetime | None]
-    created: Mapped[datetime] = kept()
-    updated: Mapped[datetime] = kept()
-    closed: Mapped[datetime | None] = kept()
+    due: Mapped[datetime | None] = mapped_column(info=FILTERED | SORTED)
+    created: Mapped[datetime] = kept(**FILTERED, **SORTED)
+    updated: Mapped[datetime] = kept(**FILTERED, **SORTED)
+    closed: Mapped[datetime | None] = kept(**FILTERED)
     version: Mapped[int] = kept()
 
     comments: Mapped[list["Comment"]] = relationship(
@@ -181,9 +196,9 @@ class Comment(Base):
     ticket_id: Mapped[int] = mapped_column(
         ForeignKey("tickets.ticket_id", ondelete="CASCADE"), primary_key=True
     )
-    author: Mapped[str] = mapped_column(server_default=func.actor())
+    author: Mapped[str] = mapped_column(server_default=func.actor(), info=FILTERED)
     body: Mapped[str]
-    created: Mapped[datetime] = kept()
+    created: Mapped[datetime] = kept(**FILTERED, **SORTED)
     updated: Mapped[datetime] = kept()
 
     ticket: Mapped[Ticket] = relationship(back_populates="comments")
@@ -240,17 +255,17 @@ class Event(Base):
     __tablename__ = "events"
 
     event_id: Mapped[int] = mapped_column(Identity(always=True), primary_key=True)
-    at: Mapped[datetime]
-    actor: Mapped[str]
-    source: Mapped[str]
+    at: Mapped[datetime] = mapped_column(info=FILTERED)
+    actor: Mapped[str] = mapped_column(info=FILTERED)
+    source: Mapped[str] = mapped_column(info=FILTERED)
     ticket_id: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
-    kind: Mapped[str] = mapped_column(EventKind)
+    kind: Mapped[str] = mapped_column(EventKind, info=FILTERED)
     comment_id: Mapped[int | None]
     changes: Mapped[dict]
     position: Mapped[int | None]
-    kept: Mapped[dict] = mapped_column(server_default="{}")
-    other_id: Mapped[int | None]
-    other_kept: Mapped[dict] = mapped_column(server_default="{}")
+    kept: Mapped[dict] = mapped_column(server_default="{}", info=INTERNAL)
+    other_id: Mapped[int | None] = mapped_column(info=INTERNAL)
+    other_kept: Mapped[dict] = mapped_column(server_default="{}", info=INTERNAL)
 
     __table_args__ = (
         Index("events_event_id_idx", "event_id"),
@@ -284,7 +299,7 @@ class Replay(Base):
     __table_args__ = (Index("replays_created_idx", "created"),)
 
 
-class Source(NamedTuple):
+class Tables(NamedTuple):
     """Where reading reads: the tables as they are, or as they were."""
 
     tickets: FromClause
@@ -302,6 +317,6 @@ def _as_of(model):
 
 
 _READ = (Ticket, Comment, Link, Search)
-NOW = Source(*(model.__table__ for model in _READ))
+NOW = Tables(*(model.__table__ for model in _READ))
 # The parameter as_of says when.
-THEN = Source(*(_as_of(model) for model in _READ))
+THEN = Tables(*(_as_of(model) for model in _READ))

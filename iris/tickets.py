@@ -1,7 +1,7 @@
 """The statements behind tickets."""
 
 import json
-from functools import lru_cache, partial
+from functools import lru_cache
 
 from sqlalchemy import (
     BigInteger,
@@ -25,14 +25,12 @@ from sqlalchemy.dialects.postgresql import ARRAY
 from iris import models, problems
 from iris.database import statements, writing
 from iris.intake import bodies, types
-from iris.lists import filters, pages, search
+from iris.lists import filters, keys, listing, pages, search
 
 TABLE = models.NOW.tickets
 
-COLUMNS = tuple(TABLE.columns.keys())
-TIMES = ("due", "created", "updated", "closed")
 # The database keeps these, whatever a client writes.
-KEPT = ("created", "updated", "closed", "version")
+KEPT = models.names(models.Ticket, "kept")
 # What a ticket can be given, {name: type}.
 WRITABLE = {
     column.name: types.Given() if column.name in KEPT else types.of(column)
@@ -43,13 +41,8 @@ WRITABLE = {
 # Lists ------------------------------------------------------------------------------------------
 
 
-def due(table):
-    """Return when a ticket is due; the end of time where it is not, as the index has it."""
-    return func.coalesce(table.c.due, literal_column("'infinity'"))
-
-
 def _overdue(table, wanted):
-    late = and_(due(table) < func.now(), table.c.closed.is_(None))
+    late = and_(keys.key(table, TABLE.c.due) < func.now(), table.c.closed.is_(None))
     return late if wanted else not_(late)
 
 
@@ -88,87 +81,65 @@ def _field_where(name, shape, table):
     )
 
 
-def _filters(source):
-    """Return {name: Filter} for tickets of a models.Source."""
+def _listing(tables):
+    """Return the List of the tickets of models.Tables."""
 
     def linked(table, number):
-        links = source.links
+        links = tables.links
         ends = union_all(
             select(links.c.other_id).where(links.c.ticket_id == number),
             select(links.c.ticket_id).where(links.c.other_id == number),
         )
         return table.c.ticket_id.in_(ends)
 
-    return {
-        **{name: filters.several(name) for name in ("status", "assignee", "reporter", "priority")},
-        "label": filters.Filter(
-            types.Several(), lambda name, value: (value[0], {name: value[1]}), _labelled
-        ),
-        "open": filters.flag(lambda table, wanted: table.c.closed.is_(None) == wanted),
-        "unassigned": filters.flag(lambda table, wanted: table.c.assignee.is_(None) == wanted),
-        "overdue": filters.flag(_overdue),
-        **{
-            f"{column}_{side}": filters.compare(column, operator)
-            for column in ("created", "updated", "closed")
-            for side, operator in (("before", "<"), ("after", ">"))
+    return listing.List(
+        name="tickets",
+        model=models.Ticket,
+        table=tables.tickets,
+        shown=("ticket_id", "status", "priority", "assignee", "title"),
+        filters={
+            **filters.of_all(models.Ticket),
+            "label": filters.Filter(
+                types.Several(), lambda name, value: (value[0], {name: value[1]}), _labelled
+            ),
+            "open": filters.flag(lambda table, wanted: table.c.closed.is_(None) == wanted),
+            "unassigned": filters.flag(lambda table, wanted: table.c.assignee.is_(None) == wanted),
+            "overdue": filters.flag(_overdue),
+            "linked": filters.plain(types.Number(), linked),
+            "fields": filters.Filter(types.Pairs(), _field_split, _field_where),
+            "q": search.filtered(
+                lambda shape, table: search.condition(shape, table, tables.searches)
+            ),
         },
-        "due_before": filters.plain(types.Time(), lambda table, time: due(table) < time),
-        "due_after": filters.plain(
-            types.Time(), lambda table, time: and_(due(table) > time, table.c.due.is_not(None))
-        ),
-        "linked": filters.plain(types.Number(), linked),
-        "fields": filters.Filter(types.Pairs(), _field_split, _field_where),
-        "q": search.filtered(lambda shape, table: search.condition(shape, table, source.searches)),
-    }
+        sorts={
+            **listing.sorts(models.Ticket),
+            # As the index for what somebody has to do has it.
+            "priority": listing.Sort(("priority", "created", "ticket_id")),
+            "rank": listing.Sort(
+                ("rank", "ticket_id"),
+                rank=lambda shape, table: search.rank(shape, table, tables.searches),
+            ),
+        },
+        order="-created",
+    )
 
 
-FILTERS = _filters(models.NOW)
-FILTERS_THEN = _filters(models.THEN)
-SORTS = {
-    "created": ("created", "ticket_id"),
-    "updated": ("updated", "ticket_id"),
-    "due": ("due", "ticket_id"),
-    "priority": ("priority", "created", "ticket_id"),
-    "ticket_id": ("ticket_id",),
-    # The best first, for nobody wants the worst.
-    "rank": ("rank", "ticket_id"),
-}
-LIST = {
-    **filters.parameters(FILTERS),
-    "as_of": types.Time(),
-    **pages.parameters(SORTS, COLUMNS),
-}
+LIST, LIST_THEN = _listing(models.NOW), _listing(models.THEN)
+PARAMETERS = {**LIST.parameters(), "as_of": types.Time()}
 
 
-@lru_cache(1000)
-def _list(source, shapes, shape):
-    """Return the statement of a list of this shape."""
-    table, sort = source.tickets, shape.sort
-    name = sort.lstrip("-")
-    known = FILTERS if source is models.NOW else FILTERS_THEN
-    where = filters.where(known, shapes, table)
-    if name == "rank":
-        rank = search.rank(dict(shapes)["q"], table, source.searches).label("rank")
-        table, where = select(table, rank).where(*where).subquery("tickets"), []
-    keys = [due(table) if key == "due" else table.c[key] for key in SORTS[name]]
-    descending = sort.startswith("-") != (name == "rank")
-    return pages.statement(table, shape, where, keys, descending)
-
-
-def page(given, media="json"):
+def page(given, form="json"):
     """List tickets.
 
-    given:    {name: value} of LIST, validated; as_of makes it the list of that moment.
-    media:    the format, a name of formats.MEDIA.
+    given:    {name: value} of PARAMETERS, validated; as_of makes it the list of that moment.
+    form:     the format, a name of formats.LISTS.
     Returns:  a pages.Page, or a streaming.Stream of the formats that are streamed.
     Raises:   Problem 422.
     Source:   one SELECT.
     """
-    if given.get("sort", "").lstrip("-") == "rank" and "q" not in given:
-        raise problems.invalid({"sort": "rank needs q, the words to rank by"})
-    then = {"as_of": given["as_of"]} if "as_of" in given else {}
-    build = partial(_list, models.THEN if then else models.NOW)
-    return pages.read(build, FILTERS, given, SORTS, "-created", COLUMNS, media, **then)
+    if "as_of" in given:
+        return pages.read(LIST_THEN, given, form, as_of=given["as_of"])
+    return pages.read(LIST, given, form)
 
 
 # One ticket ---------------------------------------------------------------------------------------

@@ -58,12 +58,12 @@ def test_every_code_is_there():
 
 def test_every_filter_and_order_is_there():
     lists = README[README.index("### Lists") : README.index("### The workflow")]
-    for name in tickets.LIST:
+    for name in tickets.PARAMETERS:
         stem = re.sub(r"(before|after)$", "", name)
         assert f"`{stem}" in lists or f"{name}=" in lists, name
-    for name in tickets.SORTS:
+    for name in tickets.LIST.sorts:
         assert f"`{name}`" in lists
-    for name in events.FILTERS:
+    for name in events.LIST.filters:
         assert f"`{name}`" in README
 
 

@@ -12,7 +12,7 @@ from conftest import Live
 from iris import schema, tickets
 from iris.database import statements
 from iris.intake import bodies
-from iris.lists import pages
+from iris.lists import cursors, pages
 
 MANY = 200_000
 FILL = """
@@ -122,21 +122,21 @@ def test_a_page_runs_on_an_index(plan, query):
     given = bodies.parse_form(query.replace(" ", "+"))
     fields = [(name[7:], given.pop(name)) for name in list(given) if name.startswith("fields.")]
     given.update({"fields": fields} if fields else {})
-    page, lines = plan({name: tickets.LIST[name](value) for name, value in given.items()})
+    page, lines = plan({name: tickets.PARAMETERS[name](value) for name, value in given.items()})
     check(lines)
     assert page.rows or query == "due_before=2020-01-01"
 
 
 @pytest.mark.parametrize("sort", ["-created", "priority", "-updated"])
 def test_page_3000_costs_what_page_1_costs(plan, large, sort):
-    keys = tickets.SORTS[sort.lstrip("-")]
+    keys = tickets.LIST.sorts[sort.lstrip("-")].keys
     direction = "DESC" if sort.startswith("-") else "ASC"
     order = ", ".join(f"{key} {direction}" for key in keys)
     with large.cursor() as cursor:
         cursor.execute(
             f"SELECT {', '.join(f'{key}::text' for key in keys)} FROM tickets ORDER BY {order} OFFSET 149950 LIMIT 1"
         )
-        cursor_ = pages._encode(sort, *cursor.fetchone())
+        cursor_ = cursors.encode(sort, *cursor.fetchone())
     page, lines = plan({"sort": sort, "cursor": cursor_})
     check(lines)
     # What its index scan read; the rest is planning.

@@ -18,17 +18,14 @@ LISTED = routes.offers(*(each.media for each in formats.LISTS.values()))
 READ = routes.offers(formats.LISTS["text"].media)
 
 
-def listed(read, given, request, response, name, columns, times=()):
+def listed(noun, given, request, response):
     """Answer with a list, in the format that was asked for.
 
-    read:     a noun's page(): (given, media) → a Page or a Stream.
+    noun:     a module with LIST and page(given, form).
     given:    what the request has, validated.
-    name:     what the list is of; files are named so.
-    columns:  what a table shows, unless the request chooses.
-    times:    which columns are times.
     """
-    form = request.context.format
-    found, kind = read(given, form), formats.LISTS[form]
+    form, name = request.context.format, noun.LIST.name
+    found, kind = noun.page(given, form), formats.LISTS[form]
     if form != "json":
         response.content_type = f"{kind.media}; charset=utf-8"
     if kind.line:
@@ -39,7 +36,7 @@ def listed(read, given, request, response, name, columns, times=()):
         response.set_header("Link", f'<{request.context.here(cursor=found.cursor)}>; rel="next"')
     if found.total is not None:
         response.set_header("Total-Count", str(found.total))
-    return kind.render(found.rows, given.get("columns", columns), times)
+    return kind.render(found.rows, given.get("columns", noun.LIST.shown), noun.LIST.times())
 
 
 def versions(header):

@@ -12,14 +12,13 @@ NUMBER = types.Number()
 @ROUTE.get("/comments")
 @ROUTE.get("/tickets/{ticket_id}/comments")
 @LISTED
-@routes.takes(**comments.LIST)
+@routes.takes(**comments.LIST.parameters())
 def index(request, response, **given):
     """List comments, newest first: all, or those of one ticket.
 
     curl '0.0.0.0:8000/comments?author=alice&q=printer'
     """
-    shown = ("comment_id", "ticket_id", "author", "created", "body")
-    return listed(comments.page, given, request, response, "comments", shown, comments.KEPT)
+    return listed(comments, given, request, response)
 
 
 @ROUTE.put("/comments")

@@ -5,24 +5,24 @@ from iris.api import LISTED, ROUTE, listed
 from iris.formats import json
 from iris.intake import bodies, routes, types
 
+PARAMETERS = events.LIST.parameters()
 FEED = {"after", "wait", "limit"}
-SHOWN = ("at", "actor", "source", "ticket_id", "kind", "changes")
 
 
 @ROUTE.get("/tickets/{ticket_id}/history")
 @LISTED
-@routes.takes(**events.LIST)
+@routes.takes(**PARAMETERS)
 def history(request, response, **given):
     """List what happened to a ticket, newest first, also after it was deleted.
 
     curl 0.0.0.0:8000/tickets/1/history
     """
-    return listed(events.page, given, request, response, "history", SHOWN, ("at",))
+    return listed(events, given, request, response)
 
 
 @ROUTE.get("/events")
 @routes.offers(*formats.MEDIA.values())
-@routes.takes(after=types.Number(0), wait=types.Number(0, 60), **events.LIST)
+@routes.takes(after=types.Number(0), wait=types.Number(0, 60), **PARAMETERS)
 def index(request, response, **given):
     """List what happened, newest first; or read the feed: after=<position>, wait=<seconds>.
 
@@ -36,8 +36,8 @@ def index(request, response, **given):
         response.stream = feed.stream(_last(request, given), request.env.get("gunicorn.socket"))
         return None
     if "after" not in given:
-        _only(given, events.LIST)
-        return listed(events.page, given, request, response, "history", SHOWN, ("at",))
+        _only(given, PARAMETERS)
+        return listed(events, given, request, response)
     _only(given, FEED)
     if request.context.format != "json":
         raise problems.Problem(406, "not_acceptable", "the feed comes as JSON or text/event-stream")
@@ -63,7 +63,7 @@ def _last(request, given):
 def _only(given, known):
     for name in given:
         if name not in known:
-            what = "the feed" if name in events.LIST else "a list; it goes with after"
+            what = "the feed" if name in PARAMETERS else "a list; it goes with after"
             raise problems.Problem(
                 400,
                 "unknown_parameter",

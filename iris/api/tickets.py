@@ -12,14 +12,13 @@ NUMBER = types.Number()
 
 @ROUTE.get("/tickets")
 @LISTED
-@routes.takes(**tickets.LIST)
+@routes.takes(**tickets.PARAMETERS)
 def index(request, response, **given):
     """List tickets, newest first.
 
     curl '0.0.0.0:8000/tickets?status=open,active&sort=-priority&columns=ticket_id,title'
     """
-    shown = ("ticket_id", "status", "priority", "assignee", "title")
-    return listed(tickets.page, given, request, response, "tickets", shown, tickets.TIMES)
+    return listed(tickets, given, request, response)
 
 
 @ROUTE.put("/tickets")

@@ -8,10 +8,11 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import hug
-from sqlalchemy import bindparam, cast, func, true
-from sqlalchemy.dialects.postgresql import ARRAY
+from sqlalchemy import Boolean, and_, bindparam, cast, func, true
+from sqlalchemy.dialects.postgresql import ARRAY, TIMESTAMP
 
 from iris.intake import types
+from iris.lists import keys
 
 
 class Filter(NamedTuple):
@@ -36,9 +37,27 @@ def plain(kind, condition):
     )
 
 
-def compare(column, operator):
-    """Filter by comparing a time: `created_before=` is compare("created", "<")."""
-    return plain(types.Time(), lambda table, value: table.c[column].bool_op(operator)(value))
+def _compared(table, column):
+    """Return a time as its index has it: one that is sorted by is indexed as it is sorted."""
+    return keys.key(table, column) if "sorted" in column.info else table.c[column.name]
+
+
+def before(column):
+    """Filter by a time: `created_before=`."""
+    return plain(types.Time(), lambda table, time: _compared(table, column) < time)
+
+
+def after(column):
+    """Filter by a time: `created_after=`; what has none is not after any."""
+
+    def condition(table, time):
+        mine, found = table.c[column.name], _compared(table, column) > time
+        # The end of time, as which it may be sorted, is no time.
+        return (
+            and_(found, mine.is_not(None)) if "sorted" in column.info and column.nullable else found
+        )
+
+    return plain(types.Time(), condition)
 
 
 def flag(condition):
@@ -70,9 +89,20 @@ def several(column):
     return Filter(types.Several(), split, where)
 
 
-def parameters(filters):
-    """Return what a list with these filters takes, {name: type}."""
-    return {name: filter_.kind for name, filter_ in filters.items()}
+def of(column):
+    """Return the filters that a model's column is found by, {name: Filter}, by its type."""
+    name = column.name
+    if isinstance(column.type, TIMESTAMP):
+        return {f"{name}_before": before(column), f"{name}_after": after(column)}
+    if isinstance(column.type, Boolean):
+        return {name: flag(lambda table, wanted: table.c[name].is_(wanted))}
+    return {name: several(name)}
+
+
+def of_all(model):
+    """Return the filters that the columns of a model say of themselves."""
+    found = (of(column) for column in model.__table__.c if "filtered" in column.info)
+    return {name: filter_ for each in found for name, filter_ in each.items()}
 
 
 def split(filters, given):

@@ -1,0 +1,24 @@
+"""What lists sort by, and the same for filters that an index of it serves."""
+
+from sqlalchemy import BigInteger, Integer, Text, func, literal_column
+from sqlalchemy.dialects.postgresql import TIMESTAMP
+
+# What an empty column is sorted as, by its type. Comparing with null finds nothing, so a page could not
+# start there; indexes have the same expression.
+EMPTY = {
+    TIMESTAMP: "'infinity'",
+    Text: "''",
+    BigInteger: "9223372036854775807",
+    Integer: "2147483647",
+}
+
+
+def key(table, column):
+    """Return what a table is sorted by to sort it by a column.
+
+    column:   of the model: it says whether it may be empty, and its type.
+    """
+    mine = table.c[column.name]
+    if not column.nullable:
+        return mine
+    return func.coalesce(mine, literal_column(EMPTY[type(column.type)]))
