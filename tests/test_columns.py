@@ -46,15 +46,21 @@ VALUES = {
 }
 # What is none; JSON may be anything.
 WRONG = {Text: 5, ARRAY: 5, TIMESTAMP: "soon", BigInteger: "5.7", Boolean: 5, ENUM: "soon"}
+LISTED = "mapped_column(info=FILTERED | SORTED)"
 # What there is to add: name, type in the model, type in SQL, and how the model says it.
 MORE = (
-    ("severity", Text, "text", "Mapped[str | None]"),
+    ("severity", Text, "text", f"Mapped[str | None] = {LISTED}"),
     ("places", ARRAY, "text[]", "Mapped[list[str] | None]"),
     ("extra", JSONB, "jsonb", "Mapped[dict | None]"),
-    ("noticed", TIMESTAMP, "timestamptz", "Mapped[datetime | None]"),
-    ("points", BigInteger, "bigint", "Mapped[int | None]"),
-    ("secret", Boolean, "boolean", "Mapped[bool | None]"),
-    ("risk", ENUM, "priority", "Mapped[str | None] = mapped_column(Priority)"),
+    ("noticed", TIMESTAMP, "timestamptz", f"Mapped[datetime | None] = {LISTED}"),
+    ("points", BigInteger, "bigint", f"Mapped[int | None] = {LISTED}"),
+    ("secret", Boolean, "boolean", f"Mapped[bool | None] = {LISTED}"),
+    (
+        "risk",
+        ENUM,
+        "priority",
+        "Mapped[str | None] = mapped_column(Priority, info=FILTERED | SORTED)",
+    ),
 )
 COLUMNS = [
     ("today", table, column.name, type(column.type))
@@ -336,6 +342,51 @@ def test_it_is_shown_in_lists_and_in_all_formats(doors, table, column, values):
         assert heading == [column]
         assert shown not in ("", "\\N")
     assert re.match(rf"{column} *\n\S", listed("text"))
+
+
+@each("tickets", "comments")
+def test_lists_filter_and_sort_by_it_if_the_model_says_so(doors, when, table, column, values):
+    """Also where it is empty: a page may start there, too."""
+    info = MODELS[table].__table__.c[column].info if when == "today" else {"sorted", "filtered"}
+    if when == "tomorrow" and column in ("places", "extra"):
+        info = {}
+    if not info:
+        assert doors.http("GET", f"/{table}?sort={column}")[0] == 422
+        assert doors.http("GET", f"/{table}?{column}=x")[0] == 400
+        pytest.skip("it says nothing")
+    if table == "comments":
+        BySql(doors, "tickets").make({})
+    old, new = values
+    make = BySql(doors, table).make
+    first, last = make({column: old}), make({column: new})
+    empty = [] if column in ("status", "reporter", "priority", "author") else [make({})]
+
+    def keys(query):
+        status, text = doors.http("GET", f"/{table}?{query}")
+        assert status == 200, text
+        return [row[KEY[table]] for row in json.loads(text)]
+
+    if "filtered" in info and column not in ("due", "noticed"):
+        assert keys(f"{column}={json.dumps(old) if old in (True, False) else old}") == [first]
+    elif "filtered" in info:
+        assert keys(f"{column}_before={quote(new)}") == [first]
+        assert keys(f"{column}_after={quote(old)}") == [last]
+    if "sorted" in info:
+        for sign in ("", "-"):
+            whole = keys(f"sort={sign}{column}")
+            assert sorted(whole) == sorted([first, last, *empty])
+            assert [key for key in whole if key not in empty] == [first, last][:: -1 if sign else 1]
+            walked, query = [], f"sort={sign}{column}&limit=1"
+            while query:
+                connection = http.client.HTTPConnection("127.0.0.1", doors.live.port, timeout=40)
+                with contextlib.closing(connection):
+                    connection.request("GET", f"/{table}?{query}")
+                    answer = connection.getresponse()
+                    (row,) = json.loads(answer.read())
+                walked.append(row[KEY[table]])
+                link = re.search(r"\?(.*)>", answer.headers.get("Link", ""))
+                query = link and link[1]
+            assert walked == whole
 
 
 @each("tickets", "comments")

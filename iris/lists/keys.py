@@ -1,7 +1,7 @@
 """What lists sort by, and the same for filters that an index of it serves."""
 
-from sqlalchemy import BigInteger, Integer, Text, func, literal_column
-from sqlalchemy.dialects.postgresql import TIMESTAMP
+from sqlalchemy import BigInteger, Boolean, Integer, Text, func, literal_column
+from sqlalchemy.dialects.postgresql import ENUM, TIMESTAMP
 
 # What an empty column is sorted as, by its type. Comparing with null finds nothing, so a page could not
 # start there; indexes have the same expression.
@@ -10,6 +10,7 @@ EMPTY = {
     Text: "''",
     BigInteger: "9223372036854775807",
     Integer: "2147483647",
+    Boolean: "false",
 }
 
 
@@ -21,4 +22,6 @@ def key(table, column):
     mine = table.c[column.name]
     if not column.nullable:
         return mine
+    if isinstance(column.type, ENUM):
+        return func.coalesce(mine, literal_column(f"'{column.type.enums[-1]}'"))
     return func.coalesce(mine, literal_column(EMPTY[type(column.type)]))
