@@ -3,6 +3,7 @@
 import contextlib
 import json
 import socket
+import sys
 import time
 
 
@@ -43,7 +44,8 @@ class Answer:
 
     @property
     def json(self):
-        return json.loads(self.body)
+        # As one who has room for any number.
+        return json.loads(self.body, parse_int=lambda text: int(text) if len(text) < 20 else text)
 
 
 class Connection:
@@ -52,12 +54,13 @@ class Connection:
     def __init__(self, port, timeout=40):
         self.socket = socket.create_connection(("127.0.0.1", port), timeout=timeout)
         self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        self.waiting = b""
+        self.file = self.socket.makefile("rb", 1 << 16)
 
     def __enter__(self):
         return self
 
     def __exit__(self, *_):
+        self.file.close()
         self.socket.close()
 
     def send(self, data):
@@ -73,71 +76,73 @@ class Connection:
         with contextlib.suppress(OSError):
             self.socket.shutdown(socket.SHUT_WR)
 
-    def _more(self):
-        """Read on; return whether there was anything."""
+    def _line(self):
+        """Read a line; return it without its end, None where nothing comes any more."""
         try:
-            more = self.socket.recv(65536)
+            line = self.file.readline()
         except ConnectionResetError:
-            return False
-        self.waiting += more
-        return bool(more)
-
-    def _until(self, mark):
-        while mark not in self.waiting:
-            if not self._more():
-                raise Broken(f"it ended in the middle of {self.waiting[:200]!r}")
-        found, _, self.waiting = self.waiting.partition(mark)
-        return found
+            line = b""
+        if line and not line.endswith(b"\r\n"):
+            raise Broken(f"a line without its end: {line[:200]!r}")
+        return line[:-2] if line else None
 
     def _bytes(self, count):
-        parts, have = [self.waiting], len(self.waiting)
-        while have < count:
-            try:
-                more = self.socket.recv(1 << 20)
-            except ConnectionResetError:
-                more = b""
-            if not more:
-                raise Broken(f"{count - have} bytes are missing")
-            parts.append(more)
-            have += len(more)
-        data = b"".join(parts)
-        self.waiting = data[count:]
-        return data[:count]
+        try:
+            data = self.file.read(count)
+        except ConnectionResetError:
+            data = b""
+        if len(data) < count:
+            raise Broken(f"{count - len(data)} bytes are missing")
+        return data
 
-    def answer(self, method="GET"):
+    def _head(self):
+        lines = [self._line()]
+        while lines[-1]:
+            lines.append(self._line())
+        if lines[0] is not None and lines[-1] is None:
+            raise Broken(f"it ended in the middle of {lines!r:.200}")
+        return b"\r\n".join(lines[:-1])
+
+    def answer(self, method="GET", most=sys.maxsize):
         """Read one answer to a request of this method; None where there is none any more.
 
+        most:     bytes after which the rest of a stream is left alone; this ends the connection.
         Raises:   Broken; TimeoutError.
         """
-        while True:
-            if not self.waiting and not self._more():
-                return None
-            answer = Answer(self._until(b"\r\n\r\n"))
-            if answer.status >= 200:
-                break
+        head = self._head()
+        while head.startswith(b"HTTP/1.1 1"):
+            head = self._head()
+        if not head:
+            return None
+        answer = Answer(head)
         length = answer.headers.get("content-length")
         if method == "HEAD" or answer.status in (204, 304):
             return answer
         if answer.kind == "text/event-stream":
             answer.whole = False
-            return answer
-        if "chunked" in answer.headers.get("transfer-encoding", ""):
+        elif "chunked" in answer.headers.get("transfer-encoding", ""):
             if length is not None:
                 raise Broken("both Content-Length and Transfer-Encoding")
-            parts = []
-            while size := int(self._until(b"\r\n"), 16):
-                parts.append(self._bytes(size))
-                if self._bytes(2) != b"\r\n":
-                    raise Broken("a chunk without its end")
-            self._until(b"\r\n")
-            answer.body = b"".join(parts)
+            answer.body, answer.whole = self._chunks(most)
         elif length is not None:
             answer.body = self._bytes(int(length))
         else:
-            while self._more():
-                pass
-            answer.body, self.waiting = self.waiting, b""
+            answer.body = self.file.read()
         return answer
+
+    def _chunks(self, most):
+        """Return (the bytes of all chunks, whether they came to their end)."""
+        parts, have = [], 0
+        while size := int(self._line() or b"", 16):
+            parts.append(self._bytes(size))
+            have += size
+            if self._bytes(2) != b"\r\n":
+                raise Broken("a chunk without its end")
+            if have > most:
+                return b"".join(parts), False
+        if self._line() != b"":
+            raise Broken("more after the last chunk")
+        return b"".join(parts), True
 
     def answers(self, *methods, seconds=10):
         """Read all answers until the other end has nothing more to say."""
