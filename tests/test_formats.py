@@ -132,6 +132,25 @@ def test_a_stream_is_refused_as_anything_is(http):
     assert http("HEAD", "/tickets?format=csv").status == 200
 
 
+def test_no_cell_is_a_formula_where_csv_is_to_be_safe(http, ticket):
+    titles = ["=1+1", "+1", "-1", "@SUM(A1)", "a=1", "'=1", '=HYPERLINK("x","y")', "1"]
+    for title in titles:
+        ticket(title, description=f"\t{title}", assignee=f"{title}\r", labels=["=1"])
+    query = "/tickets?format=csv&sort=ticket_id&columns=title,description,assignee,labels"
+    plain, safe = (
+        list(csv.reader(io.StringIO(http.get(f"{query}{more}").text, newline="")))
+        for more in ("", "&csv=safe")
+    )
+    assert [row[0] for row in plain] == ["title", *titles]
+    assert safe[0] == plain[0]
+    for before, after in zip(plain[1:], safe[1:], strict=True):
+        assert after == [f"'{cell}" if cell[0] in "=+-@\t\r" else cell for cell in before]
+    for query in ("/tickets?csv=safe", "/tickets?format=tsv&csv=safe", "/events?after=0&csv=safe"):
+        assert http.get(query).json["code"] == "unknown_parameter"
+    assert http.get("/tickets?format=csv&csv=no").status == 422
+    assert http.get("/comments?format=csv&csv=safe").status == 200
+
+
 def test_a_stream_is_of_one_moment(server, clean, sql):
     from iris import tickets  # noqa: PLC0415
 

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from typing import NamedTuple
 
+from iris import problems
 from iris.formats import csv, json, terminal
 
 
@@ -31,7 +32,24 @@ LISTS = {
     # The last one is what `*/*` means.
     "json": Format("application/json", render=lambda rows, columns, times: json.array(rows)),
 }
+# CSV of which no field is a formula to a spreadsheet: csv=safe.
+SAFE = LISTS["csv"]._replace(line=csv.safe_line)
 # The feed's own.
 STREAM = "text/event-stream"
 # What the API speaks, {name: media type}.
 MEDIA = {"stream": STREAM, **{name: each.media for name, each in LISTS.items()}}
+
+
+def of(name, given):
+    """Return the Format of a list.
+
+    name:     of LISTS.
+    given:    {name: value} of the request.
+    Raises:   Problem 400 where it asks for safe CSV and no CSV.
+    """
+    if "csv" not in given:
+        return LISTS[name]
+    if name != "csv":
+        wrong = "is for format=csv"
+        raise problems.Problem(400, "unknown_parameter", f"csv {wrong}", errors={"csv": wrong})
+    return SAFE

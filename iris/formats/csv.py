@@ -15,7 +15,17 @@ def _as_text(column):
 
 def _csv(column):
     """Return a column as a field of CSV, as COPY writes it: nothing for null, quotes where needed."""
+    return _quoted(_as_text(column))
+
+
+def _safe(column):
+    """Return a column as a field of CSV that a spreadsheet takes for text, whatever it begins with."""
     text = _as_text(column)
+    formula = text.op("~")(literal_column("'^[-=+@\\t\\r]'"))
+    return _quoted(case((formula, literal_column("''''").op("||")(text)), else_=text))
+
+
+def _quoted(text):
     special = text.op("~")(literal_column("'[\",\\r\\n]|^\\s|\\s$|^$|^\\\\\\.$'"))
     quoted = literal_column("'\"'").op("||")(func.replace(text, '"', '""')).op("||")('"')
     return func.coalesce(case((special, quoted), else_=text), "")
@@ -39,6 +49,11 @@ def _line(row, field, separator):
 def csv_line(row):
     """Return the expression for a row of a subquery as a line of CSV."""
     return _line(row, _csv, ",")
+
+
+def safe_line(row):
+    """Return the expression for a row of a subquery as a line of CSV for spreadsheets."""
+    return _line(row, _safe, ",")
 
 
 def tsv_line(row):

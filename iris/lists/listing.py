@@ -68,6 +68,7 @@ class List:
             "count": types.Flag(),
             "sort": types.OneOf(sign + name for name in self.sorts for sign in ("", "-")),
             "columns": types.Names(self.columns()),
+            "csv": types.OneOf(["safe"]),
         }
 
 

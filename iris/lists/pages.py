@@ -36,7 +36,7 @@ def read(listing, given, form="json", **more):
     """
     shapes, values = filters.split(listing.filters, given)
     sort, cursor = given.get("sort", listing.order), given.get("cursor")
-    order, form = listing.sorts[sort.lstrip("-")], formats.LISTS[form]
+    order, form = listing.sorts[sort.lstrip("-")], formats.of(form, given)
     if order.rank and "q" not in given:
         raise problems.invalid({"sort": "rank needs q, the words to rank by"})
     streamed = form.line is not None
