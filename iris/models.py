@@ -40,6 +40,7 @@ EventKind = ENUM(
     "comment_deleted",
     "linked",
     "unlinked",
+    "workflow_changed",
     name="event_kind",
 )
 ENUMS = {enum.name: list(enum.enums) for enum in (Priority, LinkKind, EventKind)}
@@ -250,7 +251,7 @@ class Search(Base):
 
 
 class Event(Base):
-    """One change of a ticket, a comment or a link."""
+    """One change of a ticket, a comment, a link or the workflow."""
 
     __tablename__ = "events"
 
@@ -258,7 +259,7 @@ class Event(Base):
     at: Mapped[datetime] = mapped_column(info=FILTERED)
     actor: Mapped[str] = mapped_column(info=FILTERED)
     source: Mapped[str] = mapped_column(info=FILTERED)
-    ticket_id: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    ticket_id: Mapped[int | None]
     kind: Mapped[str] = mapped_column(EventKind, info=FILTERED)
     comment_id: Mapped[int | None]
     changes: Mapped[dict]
@@ -268,7 +269,7 @@ class Event(Base):
     other_kept: Mapped[dict] = mapped_column(server_default="{}", info=INTERNAL)
 
     __table_args__ = (
-        Index("events_event_id_idx", "event_id"),
+        Index("events_ticket_id_idx", "ticket_id", "event_id"),
         Index("events_at_idx", "at"),
         Index("events_position_idx", "position", postgresql_where=text("position IS NOT NULL")),
         Index("events_unpositioned_idx", "event_id", postgresql_where=text("position IS NULL")),
@@ -282,6 +283,7 @@ class Event(Base):
         Index(
             "events_comment_deleted_idx", "at", postgresql_where=text("kind = 'comment_deleted'")
         ),
+        Index("events_workflow_idx", "at", postgresql_where=text("ticket_id IS NULL")),
     )
 
 

@@ -85,13 +85,11 @@ def invalid(errors):
     )
 
 
-def bulk(status, code, mistakes):
-    """Return the problem of many rows.
+def bad_row(index, name, message):
+    """Return the 422 for one row of many, of which one value can't even be told to the database.
 
-    mistakes: [{"index": …, "detail": …, …}], the first one first.
+    index:    the row's, from 0.
     """
-    first = mistakes[0]
-    detail = f"row {first['index']}: {first['detail']}"
-    if len(mistakes) > 1:
-        detail += f" (and {len(mistakes) - 1} more)"
-    return Problem(status, code, detail, index=first["index"], errors=mistakes)
+    detail = f"{name} {message}".strip()
+    mistake = {"index": index, "detail": detail, "code": "invalid_value", "errors": {name: message}}
+    return Problem(422, "invalid_value", f"row {index}: {detail}", index=index, errors=[mistake])

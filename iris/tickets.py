@@ -20,7 +20,7 @@ from sqlalchemy import (
     union_all,
     update,
 )
-from sqlalchemy.dialects.postgresql import ARRAY
+from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 
 from iris import models, problems
 from iris.database import statements, writing
@@ -303,26 +303,32 @@ def remove(ticket_id, writer, expected=None):
 
 # Seconds that many may take.
 PATIENCE = 600
-MANY = {
-    **WRITABLE,
-    "ticket_id": types.Nullable(types.Number(), True),
-    # Into the list as what it is, not as a text.
-    "fields": types.Nullable(types.Json(), False),
-}
 PUT = statements.compiled(
     select(cast(func.put_tickets(bindparam("rows"), bindparam("dry_run")), Text).label("body"))
 )
 
 
+def row(given, ticket_id=None):
+    """Return one ticket's columns as a row of many.
+
+    given:    {column: value}, of the right types.
+    """
+    # JSON goes into the row as what it is, not as a text.
+    made = {
+        name: json.loads(value) if isinstance(TABLE.c[name].type, JSONB) and value else value
+        for name, value in _writes(given).items()
+    }
+    return made if ticket_id is None else {"ticket_id": ticket_id, **made}
+
+
 def put(rows, writer, dry_run=False):
     """File and change many tickets, all or nothing.
 
-    rows:     [{column: value}] of whatever types came; those with a ticket_id are changes.
+    rows:     [{column: value}] of whatever came; those with a ticket_id are changes.
     dry_run:  whether only to say what would happen.
     Returns:  the tickets as a JSON array, as text; of a dry run [{"index", "before", "after"}].
-    Raises:   Problem 422; psycopg2.Error with SQLSTATE IR006 where a rule refuses rows.
+    Raises:   Problem 422; psycopg2.Error with SQLSTATE IR006 where rows are refused.
     Source:   one SELECT of put_tickets().
     """
-    checked = [_writes(row) for row in types.rows(rows, MANY)]
-    values = {"rows": json.dumps(checked, ensure_ascii=False), "dry_run": dry_run}
+    values = {"rows": types.keepable(rows), "dry_run": dry_run}
     return writing.write(PUT, values, writer, seconds=PATIENCE)[0]

@@ -16,17 +16,25 @@
     DO $$ BEGIN RAISE EXCEPTION 'IRIS_PASS is not set'; END $$;
 \endif
 
+\getenv iris_service_pass IRIS_SERVICE_PASS
+\if :{?iris_service_pass}
+\else
+    \set iris_service_pass :iris_pass
+\endif
+
 BEGIN;
 
 -- Who there is; the password is the only thing that comes from outside.
 \ir schema/roles.sql
 ALTER ROLE iris PASSWORD :'iris_pass';
+ALTER ROLE iris_service PASSWORD :'iris_service_pass';
 
 -- What enumerations there are, and the small functions that tables are made with.
 \ir schema/types.sql
 \ir schema/rules/words.sql
 
 -- The tables, each with its indexes.
+\ir schema/tables/latches.sql
 \ir schema/tables/statuses.sql
 \ir schema/tables/transitions.sql
 \ir schema/rules/checks.sql
@@ -36,9 +44,11 @@ ALTER ROLE iris PASSWORD :'iris_pass';
 \ir schema/tables/searches.sql
 \ir schema/tables/events.sql
 \ir schema/tables/replays.sql
+\ir schema/tables/workflow_recorded.sql
 \ir schema/revision.sql
 
 -- The rules that hold for whoever writes.
+\ir schema/rules/latches.sql
 \ir schema/rules/tickets.sql
 \ir schema/rules/comments.sql
 \ir schema/rules/links.sql

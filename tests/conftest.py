@@ -46,6 +46,7 @@ RESET = """
     SET session_replication_role = replica;
     DELETE FROM links; DELETE FROM comments; DELETE FROM searches; DELETE FROM tickets;
     DELETE FROM transitions; DELETE FROM statuses; DELETE FROM events; DELETE FROM replays;
+    DELETE FROM workflow_recorded;
     SELECT setval('tickets_ticket_id_seq', 1, false), setval('comments_comment_id_seq', 1, false),
         setval('events_event_id_seq', 1, false);
 """
@@ -179,6 +180,15 @@ def sql(server, clean):
     made = Sql(server.url())
     yield made
     made.connection.close()
+
+
+@pytest.fixture
+def temporary(owner):
+    """Let everybody make temporary objects, as if the first wall had fallen."""
+    with owner.cursor() as cursor:
+        cursor.execute("GRANT TEMPORARY ON DATABASE iris TO PUBLIC")
+        yield
+        cursor.execute("REVOKE TEMPORARY ON DATABASE iris FROM PUBLIC")
 
 
 @pytest.fixture

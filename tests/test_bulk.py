@@ -131,31 +131,100 @@ def test_every_mistake_is_named(put, ticket, sql):
     assert len(sql("TABLE tickets")) == 2
     error = sql.refusal("SELECT put_tickets(%s)", json.dumps(rows))
     assert (
-        error.diag.message_primary == "row 1: title must have 1 to 300 characters, not only blanks"
+        error.diag.message_primary
+        == "row 1: title must have 1 to 300 characters, not only blanks (and 7 more)"
     )
-    assert [each["message"] for each in json.loads(error.diag.message_detail)] == [
-        each["detail"] for each in answer.json["errors"]
+    assert error.diag.message_detail.splitlines() == [
+        f"row {each['index']}: {each['detail']}" for each in answer.json["errors"]
     ]
+    assert answer.json["detail"] == error.diag.message_primary
+    assert (answer.json["sqlstate"], answer.json["hint"]) == (error.pgcode, error.diag.message_hint)
+    assert [(error["sqlstate"], error.get("errors")) for error in answer.json["errors"]][5:7] == [
+        ("22007", {"due": answer.json["errors"][5]["detail"]}),
+        ("23503", {"status": 'there is no status "nowhere"'}),
+    ]
+    assert answer.json["errors"][4]["allowed"] == ["low", "normal", "high", "urgent"]
 
 
-def test_types_are_checked_like_a_single_ones(put, sql):
-    answer = put(
-        [
-            {"title": "x"},
-            {"title": 5, "labels": "a"},
-            "x",
-            {"titel": "x"},
-            {"title": "a\u0000", "ticket_id": "1"},
-        ]
-    )
+SHAPES = [
+    {"title": "x"},
+    {"title": 5, "labels": "a"},
+    "x",
+    {"titel": "x", "zzz": 1},
+    {
+        "ticket_id": "1",
+        "labels": ["a", 1],
+        "due": 5,
+        "priority": {},
+        "fields": [],
+        "version": "any",
+    },
+    {"ticket_id": 1.5},
+    {"ticket_id": 0},
+    {"ticket_id": 1e300},
+    {"ticket_id": True},
+]
+WRONG = [
+    (1, {"title": "must be text", "labels": "must be a list of texts"}),
+    (2, {"": "must be a JSON object"}),
+    (3, {"titel": "is unknown here; did you mean title?", "zzz": "is unknown here"}),
+    (
+        4,
+        {
+            "ticket_id": "must be a whole number",
+            "labels": "must be a list of texts",
+            "due": "must be a time as text, such as 2026-12-01 or tomorrow",
+            "priority": "must be text",
+        },
+    ),
+    (5, {"ticket_id": "must be a whole number"}),
+    (6, {"ticket_id": "must be from 1 to 9223372036854775807"}),
+    (7, {"ticket_id": "must be from 1 to 9223372036854775807"}),
+    (8, {"ticket_id": "must be a whole number"}),
+]
+
+
+def test_types_are_checked_like_a_single_ones_at_both_doors(put, http, sql):
+    answer = put(SHAPES)
     assert (answer.status, answer.json["index"], answer.json["code"]) == (422, 1, "invalid_value")
-    assert [(error["index"], error["errors"]) for error in answer.json["errors"]] == [
-        (1, {"title": "must be text", "labels": "must be a list of texts"}),
-        (2, {"": "must be a JSON object"}),
-        (3, {"titel": "is unknown here"}),
-        (4, {"title": "must not contain a NUL character", "ticket_id": "must be a whole number"}),
-    ]
+    assert [(error["index"], error["errors"]) for error in answer.json["errors"]] == WRONG
+    error = sql.refusal("SELECT put_tickets(%s)", json.dumps(SHAPES))
+    assert (error.pgcode, error.diag.message_primary) == ("IR006", answer.json["detail"])
+    for row in SHAPES[1:2]:
+        single = http.put("/tickets", row).json["errors"]
+        assert single == WRONG[0][1]
     assert sql("TABLE tickets") == []
+
+
+def test_an_unknown_name_is_refused_as_a_single_ones(put, http):
+    rows = [{"title": "x"}, {"titel": "x"}]
+    answer, one = put(rows), http.put("/tickets", rows[1])
+    assert (answer.status, answer.json["code"]) == (one.status, one.json["code"])
+    assert one.status == 400
+    assert answer.json["errors"][0]["errors"] == one.json["errors"]
+
+
+def test_text_that_cannot_be_kept_names_its_row(put):
+    for bad in ("a\0", "\ud800"):
+        for row in ({"title": bad}, {"title": "x", "fields": {"a": [bad]}}, {bad: 1}, bad):
+            answer = put([{"title": "\\u0000 is fine"}, row])
+            assert (answer.status, answer.json["index"]) == (422, 1), answer.text
+
+
+def test_numbers_are_the_same_however_they_are_written(put, ticket):
+    ticket()
+    answer = put([{"ticket_id": 1, "title": "a"}, {"ticket_id": 1.0, "title": "b"}])
+    assert answer.status == 422
+    assert put([{"ticket_id": "1"}, {"ticket_id": "01"}]).status == 422
+
+
+def test_a_bad_row_at_the_end_costs_no_second_round(put, owner):
+    """However many rows went well before it, they are not tried again one by one."""
+    rows = [{"title": f"Ticket {n}"} for n in range(2000)] + [{"title": " "}]
+    assert put(rows).json["index"] == 2000
+    with owner.cursor() as cursor:
+        cursor.execute("SELECT last_value FROM tickets_ticket_id_seq")
+        assert cursor.fetchone()[0] <= 2501
 
 
 def test_up_to_a_hundred_mistakes(put):

@@ -170,7 +170,7 @@ def test_a_stream_is_of_one_moment(server, clean, sql):
     title=st.text(CHARACTERS, max_size=290),
     description=st.none() | st.text(CHARACTERS, max_size=100),
 )
-def test_any_text_goes_out_as_csv_and_in_again(http, sql, server, title, description):
+def test_any_text_goes_out_as_csv_and_in_again(temporary, http, sql, server, title, description):
     title = f"{title}."
     number = http.put("/tickets", title=title, description=description).json["ticket_id"]
     fields = http.get("/tickets?format=csv&columns=title,description&sort=-ticket_id&limit=1").text

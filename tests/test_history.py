@@ -159,7 +159,7 @@ def test_history_is_append_only(sql, ticket, statement):
     assert sql("SELECT * FROM events") == before
 
 
-def test_history_is_written_inside_of_somebody_elses_trigger(sql, ticket, history):
+def test_history_is_written_inside_of_somebody_elses_trigger(temporary, sql, ticket, history):
     """Depth is no excuse: a trigger of one's own on a table of one's own changes nothing."""
     number = ticket()
     sql(

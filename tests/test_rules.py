@@ -32,6 +32,8 @@ NO_STATUS = 'there is no status "nowhere"'
 BAD_PRIORITY = 'invalid input value for enum priority: "huge"'
 BAD_TIME = 'invalid input syntax for type timestamp with time zone: "someday"'
 
+PRIORITIES = ["low", "normal", "high", "urgent"]
+STATUSES = ["open", "active", "blocked", "resolved", "closed"]
 INVALID = (422, "invalid_value")
 # Tickets 1 to 4 are there: 1 blocks 2, 2 blocks 3; 1 has the parent 2, 2 has the parent 3.
 RULES = [
@@ -95,6 +97,7 @@ def test_both_doors_refuse_in_the_same_words(http, sql, rows, rule):
     error = sql.refusal(rule.sql)
     assert (error.pgcode, error.diag.message_primary) == (rule.state, rule.words)
     assert error.diag.message_hint == answer.json.get("hint")
+    assert answer.json["sqlstate"] == rule.state
 
     assert sql("SELECT * FROM tickets ORDER BY ticket_id") == before
     assert len(sql("TABLE links")) == 4
@@ -105,9 +108,46 @@ def test_both_doors_refuse_in_the_same_words(http, sql, rows, rule):
 )
 def test_it_names_the_field(http, rows, rule):
     answer = http(*rule.http)
-    if rule.name != "unknown kind":  # which is a part of the path, not a field
-        assert set(answer.json["errors"]) <= {*(rule.http[2] or {}), "title", "body", "other_id"}
-        assert answer.json["errors"]
+    known = {*(rule.http[2] or {}), "title", "body", "other_id", "kind"}
+    assert len(answer.json["errors"]) == 1
+    assert set(answer.json["errors"]) <= known
+
+
+@pytest.mark.parametrize(
+    ("given", "field", "allowed"),
+    [
+        ({"title": "a bad day", "due": "a"}, "due", None),
+        ({"title": "huge", "assignee": "huge", "priority": "huge"}, "priority", PRIORITIES),
+        ({"title": "tomorrow", "description": "32", "due": "2026-02-32"}, "due", None),
+        ({"title": 'someday"', "assignee": 'x: "some', "due": 'some"'}, "due", None),
+        ({"title": "nowhere", "status": "nowhere"}, "status", STATUSES),
+    ],
+)
+def test_the_field_is_not_guessed_from_words(http, given, field, allowed):
+    answer = http.put("/tickets", given)
+    assert (answer.status, [*answer.json["errors"]]) == (422, [field])
+    assert answer.json.get("allowed") == allowed
+
+
+@pytest.mark.parametrize("name", ["x to: y", 'with "quotes"', "a; b", "läuft", "{}", "%s"])
+def test_what_is_allowed_travels_as_data(http, sql, rows, name):
+    sql("INSERT INTO statuses VALUES (%s, 9, true)", name)
+    sql("INSERT INTO transitions VALUES (%s, 'closed'), ('open', %s)", name, name)
+    answer = http.put("/tickets/1", status="blocked")
+    assert answer.json["allowed"] == ["active", "resolved", "closed", name]
+    http.put("/tickets/1", status=name)
+    assert http.put("/tickets/1", status="open").json["allowed"] == ["closed"]
+    error = sql.refusal("UPDATE tickets SET status = 'open' WHERE ticket_id = 1")
+    assert "allowed" not in str(error)
+
+
+def test_a_list_names_the_filter_that_is_wrong(http):
+    for query, field in (
+        ("kind=created,nothing&actor=nothing", "kind"),
+        ("at_before=then&actor=then", "at_before"),
+    ):
+        answer = http.get(f"/events?{query}")
+        assert (answer.status, [*answer.json["errors"]]) == (422, [field])
 
 
 def test_a_refused_transition_names_the_allowed_ones(http, sql, rows):
@@ -305,7 +345,7 @@ def test_nothing_is_kept_outside_of_the_tables(sql, statement):
     assert sql.refusal(statement).pgcode == "42501"
 
 
-def test_a_temporary_table_deceives_nobody(sql, rows):
+def test_a_temporary_table_deceives_nobody(temporary, sql, rows):
     """What a session calls `statuses` for itself must not be what the rules read."""
     sql(
         "CREATE TEMP TABLE statuses AS SELECT 'mine'::text AS status, 1 AS position, true AS is_open"

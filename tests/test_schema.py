@@ -440,7 +440,9 @@ def test_the_models_are_the_database(server):
         differences = [
             difference
             for difference in compare_metadata(context, models.Base.metadata)
-            if "alembic_version" not in str(difference) and "comment" not in str(difference[0])
+            # Tables that only the rules and the migrations use have no model.
+            if not re.search("alembic_version|latches|workflow_recorded", str(difference))
+            and "comment" not in str(difference[0])
         ]
     assert [
         d for d in differences if not (isinstance(d, list) and d[0][0] == "modify_comment")

@@ -161,7 +161,7 @@ def test_an_owner_need_not_be_a_superuser(sql, ticket, server, owner, tmp_path):
     before = exported(server.url())
     with owner.cursor() as cursor:
         cursor.execute(
-            "CREATE ROLE landlord LOGIN CREATEROLE; GRANT iris TO landlord WITH ADMIN OPTION"
+            "CREATE ROLE landlord LOGIN CREATEROLE; GRANT iris, iris_service TO landlord WITH ADMIN OPTION"
         )
         cursor.execute("CREATE DATABASE rented OWNER landlord")
         try:
@@ -704,3 +704,20 @@ def test_mistakes_of_the_database_are_psycopgs(server, clean, tmp_path):
     write(tmp_path / "x.csv", [["title"], ["x"]])
     with pytest.raises(psycopg2.Error):
         foreign.take(server.url(), str(tmp_path / "x.csv"), "csv", quiet)
+
+
+def test_what_one_statement_of_several_parts_did_comes_back(sql, server, other, tmp_path):
+    """Its events are numbered in another order than the versions that they made."""
+    sql("INSERT INTO tickets (title) VALUES ('x'), ('y')")
+    sql("INSERT INTO comments (ticket_id, body) VALUES (1, 'first')")
+    sql(
+        "WITH c AS (INSERT INTO comments (ticket_id, body) VALUES (1, 'c') RETURNING 1),"
+        " d AS (UPDATE comments SET body = 'changed' WHERE body = 'first' RETURNING 1),"
+        " l AS (INSERT INTO links VALUES (2, 'relates', 1) RETURNING 1),"
+        " u AS (UPDATE tickets SET title = 'z', status = 'closed' RETURNING 1)"
+        " SELECT FROM c, d, l, u"
+    )
+    sql("UPDATE statuses SET is_open = false WHERE status = 'active'")
+    whole = exported(server.url())
+    restored(server, other, whole, tmp_path)
+    assert exported(server.url(database=other)) == whole

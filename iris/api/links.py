@@ -6,7 +6,11 @@ from iris import links
 from iris.api import ROUTE
 from iris.intake import auth, routes, types
 
-KEY = {"ticket_id": types.Number(), "kind": types.Word(), "other_id": types.Number()}
+KEY = {
+    "ticket_id": types.Number(),
+    "kind": types.of(links.TABLE.c.kind),
+    "other_id": types.Number(),
+}
 
 
 @ROUTE.put("/tickets/{ticket_id}/links/{kind}/{other_id}", status=falcon.HTTP_204)

@@ -32,8 +32,7 @@ def put(request, response, ticket_id=None, dry_run=False, **given):
     """
     rows = request.context.rows
     if dry_run and rows is None:
-        # As it came, for it is checked like any row.
-        rows = [{k: v for k, v in request.context.given.items() if k != "dry_run"}]
+        rows = [tickets.row(given, ticket_id)]
     if rows is not None:
         return tickets.put(rows, auth.writer(request), dry_run)
     if ticket_id is not None:

@@ -6,12 +6,13 @@ from iris.intake import auth, routes, types
 
 
 @ROUTE.get("/workflow")
-def read():
-    """Show the statuses, in their order, and which may follow which.
+@routes.takes(as_of=types.Time())
+def read(as_of=None):
+    """Show the statuses, in their order, and which may follow which; as_of= shows those of some moment.
 
     curl 0.0.0.0:8000/workflow
     """
-    return workflow.read()
+    return workflow.read(as_of)
 
 
 @ROUTE.put("/workflow")

@@ -9,7 +9,7 @@ import re
 
 import psycopg2
 
-from iris import models, problems
+from iris import problems
 
 UNAVAILABLE = (503, "database_unavailable", "the database is away; try again")
 REFUSED = (503, "database_refused", "the database does not let Iris in; Iris's log says why")
@@ -29,7 +29,7 @@ RULES = {
     "IR004": (409, "status_in_use", None),
     "IR005": (422, "key_reused", None),
     "IR007": (422, "given_twice", None),
-    "links_parent_key": (409, "second_parent", "a ticket has at most one parent"),
+    "IR008": (400, "unknown_parameter", None),
     "tickets_status_fkey": (422, "invalid_value", None),
     "comments_ticket_id_fkey": (404, "no_such_ticket", None),
     "links_ticket_id_fkey": (404, "no_such_ticket", None),
@@ -71,79 +71,101 @@ def is_disconnect(error):
     )
 
 
-def from_database(error, given):
+def from_database(error, given=None, known=None):
     """Turn what the database said into a Problem.
 
     error:    a psycopg2 error, or SQLAlchemy's around one.
-    given:    {name: value} of the request, to find which one a message is about.
+    given:    {name: value} of the request, if it is about one.
+    known:    {name: type} of it, to find which one PostgreSQL's own words are about.
     Returns:  a Problem, or None for what only a mistake of ours explains.
     """
     # SQLAlchemy wraps it.
     error = getattr(error, "orig", error)
     state = getattr(error, "pgcode", None) or ""
     diag = getattr(error, "diag", None)
-    if state == "IR006":
-        said = json.loads(diag.message_detail)
-        told = [
-            refusal(each["state"], each["rule"], each["message"], each["hint"], each["about"], {})
-            for each in said
-        ]
-        mistakes = [
-            {
-                "index": each["index"],
-                "detail": problem.detail,
-                "code": problem.code,
-                **problem.given(),
-            }
-            for each, problem in zip(said, told, strict=True)
-        ]
-        return problems.bulk(told[0].status, told[0].code, mistakes)
     if not state and is_disconnect(error):
         status, code, detail = REFUSED if NOT_LET_IN.search(str(error)) else UNAVAILABLE
         return problems.Problem(status, code, detail, headers={"Retry-After": "1"})
     if diag is None:
         return None
-    return refusal(
-        state,
-        diag.constraint_name,
-        diag.message_primary,
-        diag.message_hint,
-        diag.column_name,
-        given,
-    )
+    # What programs need of a refusal the rules put where psql doesn't show it.
+    data = json.loads(diag.datatype_name) if diag.datatype_name else {}
+    said = {
+        "sqlstate": state,
+        "message": diag.message_primary,
+        "hint": diag.message_hint,
+        "column": diag.column_name,
+        "constraint": diag.constraint_name,
+        **data,
+    }
+    if "mistakes" in data:
+        return _bulk(said)
+    if not diag.column_name and state.startswith("22"):
+        said.update(_unfit(diag.message_primary, given or {}, known or {}))
+    return refusal(said)
 
 
-def refusal(state, rule, message, hint, about, given):
+def refusal(said):
     """Turn one refusal into a Problem.
 
-    state:    its SQLSTATE.
-    rule:     the constraint's name, or None.
-    about:    the column's name, or None.
+    said:     {"sqlstate", "message", "hint", "column", "constraint", "errors", "allowed"}, as they are.
     Returns:  a Problem, or None for what only a mistake of ours explains.
     """
-    found = RULES.get(state) or RULES.get(rule) or STATES.get(state) or STATES.get(state[:2])
+    state, column = said["sqlstate"], said.get("column")
+    found = (
+        RULES.get(state)
+        or RULES.get(said.get("constraint"))
+        or STATES.get(state)
+        or STATES.get(state[:2])
+    )
     if found is None:
         return None
     status, code, detail = found
     if status == 503:
-        return problems.Problem(status, code, detail, headers={"Retry-After": "1"})
-    detail = detail or message
-    more = {"hint": hint}
-    field = about or _field_of(detail, given)
-    if field and status == 422:
-        more["errors"] = {field: detail}
-    enum = re.match(r"invalid input value for enum (\w+)", detail)
-    if enum:
-        more["allowed"] = models.ENUMS[enum[1]]
-    elif state == "IR001":
-        _, _, names = (hint or "").partition(" to: ")
-        more["allowed"] = names.split(", ") if names else []
-    return problems.Problem(status, code, detail, **more)
+        return problems.Problem(status, code, detail, headers={"Retry-After": "1"}, sqlstate=state)
+    detail = detail or said["message"]
+    errors = said.get("errors") or ({column: detail} if column and status == 422 else None)
+    return problems.Problem(
+        status,
+        code,
+        detail,
+        errors=errors,
+        hint=said.get("hint"),
+        allowed=said.get("allowed"),
+        sqlstate=state,
+    )
 
 
-def _field_of(message, given):
-    """Find which value PostgreSQL means by `… for type timestamp: "nonsense"`."""
-    quoted = re.search(r'"(.*)"', message, re.DOTALL)
-    if not quoted:
-        return None
-    return next((name for name, value in given.items() if quoted[1] in str(value)), None)
+def _bulk(said):
+    """Return the problem of many rows, which has the status and the code of the first one."""
+    told = [refusal(mistake) for mistake in said["mistakes"]]
+    mistakes = [
+        {
+            "index": mistake["index"],
+            "detail": problem.detail,
+            "code": problem.code,
+            **problem.given(),
+        }
+        for mistake, problem in zip(said["mistakes"], told, strict=True)
+    ]
+    return problems.Problem(
+        told[0].status,
+        told[0].code,
+        said["message"],
+        index=mistakes[0]["index"],
+        errors=mistakes,
+        hint=said["hint"],
+        sqlstate=said["sqlstate"],
+    )
+
+
+def _unfit(message, given, known):
+    """Return which value PostgreSQL can't read as what its column or filter is, {"column", "allowed"}.
+
+    By the types: they know which values can be told to be wrong by PostgreSQL only.
+    """
+    for name, value in given.items():
+        kind = known.get(name)
+        if hasattr(kind, "is_unfit") and kind.is_unfit(value, message):
+            return {"column": name, "allowed": getattr(kind, "allowed", None)}
+    return {}

@@ -29,7 +29,8 @@ def on_falcon(request, response, error, params):
 
 
 def on_database(request, response, error, params):
-    problem = refusals.from_database(error, request.context.get("given") or {})
+    given = {**(request.context.get("given") or {}), **params}
+    problem = refusals.from_database(error, given, request.context.get("known") or {})
     if problem is None:
         on_crash(request, response, error, params)
         return

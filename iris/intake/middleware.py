@@ -46,6 +46,7 @@ class Intake:
             ]
             raise falcon.HTTPMethodNotAllowed([*sorted(known), "OPTIONS"])
         known = getattr(route, "input_transformations", None)
+        request.context.known = known
         for name, value in params.items():
             if name.endswith("_id") and not re.fullmatch(r"[0-9]{1,18}", value, re.ASCII):
                 raise problems.no_such(name.removesuffix("_id").replace("other", "ticket"), value)

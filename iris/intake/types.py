@@ -16,7 +16,6 @@ from sqlalchemy.dialects.postgresql import ARRAY, ENUM, JSONB, TIMESTAMP
 from iris import problems
 from iris.intake import bodies
 
-MAX_MISTAKES = 100
 # Conditions on fields in one request: each is a part of the statement.
 MAX_PAIRS = 32
 LARGEST = 2**63 - 1
@@ -58,6 +57,22 @@ class Time(Word):
         if not isinstance(value, str):
             raise ValueError("must be a time as text, such as 2026-12-01 or tomorrow")
         return super().__call__(value)
+
+    def is_unfit(self, value, message):
+        """Whether this is the value that PostgreSQL could not read; it says so at the end."""
+        return isinstance(value, str) and message.endswith(f'"{value}"')
+
+
+class Enum(Text):
+    """One of the words of an enumeration, which PostgreSQL looks at"""
+
+    def __init__(self, allowed):
+        self.allowed = list(allowed)
+        self.__doc__ = f"One of {', '.join(allowed)}"
+
+    def is_unfit(self, value, message):
+        """Whether this is no word of the enumeration."""
+        return isinstance(value, str) and value not in self.allowed
 
 
 class Number(hug.types.Type):
@@ -129,6 +144,8 @@ class Nullable(hug.types.Type):
     def __init__(self, kind, nullable):
         self.kind, self.nullable = kind, nullable
         self.__doc__ = kind.__doc__
+        if hasattr(kind, "is_unfit"):
+            self.is_unfit, self.allowed = kind.is_unfit, getattr(kind, "allowed", None)
 
     def __call__(self, value, context=None):
         # Where null is against the rules, the database says so.
@@ -139,6 +156,13 @@ class Nullable(hug.types.Type):
 
 class Several(hug.types.Type):
     """One value or several, separated by commas; with ! in front, none of them"""
+
+    def __init__(self, kind=None):
+        self.allowed = getattr(kind, "allowed", None)
+
+    def is_unfit(self, value, message):
+        """Whether one of these is no word of the enumeration."""
+        return self.allowed is not None and not set(self(value)[1]) <= set(self.allowed)
 
     def __call__(self, value, context=None):
         """Return (whether they are excluded, [values])."""
@@ -192,44 +216,38 @@ TYPES = {
     TIMESTAMP: Time,
     BigInteger: partial(Number, -LARGEST - 1),
     Boolean: Flag,
-    ENUM: Text,
 }
 
 
 def of(column):
     """Return the type for values of a model's column."""
+    if isinstance(column.type, ENUM):
+        return Nullable(Enum(column.type.enums), column.nullable)
     return Nullable(TYPES.get(type(column.type), Text)(), column.nullable)
 
 
-def rows(given, types):
-    """Check the types of many objects.
+def keepable(rows):
+    """Return rows as JSON text that PostgreSQL can keep; all else about them, it knows better.
 
-    given:    a list of whatever came.
-    types:    {name: type} of each.
-    Returns:  the list as JSON text, for PostgreSQL.
-    Raises:   Problem 422 that names the mistakes by their index, from 0.
+    rows:     a list of whatever JSON can hold.
+    Raises:   Problem 422 that names the first row with a NUL or half a surrogate pair.
     """
-    mistakes, rows_ = [], []
-    for index, row in enumerate(given):
-        wrong, values = {}, {}
-        if not isinstance(row, dict):
-            wrong[""] = "must be a JSON object"
-        for name, value in row.items() if isinstance(row, dict) else ():
+    text = json.dumps(rows, ensure_ascii=False)
+    try:
+        text.encode()
+        if "\\u0000" not in text:
+            return text
+    except UnicodeEncodeError:
+        pass
+    for index, row in enumerate(rows):
+        items = row.items() if isinstance(row, dict) else [("", row)]
+        for name, value in items:
             try:
-                values[name] = types[name](value)
-            except KeyError:
-                wrong[name[:100]] = "is unknown here"
+                for each in _texts([name, value]):
+                    _clean(each)
             except ValueError as error:
-                wrong[name] = str(error)
-        rows_.append(values)
-        if wrong:
-            detail = "; ".join(f"{name} {message}".strip() for name, message in wrong.items())
-            mistakes.append({"index": index, "detail": detail, "errors": wrong})
-            if len(mistakes) == MAX_MISTAKES:
-                break
-    if mistakes:
-        raise problems.bulk(422, "invalid_value", mistakes)
-    return rows_
+                raise problems.bad_row(index, name, str(error)) from None
+    return text
 
 
 def _texts(value):

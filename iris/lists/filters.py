@@ -70,7 +70,10 @@ def flag(condition):
 
 
 def several(column):
-    """Filter by one value or any of several, or none of them: `status=open,active`."""
+    """Filter by one value or any of several, or none of them: `status=open,active`.
+
+    column:   of the model, whose type says which values there are.
+    """
 
     def split(name, value):
         excluded, values = value
@@ -81,12 +84,12 @@ def several(column):
     def where(name, shape, table):
         excluded, many = shape
         value = bindparam(name)
-        column_ = table.c[column]
+        column_ = table.c[column.name]
         found = column_ == (func.any(cast(value, ARRAY(column_.type))) if many else value)
         # Who is assigned to nobody is not assigned to bob, either.
         return found.is_not(true()) if excluded else found
 
-    return Filter(types.Several(), split, where)
+    return Filter(types.Several(types.of(column)), split, where)
 
 
 def of(column):
@@ -96,7 +99,7 @@ def of(column):
         return {f"{name}_before": before(column), f"{name}_after": after(column)}
     if isinstance(column.type, Boolean):
         return {name: flag(lambda table, wanted: table.c[name].is_(wanted))}
-    return {name: several(name)}
+    return {name: several(column)}
 
 
 def of_all(model):

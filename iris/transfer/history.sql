@@ -6,7 +6,7 @@
 WITH told AS MATERIALIZED (
     SELECT event_id, ticket_id, comment_id, kind, key, old, new,
         lag(new) OVER alike AS before, lead(event_id) OVER alike IS NULL AS is_last
-        FROM (SELECT event_id, ticket_id, comment_id, kind, key,
+        FROM (SELECT event_id, at, ticket_id, comment_id, kind, key,
                 -- A time is the same one in any time zone.
                 CASE WHEN is_time AND value -> 0 <> 'null' THEN to_jsonb(pg_temp.moment(value ->> 0)) ELSE value -> 0 END AS old,
                 CASE WHEN is_time AND value -> 1 <> 'null' THEN to_jsonb(pg_temp.moment(value ->> 1)) ELSE value -> 1 END AS new
@@ -14,7 +14,7 @@ WITH told AS MATERIALIZED (
             CROSS JOIN LATERAL (SELECT key = ANY (ARRAY(SELECT attname::text FROM pg_attribute
                 WHERE attrelid = 'tickets'::regclass AND atttypid = 'timestamptz'::regtype)) AS is_time) AS typed
             WHERE other_id IS NULL) AS said
-        WINDOW alike AS (PARTITION BY ticket_id, comment_id, key ORDER BY event_id)),
+        WINDOW alike AS (PARTITION BY ticket_id, comment_id, key ORDER BY at, event_id)),
 last AS MATERIALIZED (
     SELECT ticket_id, comment_id, jsonb_object_agg(key, new) AS told, max(event_id) AS event_id
         FROM told WHERE is_last GROUP BY ticket_id, comment_id),
@@ -35,7 +35,7 @@ counted AS MATERIALIZED (
             UNION ALL
             SELECT other_id, event_id, at, kind, false, (other_kept -> 'version' ->> 0)::bigint, (other_kept -> 'updated' ->> 0)::timestamptz
                 FROM events WHERE other_kept ? 'version') AS ends
-        WINDOW mine AS (PARTITION BY ticket_id ORDER BY event_id)),
+        WINDOW mine AS (PARTITION BY ticket_id ORDER BY at, event_id)),
 -- What of a ticket's version its history does not tell: nothing, unless it is older than its history.
 untold AS MATERIALIZED (
     SELECT counted.ticket_id, coalesce(tickets.version, counted.version + 1) - times AS versions, has_migrated, event_id
@@ -45,7 +45,7 @@ linked AS MATERIALIZED (
     SELECT event_id, ticket_id, other_id, coalesce(changes -> 'kind' ->> 1, changes -> 'kind' ->> 0) AS link, kind,
         lag(kind) OVER alike AS before, lead(kind) OVER alike IS NULL AS is_last
         FROM events WHERE other_id IS NOT NULL
-        WINDOW alike AS (PARTITION BY ticket_id, other_id, coalesce(changes -> 'kind' ->> 1, changes -> 'kind' ->> 0) ORDER BY event_id))
+        WINDOW alike AS (PARTITION BY ticket_id, other_id, coalesce(changes -> 'kind' ->> 1, changes -> 'kind' ->> 0) ORDER BY at, event_id))
 
 SELECT 'events' AS name, jsonb_build_object('event_id', event_id) AS row,
     format('%%s was not %%s before', key, coalesce(old, 'null')) AS words
@@ -85,7 +85,7 @@ UNION ALL
 SELECT 'events', jsonb_build_object('event_id', event_id), 'it comes after the end of its ticket or comment, or before its beginning'
     FROM (SELECT event_id, kind, row_number() OVER life AS turn, lead(event_id) OVER life AS next
         FROM events WHERE ticket_id IS NOT NULL AND other_id IS NULL
-        WINDOW life AS (PARTITION BY ticket_id, comment_id ORDER BY event_id)) AS lives
+        WINDOW life AS (PARTITION BY ticket_id, comment_id ORDER BY at, event_id)) AS lives
     WHERE (kind IN ('created', 'commented')) <> (turn = 1) OR (kind IN ('deleted', 'comment_deleted') AND next IS NOT NULL)
 UNION ALL
 SELECT 'events', jsonb_build_object('event_id', event_id), 'the ticket''s version was another before'

@@ -60,20 +60,18 @@ remarks AS MATERIALIZED (
 happened AS (
     SELECT ticket_id, filed AS at, 0 AS turn, 'created'::event_kind AS kind, NULL::bigint AS comment_id,
         reporter AS actor,
-        changed('title', NULL, title) || changed('description', NULL, description)
-            || changed('status', NULL, opening) || changed('assignee', NULL, assignee)
-            || changed('reporter', NULL, reporter)
-            || changed('priority', NULL, coalesce(priority, 'normal'))
-            || changed('labels', NULL, sorted) || changed('fields', NULL, all_fields)
-            || changed('due', NULL, due) AS changes
+        (SELECT jsonb_object_agg(key, jsonb_build_array(NULL, value)) FROM jsonb_each(jsonb_build_object(
+            'title', title, 'description', description, 'status', opening, 'assignee', assignee,
+            'reporter', reporter, 'priority', coalesce(priority, 'normal'), 'labels', sorted,
+            'fields', all_fields, 'due', due)) WHERE value <> 'null') AS changes
         FROM drafts
     UNION ALL
     SELECT ticket_id, created, 1, 'commented', comment_id, author,
-        changed('body', NULL, body)
+        jsonb_build_object('body', jsonb_build_array(NULL, body))
         FROM remarks
     UNION ALL
     SELECT ticket_id, ended, 2, 'changed', NULL, 'import',
-        changed('status', opening, final)
+        jsonb_build_object('status', jsonb_build_array(opening, final))
         FROM drafts WHERE opening <> final),
 counted AS MATERIALIZED (
     SELECT happened.*, row_number() OVER mine AS version, lag(at) OVER mine AS before

@@ -8,3 +8,5 @@ INSERT INTO transitions (from_status, to_status) VALUES
     ('blocked', 'open'), ('blocked', 'active'), ('blocked', 'closed'),
     ('resolved', 'open'), ('resolved', 'closed'),
     ('closed', 'open');
+-- What the history begins with.
+INSERT INTO workflow_recorded (document) SELECT workflow();

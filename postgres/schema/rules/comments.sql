@@ -2,6 +2,7 @@
 
 CREATE OR REPLACE FUNCTION comments_before() RETURNS trigger
 LANGUAGE plpgsql
+SET search_path = pg_catalog, public, pg_temp
 AS $$
 DECLARE
     missing text := CASE WHEN NEW.ticket_id IS NULL THEN 'ticket_id' WHEN NEW.author IS NULL THEN 'author'
@@ -11,7 +12,9 @@ BEGIN
         RAISE not_null_violation USING MESSAGE = missing || ' is required', COLUMN = missing;
     END IF;
     IF TG_OP = 'INSERT' THEN
-        IF NOT EXISTS (SELECT FROM public.tickets WHERE ticket_id = NEW.ticket_id) THEN
+        -- Locked, so that it can't go before the comment is there.
+        PERFORM FROM tickets WHERE ticket_id = NEW.ticket_id FOR KEY SHARE;
+        IF NOT FOUND THEN
             RAISE foreign_key_violation USING MESSAGE = format('there is no ticket %s', NEW.ticket_id),
                 CONSTRAINT = 'comments_ticket_id_fkey', COLUMN = 'ticket_id';
         END IF;
@@ -22,8 +25,10 @@ BEGIN
         NEW.ticket_id := OLD.ticket_id;
         NEW.author := OLD.author;
         NEW.created := OLD.created;
-        NEW.updated := CASE WHEN NEW.body = OLD.body THEN OLD.updated
-            ELSE greatest(clock_timestamp(), OLD.updated + interval '1 microsecond') END;
+        NEW.updated := OLD.updated;
+        IF NEW IS DISTINCT FROM OLD THEN
+            NEW.updated := greatest(clock_timestamp(), OLD.updated + interval '1 microsecond');
+        END IF;
     END IF;
     RETURN NEW;
 END $$;
@@ -32,9 +37,10 @@ COMMENT ON FUNCTION comments_before() IS 'Keeps what the database keeps of a com
 CREATE OR REPLACE TRIGGER comments_before BEFORE INSERT OR UPDATE ON comments
     FOR EACH ROW EXECUTE FUNCTION comments_before();
 
+DO $generate$ BEGIN EXECUTE replace(replace(replace($function$
 CREATE OR REPLACE FUNCTION comments_after() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER
-SET search_path = public, pg_temp
+SET search_path = pg_catalog, public, pg_temp
 AS $$
 DECLARE
     touched bigint := coalesce(NEW.ticket_id, OLD.ticket_id);
@@ -50,29 +56,34 @@ BEGIN
         INSERT INTO searches VALUES (NEW.ticket_id, NEW.comment_id, to_tsvector('simple', NEW.body));
         INSERT INTO events (at, actor, source, ticket_id, kind, comment_id, changes, kept)
             VALUES (moment, left(actor(), 100), source(), NEW.ticket_id, 'commented', NEW.comment_id,
-                changed('body', NULL, NEW.body), was);
+                {given}, was);
     ELSIF TG_OP = 'UPDATE' THEN
         UPDATE searches SET words = to_tsvector('simple', NEW.body)
             WHERE ticket_id = NEW.ticket_id AND comment_id = NEW.comment_id;
         INSERT INTO events (at, actor, source, ticket_id, kind, comment_id, changes, kept)
             VALUES (moment, left(actor(), 100), source(), NEW.ticket_id, 'comment_changed', NEW.comment_id,
-                changed('body', OLD.body, NEW.body),
-                was || jsonb_build_object('comment', changed('updated', OLD.updated, NEW.updated)));
+                {changed},
+                was || jsonb_build_object('comment', jsonb_build_object('updated', jsonb_build_array(OLD.updated, NEW.updated))));
     ELSE
         DELETE FROM searches WHERE ticket_id = OLD.ticket_id AND comment_id = OLD.comment_id;
         INSERT INTO events (at, actor, source, ticket_id, kind, comment_id, changes, kept)
             VALUES (coalesce(moment, clock_timestamp()), left(actor(), 100), source(), OLD.ticket_id, 'comment_deleted', OLD.comment_id,
-                changed('body', OLD.body, NULL),
-                coalesce(was, '{}') || jsonb_build_object('comment', changed('author', OLD.author, NULL)
-                    || changed('created', OLD.created, NULL) || changed('updated', OLD.updated, NULL)));
+                {gone},
+                coalesce(was, '{}') || jsonb_build_object('comment', jsonb_build_object('author', jsonb_build_array(OLD.author, NULL),
+                    'created', jsonb_build_array(OLD.created, NULL), 'updated', jsonb_build_array(OLD.updated, NULL))));
     END IF;
     RETURN NULL;
 END $$;
+$function$,
+    '{given}', recorded('comments', 'NULL', 'NEW')),
+    '{changed}', recorded('comments', 'OLD', 'NEW')),
+    '{gone}', recorded('comments', 'OLD', 'NULL'));
+END $generate$;
 COMMENT ON FUNCTION comments_after() IS 'Keeps the words of comments; counts the version of their ticket on; writes history';
 
 CREATE OR REPLACE TRIGGER comments_inserted AFTER INSERT ON comments
     FOR EACH ROW EXECUTE FUNCTION comments_after();
 CREATE OR REPLACE TRIGGER comments_updated AFTER UPDATE ON comments
-    FOR EACH ROW WHEN (OLD.body <> NEW.body) EXECUTE FUNCTION comments_after();
+    FOR EACH ROW WHEN (OLD.updated <> NEW.updated) EXECUTE FUNCTION comments_after();
 CREATE OR REPLACE TRIGGER comments_deleted AFTER DELETE ON comments
     FOR EACH ROW EXECUTE FUNCTION comments_after();

@@ -1,19 +1,26 @@
 -- RULES OF LINKS: to somewhere, no circles, one parent; history
 
 CREATE OR REPLACE FUNCTION links_before() RETURNS trigger
-LANGUAGE plpgsql
+LANGUAGE plpgsql SECURITY DEFINER
+SET search_path = pg_catalog, public, pg_temp
 AS $$
 DECLARE
     parent_id bigint;
     absent text;
 BEGIN
+    -- Two halves of a circle, or two parents, written at once would not see each other.
+    IF NEW.kind IN ('blocks', 'parent') THEN
+        PERFORM latch('links');
+    END IF;
+    -- Locked, in the order of their numbers, so that they can't go before the link is there.
+    PERFORM FROM tickets WHERE ticket_id IN (NEW.ticket_id, NEW.other_id) ORDER BY ticket_id FOR KEY SHARE;
     SELECT string_agg(id::text, ' and no ticket ') INTO absent FROM unnest(ARRAY[NEW.ticket_id, NEW.other_id]) AS id
-        WHERE NOT EXISTS (SELECT FROM public.tickets WHERE ticket_id = id);
+        WHERE NOT EXISTS (SELECT FROM tickets WHERE ticket_id = id);
     IF absent IS NOT NULL THEN
         RAISE foreign_key_violation USING MESSAGE = format('there is no ticket %s', absent), CONSTRAINT = 'links_ticket_id_fkey';
     END IF;
     IF NEW.kind = 'parent' THEN
-        SELECT other_id INTO parent_id FROM public.links
+        SELECT other_id INTO parent_id FROM links
             WHERE ticket_id = NEW.ticket_id AND kind = 'parent' AND other_id <> NEW.other_id;
         IF FOUND THEN
             RAISE SQLSTATE 'IR003' USING MESSAGE = format('ticket %s already has a parent, ticket %s', NEW.ticket_id, parent_id),
@@ -29,18 +36,12 @@ CREATE OR REPLACE TRIGGER links_before BEFORE INSERT ON links
 
 CREATE OR REPLACE FUNCTION links_inserted() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER
-SET search_path = public, pg_temp
+SET search_path = pg_catalog, public, pg_temp
 AS $$
 DECLARE
     circle record;
 BEGIN
     IF EXISTS (SELECT FROM new_rows WHERE kind IN ('blocks', 'parent')) THEN
-        -- Two halves of a circle, written at once, would not see each other: one at a time, and
-        -- with eyes that are younger than the lock, which other isolation levels don't have.
-        IF current_setting('transaction_isolation') <> 'read committed' THEN
-            RAISE 'links of the kinds blocks and parent are written in READ COMMITTED transactions only' USING ERRCODE = '0A000';
-        END IF;
-        PERFORM pg_advisory_xact_lock(hashtext('iris links'));
         WITH RECURSIVE walk(ticket_id, kind, first_id, reached_id) AS (
             SELECT ticket_id, kind, other_id, other_id FROM new_rows WHERE kind IN ('blocks', 'parent')
             UNION
@@ -58,7 +59,7 @@ BEGIN
     WITH touched AS MATERIALIZED (SELECT * FROM touch(ARRAY(SELECT ticket_id FROM new_rows UNION ALL SELECT other_id FROM new_rows)))
     INSERT INTO events (at, actor, source, ticket_id, kind, changes, kept, other_id, other_kept)
         SELECT this.at, left(actor(), 100), source(), new_rows.ticket_id, 'linked',
-            changed('kind', NULL, kind::text) || changed('other_id', NULL, new_rows.other_id),
+            jsonb_build_object('kind', jsonb_build_array(NULL, kind), 'other_id', jsonb_build_array(NULL, new_rows.other_id)),
             this.kept, new_rows.other_id, other.kept
         FROM new_rows JOIN touched AS this USING (ticket_id) JOIN touched AS other ON other.ticket_id = new_rows.other_id
         ORDER BY new_rows;
@@ -68,7 +69,7 @@ COMMENT ON FUNCTION links_inserted() IS 'Refuses a circle of blocks or of parent
 
 CREATE OR REPLACE FUNCTION links_deleted() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER
-SET search_path = public, pg_temp
+SET search_path = pg_catalog, public, pg_temp
 AS $$
 BEGIN
     IF NOT EXISTS (SELECT FROM old_rows) THEN
@@ -78,7 +79,7 @@ BEGIN
     WITH touched AS MATERIALIZED (SELECT * FROM touch(ARRAY(SELECT ticket_id FROM old_rows UNION ALL SELECT other_id FROM old_rows)))
     INSERT INTO events (at, actor, source, ticket_id, kind, changes, kept, other_id, other_kept)
         SELECT coalesce(this.at, other.at, clock_timestamp()), left(actor(), 100), source(), old_rows.ticket_id, 'unlinked',
-            changed('kind', kind::text, NULL) || changed('other_id', old_rows.other_id, NULL),
+            jsonb_build_object('kind', jsonb_build_array(kind, NULL), 'other_id', jsonb_build_array(old_rows.other_id, NULL)),
             coalesce(this.kept, '{}'), old_rows.other_id, coalesce(other.kept, '{}')
         FROM old_rows LEFT JOIN touched AS this USING (ticket_id) LEFT JOIN touched AS other ON other.ticket_id = old_rows.other_id
         ORDER BY old_rows;
