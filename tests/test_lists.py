@@ -1,5 +1,7 @@
 """Lists of tickets: filters, order, columns, pages."""
 
+import base64
+import json
 import threading
 from urllib.parse import quote
 
@@ -259,3 +261,31 @@ def test_what_a_search_means_is_no_syntax(found, ticket):
         assert found(f"q={quote(query)}") in ([1], []), query
     assert found(f"q={quote(chr(39) + 'O')}") in ([1], [])
     assert found("q=caf*") == [1]
+
+
+@pytest.mark.parametrize("form", ["json", "csv"])
+@pytest.mark.parametrize(
+    "keys",
+    [
+        ["-created", "x", 1],
+        ["-created", "2026-13-01", 1],
+        ["-created", "2026-12-01", "x"],
+        ["-created", "2026-12-01", "99999999999999999999"],
+        ["-priority", "huge", "2026-12-01", 1],
+        ["created", "2026-12-01", 1],
+    ],
+)
+def test_a_mangled_cursor_is_called_one(http, ticket, form, keys):
+    ticket()
+    cursor = base64.urlsafe_b64encode(json.dumps(keys).encode()).decode().rstrip("=")
+    order = "-priority" if keys[0] == "-priority" else "-created"
+    answer = http.get(f"/tickets?sort={order}&cursor={cursor}&format={form}")
+    assert (answer.status, answer.json["errors"]) == (
+        422,
+        {"cursor": "must be one that a Link header of this very list gave"},
+    )
+    # Of two mistakes, the one that has a name of its own.
+    answer = http.get(f"/tickets?sort={order}&cursor={cursor}&due_before=someday")
+    assert answer.json["detail"].endswith(
+        "gave" if keys[0] == "created" else 'time zone: "someday"'
+    )

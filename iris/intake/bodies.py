@@ -146,7 +146,11 @@ def read_json(text):
     """
     try:
         data = json.loads(
-            text, parse_constant=_constant, parse_float=_float, object_pairs_hook=_pairs
+            text,
+            parse_constant=_constant,
+            parse_float=_float,
+            parse_int=_int,
+            object_pairs_hook=_pairs,
         )
         _depth(data)
     except RecursionError:
@@ -156,6 +160,13 @@ def read_json(text):
 
 def _constant(name):
     raise ValueError(f"{name} is no JSON")
+
+
+def _int(text):
+    # As many digits as Python reads in a moment.
+    if len(text) > 4300:
+        raise ValueError(f"the number {text[:40]}… has too many digits; send it as text")
+    return int(text)
 
 
 def _float(text):

@@ -118,7 +118,10 @@ class Json(hug.types.Type):
 
     def __call__(self, value, context=None):
         if isinstance(value, bodies.Typed):
-            value = bodies.read_json(value)
+            try:
+                value = bodies.read_json(value)
+            except ValueError as error:
+                raise ValueError(f"is no JSON: {error}") from None
         for text in _texts(value):
             _clean(text)
         return value

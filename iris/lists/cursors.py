@@ -16,15 +16,19 @@ def encode(sort, *keys):
     return base64.urlsafe_b64encode(document).decode().rstrip("=")
 
 
+def wrong():
+    """Return the problem of a cursor that is none of the list's."""
+    return problems.invalid({"cursor": "must be one that a Link header of this very list gave"})
+
+
 def decode(cursor, sort, keys):
     """Read a cursor of so many keys into {key_0: value, …}."""
-    wrong = problems.invalid({"cursor": "must be one that a Link header of this very list gave"})
     try:
         document = base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4))
         made_for, *texts = json.loads(document, parse_int=str, parse_float=str)
         texts = [types.Word()(text) for text in texts]
     except (ValueError, TypeError, RecursionError):
-        raise wrong from None
+        raise wrong() from None
     if made_for != sort or len(texts) != keys:
-        raise wrong
+        raise wrong()
     return {f"key_{place}": text for place, text in enumerate(texts)}

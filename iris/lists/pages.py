@@ -2,6 +2,8 @@
 
 from typing import NamedTuple
 
+import psycopg2
+
 from iris import formats, problems
 from iris.database import statements, streaming
 from iris.lists import cursors, filters, statement
@@ -54,12 +56,21 @@ def read(listing, given, form="json", **more):
     if cursor is not None:
         values.update(cursors.decode(cursor, sort, len(order.keys)))
     text = statement.make(listing, shape)
-    if streamed:
-        if "ticket_id" in given:
-            # A stream of nothing can't say why; a page can.
-            read(listing, {"ticket_id": given["ticket_id"], "limit": 1}, **more)
-        return streaming.Stream(text, values, form.heading(shape.columns))
-    rows = statements.rows(text, values)
+    if streamed and "ticket_id" in given:
+        # A stream of nothing can't say why; a page can.
+        read(listing, {"ticket_id": given["ticket_id"], "limit": 1}, **more)
+    try:
+        if streamed:
+            return streaming.Stream(text, values, form.heading(shape.columns))
+        rows = statements.rows(text, values)
+    except psycopg2.DataError:
+        # PostgreSQL does not say whose value it can't read: without its cursor the list goes well, or
+        # fails for what else is wrong.
+        if cursor is not None:
+            others = {name: value for name, value in given.items() if name != "cursor"}
+            read(listing, others | {"limit": 1}, **more)
+            raise cursors.wrong() from None
+        raise
     total, is_there = rows[0][-2:] if rows else (None, True)
     if not is_there:
         raise problems.no_such("ticket", given["ticket_id"])
