@@ -1,5 +1,6 @@
 """`iris up`: a PostgreSQL of its own, and the service."""
 
+import errno
 import os
 import signal
 import socket
@@ -15,6 +16,8 @@ FIRST = (
     """curl -X PUT -H "Content-Type: application/json" -d '{"title": "A new ticket","""
     """ "assignee": "jchittum", "description": "Get this done ASAP"}' %s/tickets"""
 )
+# Seconds for the address to become free.
+FREE_SECONDS = 3
 
 
 class Stopped(Exception):
@@ -69,14 +72,20 @@ def run(arguments):
 
 
 def _refuse_taken(host, port):
+    """Refuse an address that is another's; workers whose master was killed let go of it in a moment."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    with socket.socket(family) as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((host, port))
-        except OSError as error:
-            reason = error.strerror.lower()
-            raise settings.Wrong("IRIS_BIND", f"can't be {host}:{port}: {reason}") from None
+    deadline = time.monotonic() + FREE_SECONDS
+    while True:
+        with socket.socket(family) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind((host, port))
+                return
+            except OSError as error:
+                if error.errno != errno.EADDRINUSE or time.monotonic() > deadline:
+                    reason = error.strerror.lower()
+                    raise settings.Wrong("IRIS_BIND", f"can't be {host}:{port}: {reason}") from None
+        time.sleep(0.1)
 
 
 def _start(server):
