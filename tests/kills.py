@@ -435,7 +435,7 @@ def check_ledger(ledger, events):
 def replay(events):
     """Live through a history once more; return (tickets, comments, links) as they are in the end."""
     tickets, comments, links, versions = {}, {}, set(), {}
-    for event in sorted(events, key=lambda event: event["event_id"]):
+    for event in sorted(events, key=lambda event: (event["at"], event["event_id"])):
         number, changes = event["ticket_id"], event["changes"]
         if number is None:
             continue

@@ -28,6 +28,7 @@ def whole(server):
     """Return an export with some of everything in it."""
     sql = Sql(server.url())
     try:
+        sql("DELETE FROM transitions WHERE from_status = 'closed'")
         sql(
             "INSERT INTO tickets (title, due, labels) SELECT 'Ticket ' || n, '2030-01-01', '{a,b}' FROM generate_series(1, 4) AS n"
         )
@@ -86,6 +87,10 @@ class Export:
 def event(export, **wanted):
     (row,) = export.rows("events", **wanted)
     return row
+
+
+def a_transition_more(export):
+    export.add("transitions", from_status="closed", to_status="open")
 
 
 def a_circle(export):
@@ -173,7 +178,7 @@ CRAFTED = {
     "a comment updated before it was written": (put("comments", {"comment_id": 1}, created=LATER), ("comments", {"comment_id": 1}), "created and updated must be in this order"),
     "an event at no time": (put("events", MOVED, at="infinity"), ("events", MOVED), "at must be a time before the year 10000"),
     "another time of filing": (put("tickets", ONE, created="1999-01-01T00:00:00+00:00"), ("tickets", ONE), "created and updated are not those of its history (ticket_id 1)"),
-    "an event out of order": (put("events", MOVED, at="1999-01-01T00:00:00+00:00"), ("events", {"event_id": 2}), "was not null before (event_id 2)"),
+    "an event out of order": (put("events", MOVED, at="1999-01-01T00:00:00+00:00"), ("events", {"ticket_id": 2, "kind": "created"}), "was not null before"),
     "an event of another time": (kept("updated", ["1999-01-01T00:00:00+00:00"], **MOVED), ("events", MOVED), "it comes after the ticket's next one, or before its last one"),
     # The workflow.
     "an open ticket with a time of closing": (put("tickets", ONE, closed=LATER, updated=LATER), ("tickets", ONE), '"open" is open, so it can have no time of closing'),
@@ -181,6 +186,8 @@ CRAFTED = {
     "an unknown status": (put("tickets", ONE, status="gone"), ("tickets", ONE), 'there is no status "gone"'),
     "a transition to nowhere": (put("transitions", {"from_status": "open", "to_status": "closed"}, to_status="gone"), ("transitions", {"to_status": "gone"}), 'insert or update on table "transitions" violates foreign key constraint "transitions_to_status_fkey"'),
     # Links.
+    "another workflow than its history tells": (a_transition_more, ("events", {"kind": "workflow_changed"}), "the workflow is not what its history ends with"),
+    "a change of the workflow that has a ticket": (put("events", {"kind": "workflow_changed"}, ticket_id=1), ("events", {"kind": "workflow_changed"}), 'ticket_id, comment_id and other_id are not those of the kind "workflow_changed"'),
     "a circle": (a_circle, ("links", {"ticket_id": 3}), "a circle of links of the kind blocks"),
     "a second parent": (a_second_parent, ("links", {"ticket_id": 1, "other_id": 3}), 'duplicate key value violates unique constraint "links_parent_key" (Key (ticket_id)=(1) already exists.)'),
     "a link to itself": (a_link_to_itself, ("links", {"ticket_id": 1, "other_id": 1}), "a ticket can't be linked to itself"),
@@ -195,6 +202,7 @@ CRAFTED = {
     "the largest version": (put("tickets", ONE, version=MOST), ("events", {"ticket_id": 1}), "the ticket's version was another before"),
     "the largest position": (put("events", {"position": 3}, position=MOST), ("events", {"position": 4}), "positions must count from 1 and leave out none"),
     "a position twice": (put("events", {"position": 3}, position=4), ("events", {"event_id": 3}), "positions must count from 1 and leave out none"),
+    "an event's number twice": (put("events", MOVED, event_id=3), ("events", {"event_id": 3}), 'duplicate key value violates unique constraint "events_pkey" (Key (event_id)=(3) already exists.)'),
     "the largest event": (put("events", MOVED, event_id=MOST), ("events", MOVED), f"{MOST} can't be the number of an event"),
     # The history.
     "another title": (put("tickets", ONE, title="Forged"), ("tickets", ONE), "title is not what its history ends with (ticket_id 1)"),

@@ -99,6 +99,26 @@ def test_what_goes_out_comes_in_to_the_byte(http, sql, server, other, tmp_path):
     copy.connection.close()
 
 
+def test_so_does_what_happened_while_the_clock_was_set_back(sql, server, owner, other, tmp_path):
+    sql("INSERT INTO tickets (title) VALUES ('one'), ('two'), ('three')")
+    with owner.cursor() as cursor:
+        # As if it had been an hour ahead until now.
+        cursor.execute("SET session_replication_role = replica")
+        cursor.execute("UPDATE tickets SET updated = clock_timestamp() + interval '1 hour'")
+        cursor.execute("SET session_replication_role = origin")
+    sql("INSERT INTO comments (ticket_id, body) VALUES (1, 'a'), (1, 'b'), (2, 'c')")
+    sql("INSERT INTO links VALUES (1, 'blocks', 2), (2, 'relates', 3), (1, 'parent', 3)")
+    sql("UPDATE comments SET body = 'd' WHERE comment_id = 3")
+    present = sql("SELECT clock_timestamp() + interval '2 hours' AS at")[0]["at"]
+    sql("DELETE FROM tickets WHERE ticket_id IN (1, 2)")
+    sql("UPDATE tickets SET status = 'closed'")
+    for name in ("tickets", "comments", "links"):
+        assert sql(f"SELECT * FROM {name}_as_of(%s)", present) == sql(f"TABLE {name}")
+    before = exported(server.url())
+    restored(server, other, before, tmp_path)
+    assert exported(server.url(database=other)) == before
+
+
 def test_an_empty_iris_goes_out_and_in(sql, server, other, tmp_path):
     sql("SELECT set_workflow(%s)", json.dumps(
         {"statuses": [{"status": "new", "is_open": True}, {"status": "Done", "is_open": False}],

@@ -40,7 +40,10 @@ def rules_off(url):
         cursor.execute(f"ANALYZE searches, {', '.join(TABLES)}")
         cursor.execute(files.sql("numbers"))
         # Workflows have a history, too, and this one is where it goes on from.
-        cursor.execute("UPDATE workflow_recorded SET document = workflow()")
+        cursor.execute(
+            "UPDATE workflow_recorded SET document = workflow(), at = greatest(at,"
+            " (SELECT max(at) FROM events WHERE kind = 'workflow_changed'))"
+        )
 
 
 def words_of(error):

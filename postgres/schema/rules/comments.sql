@@ -67,7 +67,7 @@ BEGIN
     ELSE
         DELETE FROM searches WHERE ticket_id = OLD.ticket_id AND comment_id = OLD.comment_id;
         INSERT INTO events (at, actor, source, ticket_id, kind, comment_id, changes, kept)
-            VALUES (coalesce(moment, clock_timestamp()), left(actor(), 100), source(), OLD.ticket_id, 'comment_deleted', OLD.comment_id,
+            VALUES (coalesce(moment, after_last(OLD.ticket_id)), left(actor(), 100), source(), OLD.ticket_id, 'comment_deleted', OLD.comment_id,
                 {gone},
                 coalesce(was, '{}') || jsonb_build_object('comment', jsonb_build_object('author', jsonb_build_array(OLD.author, NULL),
                     'created', jsonb_build_array(OLD.created, NULL), 'updated', jsonb_build_array(OLD.updated, NULL))));

@@ -78,7 +78,7 @@ BEGIN
     -- An end that goes with the link is not there to be touched any more.
     WITH touched AS MATERIALIZED (SELECT * FROM touch(ARRAY(SELECT ticket_id FROM old_rows UNION ALL SELECT other_id FROM old_rows)))
     INSERT INTO events (at, actor, source, ticket_id, kind, changes, kept, other_id, other_kept)
-        SELECT coalesce(this.at, other.at, clock_timestamp()), left(actor(), 100), source(), old_rows.ticket_id, 'unlinked',
+        SELECT coalesce(this.at, other.at, after_last(old_rows.ticket_id)), left(actor(), 100), source(), old_rows.ticket_id, 'unlinked',
             jsonb_build_object('kind', jsonb_build_array(kind, NULL), 'other_id', jsonb_build_array(old_rows.other_id, NULL)),
             coalesce(this.kept, '{}'), old_rows.other_id, coalesce(other.kept, '{}')
         FROM old_rows LEFT JOIN touched AS this USING (ticket_id) LEFT JOIN touched AS other ON other.ticket_id = old_rows.other_id

@@ -131,6 +131,13 @@ END $$;
 COMMENT ON FUNCTION touch(bigint[]) IS
     'Counts the version of tickets on, once for each time they are named, when what hangs on them changed; gives when, and what they were';
 
+CREATE OR REPLACE FUNCTION after_last(number bigint) RETURNS timestamptz
+LANGUAGE sql VOLATILE
+RETURN greatest(clock_timestamp(), (SELECT events.at + interval '1 microsecond' FROM events
+    WHERE events.ticket_id = number ORDER BY events.event_id DESC LIMIT 1));
+COMMENT ON FUNCTION after_last(bigint) IS
+    'Now, and later than all that happened to a ticket, which is gone: also where the clock was set back';
+
 DO $generate$ BEGIN EXECUTE replace(replace(replace($function$
 CREATE OR REPLACE FUNCTION tickets_after() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER
