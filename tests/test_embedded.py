@@ -152,3 +152,21 @@ def test_the_processes_are_told_apart_without_proc_rights(place, started, monkey
     assert started.pid() is not None
     started.stop()
     assert started.pid() is None
+
+
+@pytest.mark.parametrize("name", ["long" * 25, "a,b"])
+def test_its_socket_stays_where_it_is_when_it_is_started_again(tmp_path, name):
+    """Who serves from it has its name; a path that is too long, or has a comma, is none for a socket."""
+    place = Place(tmp_path / name)
+    server = place.server()
+    server.start()
+    try:
+        url = server.url("postgres", "postgres")
+        os.kill(server.pid(), signal.SIGKILL)
+        while server.pid() is not None:
+            time.sleep(0.05)
+        server.start()
+        assert server.url("postgres", "postgres") == url
+        psycopg2.connect(url).close()
+    finally:
+        server.stop()

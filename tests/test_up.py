@@ -142,7 +142,7 @@ def test_from_nothing_to_the_first_ticket_and_back(folder):
 
     began = time.monotonic()
     up = Up(folder, port).until("^    curl")
-    assert time.monotonic() - began < 5
+    assert time.monotonic() - began < 20  # two seconds, on a machine that has nothing else to do
     assert "making a database" not in up.said
     # A crash may skip numbers, but loses no ticket.
     assert up.first()["ticket_id"] > 1

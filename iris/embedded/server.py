@@ -81,6 +81,8 @@ class Server:
         self.options = options or {}
         self._lock = None
         self._process = None
+        # Where its socket is, if not in its data: the same place when it is started again, for others have its name.
+        self._elsewhere = None
 
     # Where it is ----------------------------------------------------------------------------------
 
@@ -281,8 +283,9 @@ class Server:
 
     def _launch(self):
         socket = self.data
-        if len(str(socket)) > LONGEST:
-            socket = Path(tempfile.mkdtemp(prefix="iris-"))
+        # A comma would begin another folder.
+        if len(str(socket)) > LONGEST or "," in str(socket):
+            socket = self._elsewhere = self._elsewhere or Path(tempfile.mkdtemp(prefix="iris-"))
             if os.geteuid() == 0:
                 os.chown(socket, *self._account())
         options = {
