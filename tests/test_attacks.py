@@ -1,0 +1,529 @@
+"""What somebody who knows PostgreSQL may try as the role iris: be its owner, or write what the rules keep.
+
+Names are resolved along a path, and whoever may make types, tables, functions or operators that come
+first in it has rules mean what they like. Iris has two defences, which are tested one by one: `iris` may
+make nothing at all; and the rules don't look where others could have made something.
+"""
+
+import re
+import subprocess
+
+import psycopg2
+import pytest
+import replay
+from conftest import RESET, Sql, seeds
+
+from iris import embedded, migrations
+
+# What runs in the attacker's name, as whoever has come by: whoever is not iris can do this.
+EVIL = """
+    BEGIN
+        IF current_user <> session_user THEN
+            ALTER ROLE iris SUPERUSER;
+        END IF;
+        RETURN true;
+    END
+"""
+
+# All that iris can do, each trigger and each function, with what must not be believed. {n} is a ticket.
+DRIVE = """
+    INSERT INTO public.tickets (title, labels, version, created, updated, closed)
+        VALUES ('forged', '{b,a}', -7, '1999-01-01', '1999-01-01', '1999-01-01')
+    INSERT INTO public.tickets (title, status, closed) VALUES ('forged', 'closed', NULL)
+    UPDATE public.tickets SET title = 'forged', status = 'closed', closed = NULL, updated = '1999-01-01', version = -7
+        WHERE ticket_id = {n}
+    UPDATE public.tickets SET title = 'again', version = version + 1, created = '1999-01-01' WHERE ticket_id = {n}
+    UPDATE public.tickets SET status = 'blocked' WHERE ticket_id = {n}
+    UPDATE public.tickets SET version = version + 1, updated = clock_timestamp(), closed = clock_timestamp()
+    UPDATE public.tickets SET status = 'open' WHERE ticket_id = {n}
+    UPDATE public.tickets SET status = 'nowhere' WHERE ticket_id = {n}
+    UPDATE public.tickets SET title = ' ', labels = ARRAY[NULL] WHERE ticket_id = {n}
+    INSERT INTO public.comments (ticket_id, body, created, updated) VALUES ({n}, 'hello', '1999-01-01', '1999-01-01')
+    INSERT INTO public.comments (ticket_id, body) VALUES ({n}, 'hello'), ({n} + 1, ' ')
+    UPDATE public.comments SET body = body || '!', updated = '1999-01-01', created = '1999-01-01'
+    INSERT INTO public.links VALUES ({n}, 'blocks', {n} + 1), ({n} + 1, 'parent', {n})
+    INSERT INTO public.links VALUES ({n} + 1, 'blocks', {n})
+    DELETE FROM public.links
+    UPDATE public.statuses SET is_open = NOT is_open WHERE status = 'active'
+    UPDATE public.statuses SET status = 'over' WHERE status = 'closed'
+    INSERT INTO public.statuses VALUES ('late', 99, true)
+    INSERT INTO public.transitions VALUES ('open', 'late')
+    UPDATE public.transitions SET to_status = 'late' WHERE from_status = 'closed'
+    DELETE FROM public.transitions WHERE to_status = 'late'
+    DELETE FROM public.statuses WHERE status = 'late'
+    SELECT public.set_workflow(public.workflow()::pg_catalog.jsonb)
+    SELECT public.put_tickets('[{"title": "One", "due": "tomorrow", "fields": {"n": 1}}, {"ticket_id": {n}, "labels": ["x"]}]')
+    SELECT public.put_tickets('[{"ticket_id": {n}, "status": "resolved"}, {"title": ""}]')
+    SELECT public.put_tickets('[{"ticket_id": {n}, "version": -7}]', true)
+    SELECT public.put_tickets('[{"title": 5, "labels": "x", "nothing": 1, "ticket_id": "7"}]')
+    SELECT public.put_rows(ARRAY['{"title": "Two"}']::pg_catalog.jsonb[], 0, true)
+    SELECT public.bulk_shape(ARRAY['{"title": 5}']::pg_catalog.jsonb[])
+    SELECT public.bulk_refused('[{"index": 0, "message": "x"}]')
+    SELECT public.misfit('5', 'pg_catalog.text'::pg_catalog.regtype), public.nearest('titel', '{title}'), public.kept()
+    SELECT public.locked_status('open'), public.locked_transition('open', 'closed')
+    SELECT public.free_holders('1 day'), public.workflow_as_of('yesterday')
+    SELECT public.once('key', 'request', 'UPDATE public.tickets SET version = -7, title = title || 1 RETURNING title')
+    INSERT INTO public.replays (actor, key, request) VALUES ('a', 'b', 'c')
+    UPDATE public.replays SET answer = '{}'
+    DELETE FROM public.replays
+    SELECT public.read_ticket({n}), public.first_status(), public.actor(), public.source()
+    SELECT public.refuse('a', 'b', 'c')
+    SELECT public.is_blank('x'), public.ticket_words('a', 'b', '{}')
+    SELECT public.ticket_fits('a', 'b', 'c', 'd', '{}', '{}', 'tomorrow'), public.comment_fits('a', 'b')
+    SELECT * FROM public.events_after(0, 100)
+    SELECT * FROM public.tickets_as_of('yesterday'), public.comments_as_of('yesterday'), public.links_as_of('yesterday'),
+        public.searches_as_of('yesterday')
+    DELETE FROM public.comments
+    DELETE FROM public.tickets WHERE ticket_id = {n} + 1
+"""
+
+# Every text in the catalogue that is read anew by whoever comes by, or was once: rules, checks, defaults.
+RULES = """
+    SELECT pg_get_functiondef(oid) FROM pg_proc WHERE pronamespace = 'public'::regnamespace AND prokind IN ('f', 'p')
+    UNION ALL SELECT pg_get_constraintdef(oid) FROM pg_constraint WHERE connamespace = 'public'::regnamespace
+    UNION ALL SELECT pg_get_expr(adbin, adrelid) FROM pg_attrdef
+    UNION ALL SELECT pg_get_triggerdef(oid) FROM pg_trigger WHERE NOT tgisinternal
+    UNION ALL SELECT pg_get_indexdef(indexrelid) FROM pg_index JOIN pg_class ON pg_class.oid = indexrelid
+        WHERE relnamespace = 'public'::regnamespace
+"""
+
+TYPES = """
+    SELECT nspname, typname, typtype FROM pg_type JOIN pg_namespace ON pg_namespace.oid = typnamespace
+        WHERE typname = ANY (%s) AND nspname IN ('public', 'pg_catalog') AND typtype <> 'c'
+"""
+TABLES = """
+    SELECT nspname, relname FROM pg_class JOIN pg_namespace ON pg_namespace.oid = relnamespace
+        WHERE relname = ANY (%s) AND nspname IN ('public', 'pg_catalog') AND relkind IN ('r', 'v', 'S')
+"""
+# With what takes any type made for those that the rules are full of: an exact fit comes first.
+FUNCTIONS = """
+    SELECT nspname, proname, format_type(prorettype, NULL), proretset,
+            ARRAY(SELECT format_type(each, NULL) FROM unnest(proargtypes) WITH ORDINALITY AS listed(each, place) ORDER BY place)
+        FROM pg_proc JOIN pg_namespace ON pg_namespace.oid = pronamespace
+        WHERE proname = ANY (%s) AND nspname IN ('public', 'pg_catalog') AND prokind = 'f'
+            AND prorettype <> ALL ('{trigger,internal,event_trigger}'::regtype[])
+"""
+OPERATORS = """
+    SELECT oprname, oprleft::regtype::text, oprright::regtype::text, oprresult::regtype::text FROM pg_operator
+        WHERE oprname = ANY (%s) AND oprnamespace = 'pg_catalog'::regnamespace AND oprleft <> 0
+"""
+LIKELY = ("text", "bigint", "jsonb", "timestamp with time zone", "boolean", "integer", "text[]")
+
+# What a session may set for itself, and what reads differently then.
+SETTINGS = (
+    "search_path = pg_temp",
+    "search_path = ''",
+    "timezone = 'Asia/Kathmandu'",
+    "datestyle = 'German, DMY'",
+    "intervalstyle = 'sql_standard'",
+    "standard_conforming_strings = off",
+    "backslash_quote = on",
+    "transform_null_equals = on",
+    "array_nulls = off",
+    "quote_all_identifiers = on",
+    "extra_float_digits = -15",
+    "default_text_search_config = 'english'",
+    "plan_cache_mode = force_generic_plan",
+    "check_function_bodies = off",
+    "default_transaction_isolation = 'serializable'",
+    "default_transaction_isolation = 'repeatable read'",
+    "default_transaction_deferrable = on",
+    "constraint_exclusion = on",
+    "work_mem = '64kB'",
+    "enable_indexscan = off",
+    "lc_time = 'C'",
+    "xmloption = document",
+    "iris.actor = ''",
+    "application_name = ''",
+)
+
+
+# What was open cannot have been made blocked: there is no way.
+MOVES = """
+    SELECT ticket_id, 'went from open to blocked' FROM events WHERE kind = 'changed' AND changes -> 'status' = '["open", "blocked"]'
+"""
+
+
+@pytest.fixture
+def attack(server, owner, clean):
+    """Return a function: prepare an attack in a session of its own, drive the rules; return what went wrong."""
+
+    def attack(statements, drive=DRIVE):
+        """Return (the harm that was done, how many of the statements passed)."""
+        with owner.cursor() as cursor:
+            cursor.execute(RESET + seeds() + "SET session_replication_role = origin;")
+            cursor.execute("INSERT INTO tickets (title) VALUES ('x'), ('y')")
+            # A new one, for a session compiles each rule when it first comes by.
+            session = Sql(server.url())
+            try:
+                passed = sum(passes(session, each) for each in statements)
+                for each in statements_of(drive):
+                    passes(session, each.replace("{n}", "1"))
+            finally:
+                session.connection.close()
+            harm = replay.differences(cursor)
+            cursor.execute(MOVES)
+            harm += cursor.fetchall()
+            cursor.execute(
+                "SELECT rolname, 'became superuser' FROM pg_roles WHERE rolname = 'iris' AND rolsuper"
+            )
+            harm += cursor.fetchall()
+            cursor.execute("ALTER ROLE iris NOSUPERUSER; DROP SCHEMA IF EXISTS evil CASCADE")
+            return harm, passed
+
+    return attack
+
+
+def statements_of(text):
+    """Return the statements of a text, each of which begins at a margin of four."""
+    return [each.strip() for each in re.split(r"\n    (?=\S)", text) if each.strip()]
+
+
+def passes(session, statement):
+    try:
+        session(statement)
+    except psycopg2.Error:
+        return False
+    return True
+
+
+@pytest.fixture
+def words(owner):
+    """Return every name, every call and every operator that occurs in the rules."""
+    with owner.cursor() as cursor:
+        cursor.execute(RULES)
+        text = "\n".join(text for (text,) in cursor.fetchall())
+    text = re.sub(r"--.*", "", text)
+    names = set(re.findall(r"[a-z_][a-z0-9_]*", text))
+    calls = set(re.findall(r"([a-z_][a-z0-9_]*)\"?\(", text))
+    signs = set(re.findall(r"[-+*/<>=~!@#%^&|?]+", re.sub(r"'[^']*'", "", text)))
+    return {"names": sorted(names), "calls": sorted(calls), "signs": sorted(signs)}
+
+
+@pytest.fixture
+def find(owner, words):
+    """Return a function that finds in the catalogue what the rules name."""
+
+    def find(text, of="names"):
+        with owner.cursor() as cursor:
+            cursor.execute(text, (words[of],))
+            return cursor.fetchall()
+
+    return find
+
+
+# What iris is given for the time of a test, where things are made then, and what comes first of all.
+HOMES = {
+    "in pg_temp": ("TEMPORARY", "pg_temp", []),
+    "in a schema": (
+        "CREATE",
+        "evil",
+        ["CREATE SCHEMA evil", "SET search_path = evil, pg_catalog, public"],
+    ),
+}
+
+
+# Functions and operators are never looked for in pg_temp.
+IN_A_SCHEMA = pytest.mark.parametrize("home", ["in a schema"], indirect=True)
+
+
+@pytest.fixture(params=HOMES)
+def home(request, owner):
+    """Return (schema, statements that come first), having let iris make things there."""
+    privilege, schema, first = HOMES[request.param]
+    with owner.cursor() as cursor:
+        cursor.execute(f"GRANT {privilege} ON DATABASE iris TO iris")
+        yield schema, first
+        cursor.execute(f"REVOKE {privilege} ON DATABASE iris FROM iris")
+
+
+def q(template, *names):
+    """Return SQL with names, each (schema, name), quoted where {} stands."""
+    return template.format(*(".".join(f'"{part}"' for part in name) for name in names))
+
+
+def calls_evil(name, takes, gives, then):
+    """Return a function that does evil and then something else."""
+    if gives == "void":
+        then = then.replace("RETURN", "PERFORM")
+    return (
+        f"CREATE FUNCTION {name}({', '.join(takes)}) RETURNS {gives} LANGUAGE plpgsql"
+        f" AS $mine$ BEGIN PERFORM {name.rpartition('.')[0]}.evil(); {then}; END $mine$"
+    )
+
+
+def evil(schema):
+    return f"CREATE FUNCTION {schema}.evil() RETURNS pg_catalog.bool LANGUAGE plpgsql AS $evil${EVIL}$evil$"
+
+
+def domain(schema, name):
+    """Yield an attack: a domain of a type's name, whose check is the attacker's."""
+    yield calls_evil(f"{schema}.checks", [q("{}", name)], "pg_catalog.bool", "RETURN true")
+    yield q("CREATE DOMAIN {} AS {} CHECK (" + schema + ".checks(VALUE))", (schema, name[1]), name)
+
+
+# What a type of one's own turns into, wherever anything else is wanted. 10 is the owner's number.
+TURNS = {
+    "oid": "10",
+    "text": "'postgres'",
+    "bool": "true",
+    "int8": "1",
+    "jsonb": "'{}'",
+    "timestamptz": "'epoch'",
+}
+
+
+def casts(schema, other):
+    """Yield an attack: a type of another's name, which is whatever one wants it to be."""
+    mine = q("{}", (schema, other[1]))
+    yield f"CREATE TYPE {mine} AS ENUM ('iris', 'postgres', 'open')"
+    for name, value in TURNS.items():
+        to, back, kind = f"{schema}.to_{name}", f"{schema}.from_{name}", f"pg_catalog.{name}"
+        yield calls_evil(to, [mine], kind, f"RETURN {value}::{kind}")
+        yield f"CREATE CAST ({mine} AS {kind}) WITH FUNCTION {to}({mine}) AS IMPLICIT"
+        yield calls_evil(back, [kind], mine, "RETURN 'postgres'")
+        yield f"CREATE CAST ({kind} AS {mine}) WITH FUNCTION {back}({kind}) AS IMPLICIT"
+
+
+# Rows of a table of one's own that allow what the rules' own would not.
+PERMISSIVE = {
+    "statuses": "SELECT status, position, true AS is_open FROM public.statuses",
+    # The rows of a statement, which a trigger knows by these names.
+    "new_rows": "TABLE public.links",
+    "pg_attribute": "SELECT attrelid, attname, attnum, attidentity, attnotnull, attisdropped FROM pg_catalog.pg_attribute",
+    "old_rows": "TABLE public.links",
+    "transitions": "SELECT a.status AS from_status, b.status AS to_status FROM public.statuses AS a, public.statuses AS b",
+}
+
+
+def table(schema, name):
+    """Yield an attack: a table of a table's name, with rows to one's liking and a trigger."""
+    mine = q("{}", (schema, name[1]))
+    yield f"CREATE TABLE {mine} AS {PERMISSIVE.get(name[1]) or q('TABLE {}', name)}"
+    if name[1] == "pg_class":
+        yield f"UPDATE {mine} SET relowner = (SELECT oid FROM pg_catalog.pg_roles WHERE rolname = 'iris')"
+    yield calls_evil(f"{schema}.fire", [], "pg_catalog.trigger", "RETURN NULL")
+    yield f"CREATE TRIGGER fire BEFORE INSERT OR UPDATE OR DELETE ON {mine} FOR EACH STATEMENT EXECUTE FUNCTION {schema}.fire()"
+
+
+def view(schema, name):
+    """Yield an attack: a view of a table's name, which calls the attacker's function."""
+    rows = PERMISSIVE.get(name[1]) or q("TABLE {}", name)
+    yield (
+        q("CREATE VIEW {} AS", (schema, name[1]))
+        + f" SELECT * FROM ({rows}) AS rows WHERE {schema}.evil()"
+    )
+
+
+def exact(takes, gives):
+    """Yield (types, result); of what takes any type, some that the rules are full of, for an exact fit comes first."""
+    if not any(re.match('"?any', kind) for kind in takes):
+        yield takes, gives
+        return
+    for kind in LIKELY:
+        yield (
+            [re.sub(r'^"?any\w*"?(\[\])?$', kind, each) for each in takes],
+            re.sub(r"^any\w*$", kind, gives),
+        )
+
+
+# What whoever lies gives.
+LIES = {
+    "boolean": "true",
+    "text": "'postgres'",
+    "timestamp with time zone": "'1999-01-01'",
+    "bigint": "7",
+    "jsonb": "'{}'",
+    "oid": "10",
+}
+
+
+def functions(schema, name, found, lies):
+    """Yield an attack: functions of a function's name, one for each list of types that it takes."""
+    for gives, many, takes in found:
+        for types, result in exact(takes, gives):
+            call = q("{}", name) + "(" + ", ".join(f"${n + 1}" for n in range(len(types))) + ")"
+            then = (
+                f"RETURN QUERY SELECT * FROM {call}" if many else f"RETURN {lies.get(result, call)}"
+            )
+            yield calls_evil(
+                q("{}", (schema, name[1])), types, ("SETOF " if many else "") + result, then
+            )
+
+
+def operators(schema, name, found, lies):
+    """Yield an attack: operators of an operator's name, one for each pair of types."""
+    pairs = [pair for left, right, result in found for pair in exact([left, right], result)]
+    for place, (types, gives) in enumerate(pairs):
+        mine = f"{schema}.operator_{place}"
+        yield calls_evil(
+            mine, types, gives, f"RETURN {lies.get(gives, f'$1 OPERATOR(pg_catalog.{name}) $2')}"
+        )
+        yield f"CREATE OPERATOR {schema}.{name} (FUNCTION = {mine}, LEFTARG = {types[0]}, RIGHTARG = {types[1]})"
+
+
+def by_name(found, width):
+    """Return {the first columns of rows: [the others]}."""
+    named = {}
+    for row in found:
+        named.setdefault(row[:width], []).append(row[width:])
+    return named
+
+
+def harms(attack, home, attacks):
+    """Carry out attacks, {name: statements}; return {name: the harm done} of those that did any."""
+    schema, first = home
+    done = {}
+    for name, statements in attacks.items():
+        harm, passed = attack([*first, evil(schema), *statements])
+        # An attack that could not even be prepared would prove nothing.
+        assert passed > len(first) + 1, name
+        if harm:
+            done[name] = harm
+    return done
+
+
+def test_iris_may_make_nothing(sql):
+    for statement in (
+        "CREATE TEMPORARY TABLE evil (a int)",
+        "CREATE TEMPORARY VIEW evil AS SELECT 1 AS a",
+        "CREATE TEMPORARY SEQUENCE evil",
+        "SELECT 1 AS a INTO TEMPORARY evil",
+        "CREATE DOMAIN pg_temp.evil AS text",
+        "CREATE TYPE pg_temp.evil AS (a int)",
+        "CREATE FUNCTION pg_temp.evil() RETURNS int RETURN 1",
+        "CREATE SCHEMA evil",
+        "CREATE TABLE public.evil (a int)",
+        "CREATE FUNCTION public.evil() RETURNS int RETURN 1",
+        "CREATE OPERATOR public.=== (FUNCTION = texteq, LEFTARG = text, RIGHTARG = text)",
+        "CREATE TRIGGER evil AFTER INSERT ON tickets EXECUTE FUNCTION comments_after()",
+        "CREATE PUBLICATION evil",
+        "CREATE EVENT TRIGGER evil ON ddl_command_end EXECUTE FUNCTION comments_after()",
+        "CREATE CAST (text AS bigint) WITH INOUT AS IMPLICIT",
+        "CREATE RULE evil AS ON INSERT TO tickets DO INSTEAD NOTHING",
+        "CREATE STATISTICS evil ON status, assignee FROM tickets",
+        "CREATE INDEX evil ON tickets (title)",
+        "DO $$ BEGIN CREATE TEMPORARY TABLE evil (a int); END $$",
+        "PREPARE evil AS SELECT 1; CREATE TEMPORARY TABLE evil AS EXECUTE evil",
+    ):
+        assert sql.refusal(statement).pgcode == "42501", statement
+    may = "SELECT has_database_privilege('iris', current_database(), 'TEMPORARY, CREATE') AS may"
+    assert sql.one(may) == {"may": False}
+
+
+@pytest.mark.parametrize("way", [domain, casts], ids=lambda way: way.__name__)
+def test_types_of_the_names_that_the_rules_use(attack, home, find, way):
+    found = [(home_, name) for home_, name, kind in find(TYPES) if kind != "p" or way is casts]
+    attacks = {name: way(home[0], name) for name in found}
+    assert {("pg_catalog", "text"), ("public", "priority")} < attacks.keys()
+    assert harms(attack, home, attacks) == {}
+
+
+@pytest.mark.parametrize("way", [table, view], ids=lambda way: way.__name__)
+def test_tables_of_the_names_that_the_rules_use(attack, home, find, way):
+    attacks = {
+        name: way(home[0], name)
+        for name in [*find(TABLES), ("public", "new_rows"), ("public", "old_rows")]
+    }
+    assert {("public", "tickets"), ("public", "searches")} < attacks.keys()
+    assert harms(attack, home, attacks) == {}
+
+
+@IN_A_SCHEMA
+@pytest.mark.parametrize("lies", [{}, LIES], ids=["true", "lying"])
+def test_functions_of_the_names_that_the_rules_use(attack, home, find, lies):
+    found = by_name(find(FUNCTIONS, of="calls"), 2)
+    attacks = {name: functions(home[0], name, every, lies) for name, every in found.items()}
+    assert {("pg_catalog", "format"), ("public", "actor")} < attacks.keys()
+    assert harms(attack, home, attacks) == {}
+
+
+@IN_A_SCHEMA
+@pytest.mark.parametrize("lies", [{}, LIES], ids=["true", "lying"])
+def test_operators_of_the_names_that_the_rules_use(attack, home, find, lies):
+    found = by_name(find(OPERATORS, of="signs"), 1)
+    attacks = {name: operators(home[0], *name, every, lies) for name, every in found.items()}
+    assert {("=",), ("||",), ("->",)} < attacks.keys()
+    assert harms(attack, home, attacks) == {}
+
+
+@pytest.mark.parametrize("setting", SETTINGS)
+def test_what_a_session_sets_for_itself(attack, setting):
+    harm, passed = attack([f"SET {setting}"])
+    assert (harm, passed) == ([], 1)
+
+
+def test_the_attacks_drive_every_rule(owner):
+    drive = DRIVE.replace("public.", "")
+    with owner.cursor() as cursor:
+        cursor.execute(
+            "SELECT proname FROM pg_proc WHERE pronamespace = 'public'::regnamespace AND has_function_privilege('iris', oid, 'EXECUTE')"
+        )
+        assert [name for (name,) in cursor if f"{name}(" not in drive] == []
+        cursor.execute(
+            "SELECT DISTINCT event || relname FROM pg_trigger JOIN pg_class ON pg_class.oid = tgrelid,"
+            " (VALUES (4, 'INSERT INTO '), (8, 'DELETE FROM '), (16, 'UPDATE ')) AS events(bit, event)"
+            " WHERE NOT tgisinternal AND tgtype & bit <> 0 AND has_table_privilege('iris', tgrelid, 'DELETE')"
+        )
+        assert [event for (event,) in cursor if event not in drive] == []
+
+
+def test_no_rule_looks_where_others_could_have_made_something(owner):
+    """Each function is read once, when it is made (prosqlbody), or has a path that nobody else can change."""
+    with owner.cursor() as cursor:
+        cursor.execute(
+            """
+            SELECT oid::regprocedure::text, proconfig FROM pg_proc
+                WHERE pronamespace = 'public'::regnamespace AND prosqlbody IS NULL
+                    AND NOT coalesce(proconfig, '{}') @> '{"search_path=pg_catalog, public, pg_temp"}'
+            """
+        )
+        assert cursor.fetchall() == []
+        # Checks, defaults, generated columns, indexes and the conditions of triggers are kept as they were
+        # read; a rule that anybody but the owner has made is not one of ours.
+        cursor.execute(
+            """
+            SELECT oid::regclass::text FROM pg_class WHERE relnamespace = 'public'::regnamespace
+                AND relowner <> (SELECT datdba FROM pg_database WHERE datname = current_database())
+            UNION ALL
+            SELECT oid::regprocedure::text FROM pg_proc WHERE pronamespace = 'public'::regnamespace
+                AND proowner <> (SELECT datdba FROM pg_database WHERE datname = current_database())
+            """
+        )
+        assert cursor.fetchall() == []
+        # Nor may what they call be of another schema.
+        cursor.execute(
+            """
+            SELECT DISTINCT pg_describe_object(refclassid, refobjid, 0) FROM pg_depend
+                JOIN pg_proc ON refclassid = 'pg_proc'::regclass AND refobjid = pg_proc.oid
+                WHERE pronamespace NOT IN ('public'::regnamespace, 'pg_catalog'::regnamespace)
+                    AND classid IN ('pg_attrdef'::regclass, 'pg_constraint'::regclass, 'pg_trigger'::regclass, 'pg_class'::regclass)
+            """
+        )
+        assert cursor.fetchall() == []
+
+
+def test_what_a_restore_forgets_an_upgrade_brings_back(server, owner):
+    """pg_dump leaves out what is the database's own: who may make temporary objects in it."""
+    url = server.url("postgres", "iris_restored")
+    with owner.cursor() as cursor:
+        cursor.execute("CREATE DATABASE iris_restored TEMPLATE template0")
+        try:
+            programs = embedded.binaries()
+            dump = subprocess.run(
+                [programs / "pg_dump", server.url("postgres")], check=True, capture_output=True
+            )
+            subprocess.run(
+                [programs / "psql", "-X", "-q", "-d", url],
+                input=dump.stdout,
+                check=True,
+                capture_output=True,
+            )
+            may = "SELECT has_database_privilege('iris', 'iris_restored', 'TEMPORARY')"
+            cursor.execute(may)
+            assert cursor.fetchone() == (True,)
+            migrations.move(url)
+            cursor.execute(may)
+            assert cursor.fetchone() == (False,)
+        finally:
+            cursor.execute("DROP DATABASE iris_restored WITH (FORCE)")
