@@ -140,6 +140,12 @@ def test_an_unknown_address_is_a_short_404(http, path):
     assert len(answer.text) < 400
 
 
+def test_the_address_of_no_address(live, http):
+    """`OPTIONS *` asks of the server, which has nothing to say of itself."""
+    status, _, body = live.send("OPTIONS", "*")
+    assert (status, json.loads(body)["code"]) == (404, "no_such_route")
+
+
 def test_a_slash_at_the_end_is_no_other_address(http):
     assert http.get("/tickets/").status == 200
 

@@ -81,7 +81,8 @@ class Server:
         self.options = options or {}
         self._lock = None
         self._process = None
-        # Where its socket is, if not in its data: the same place when it is started again, for others have its name.
+        # Where its socket is, if not in its data: the same place when it is started again, for others
+        # have its name.
         self._elsewhere = None
 
     # Where it is ----------------------------------------------------------------------------------

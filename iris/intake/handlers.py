@@ -9,6 +9,7 @@ from iris.formats import problem as problem_format
 log = logging.getLogger("iris")
 
 FALCON = {
+    404: ("no_such_route", "there is nothing at this address"),
     405: ("method_not_allowed", "this address does not take this method"),
     400: ("malformed_request", None),
 }
