@@ -72,7 +72,7 @@ def listed(title, peers="", **given):
     def call():
         values = {name: re.sub(r"{(\w+)}", r":\1", text) for name, text in given.items()}
         return tickets.page(
-            {name: tickets.PARAMETERS[name](bodies.Typed(text)) for name, text in values.items()}
+            {name: tickets.PARAMETERS[name](bodies.Untyped(text)) for name, text in values.items()}
         )
 
     query = "?" + urlencode(given, safe="{}") if given else ""

@@ -301,8 +301,8 @@ def remove(ticket_id, writer, expected=None):
 
 # Many tickets -------------------------------------------------------------------------------------
 
-# Seconds that many may take.
-PATIENCE = 600
+# Seconds that many tickets may take.
+MANY_SECONDS = 600
 PUT = statements.compiled(
     select(cast(func.put_tickets(bindparam("rows"), bindparam("dry_run")), Text).label("body"))
 )
@@ -331,4 +331,4 @@ def put(rows, writer, dry_run=False):
     Source:   one SELECT of put_tickets().
     """
     values = {"rows": types.keepable(rows), "dry_run": dry_run}
-    return writing.write(PUT, values, writer, seconds=PATIENCE)[0]
+    return writing.write(PUT, values, writer, seconds=MANY_SECONDS)[0]

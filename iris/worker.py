@@ -15,7 +15,7 @@ from iris import bounds
 log = logging.getLogger("iris")
 
 # Seconds that a client may take to read a piece of an answer.
-PATIENCE = 30
+STALLED_SECONDS = 30
 # Seconds, and bytes, for which a client that is still sending is listened to: closing at once, what it
 # was answered would be lost.
 LINGER, MOST_AFTER = 2, 64 << 20
@@ -80,7 +80,7 @@ class Worker(ggevent.GeventWorker):
     def handle_request(self, listener_name, req, sock, addr):
         # A connection may bring its requests faster than they are answered.
         bounds.breathe()
-        sock.settimeout(PATIENCE)
+        sock.settimeout(STALLED_SECONDS)
         asked = req.should_close
         # What is left of a body would have to be read, whatever its length, before the next request; so
         # the answer says that it is the last one.
@@ -91,6 +91,8 @@ class Worker(ggevent.GeventWorker):
             util.close_graceful(sock, LINGER, MOST_AFTER)
             raise
         except TimeoutError:
-            log.info("%s took nothing for %s s and was given up: %s", addr[0], PATIENCE, req.uri)
+            log.info(
+                "%s took nothing for %s s and was given up: %s", addr[0], STALLED_SECONDS, req.uri
+            )
             raise ConnectionResetError(errno.ECONNRESET, "the reader has stalled") from None
         sock.settimeout(None)

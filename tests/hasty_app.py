@@ -3,7 +3,7 @@
 from iris import worker
 from iris.intake import bodies
 
-bodies.BODY_SECONDS = worker.PATIENCE = 1
+bodies.BODY_SECONDS = worker.STALLED_SECONDS = 1
 
 from iris.app import app  # noqa: E402
 

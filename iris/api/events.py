@@ -55,7 +55,7 @@ def _last(request, given):
     if header is None:
         return given.get("after", 0)
     try:
-        return types.Number(0)(bodies.Typed(header))
+        return types.Number(0)(bodies.Untyped(header))
     except ValueError as error:
         raise problems.Problem(400, "invalid_position", f"Last-Event-ID {error}") from None
 

@@ -8,8 +8,6 @@ import argparse
 import importlib
 import sys
 
-import psycopg2
-
 from iris import __version__
 
 # In the order of the help, {name: module}.
@@ -23,15 +21,18 @@ COMMANDS = {
 }
 
 
-def parser():
-    """Return the parser of the command line."""
+def parser(only=None):
+    """Return the parser of the command line.
+
+    only:     the name of a command: what the others need is not even imported then. None for all.
+    """
     top = argparse.ArgumentParser(
         prog="iris", description="A ticket tracker: HTTP and SQL, one set of rules."
     )
     top.add_argument("--version", action="version", version=f"iris {__version__}")
     commands = top.add_subparsers(title="commands", required=True, metavar="COMMAND")
-    for name, file in COMMANDS.items():
-        module = importlib.import_module(f"iris.cli.{file}")
+    for name in [only] if only else COMMANDS:
+        module = importlib.import_module(f"iris.cli.{COMMANDS[name]}")
         about = module.run.__doc__
         made = commands.add_parser(name, help=about, description=about)
         made.set_defaults(run=module.run, takes_more=name == "psql")
@@ -42,12 +43,18 @@ def parser():
 
 def main():
     """Run the command that was typed."""
-    arguments, rest = parser().parse_known_args()
+    first = sys.argv[1] if len(sys.argv) > 1 else None
+    made = parser(first if first in COMMANDS else None)
+    arguments, rest = made.parse_known_args()
     if rest:
         if not arguments.takes_more:
-            parser().error(f"unrecognized arguments: {' '.join(rest)}")
+            made.error(f"unrecognized arguments: {' '.join(rest)}")
         arguments.arguments = rest + arguments.arguments
     try:
         sys.exit(arguments.run(arguments))
-    except psycopg2.Error as error:
+    except Exception as error:
+        import psycopg2  # noqa: PLC0415 (not every command needs it)
+
+        if not isinstance(error, psycopg2.Error):
+            raise
         sys.exit(f"iris: the database said: {str(error).strip()}")

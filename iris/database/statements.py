@@ -25,12 +25,12 @@ def compiled(statement):
     Constants are written out: what never changes need not be sent beside it each time.
     """
     made = statement.compile(dialect=DIALECT)
-    text = str(made)
+    sql = str(made)
     for name, value in made.params.items():
         if value is not None:
             literal = str(value) if isinstance(value, int) else "'" + value.replace("'", "''") + "'"
-            text = text.replace(f"%({name})s", literal)
-    return text
+            sql = sql.replace(f"%({name})s", literal)
+    return sql
 
 
 # Statements that a connection prepares, at most: there are as many as combinations of columns.
@@ -38,21 +38,21 @@ MOST_PREPARED = 100
 
 
 @lru_cache(1000)
-def _prepared(text):
+def _prepared(sql):
     """Return (name, PREPARE, EXECUTE) of a statement; the last one takes its values."""
-    names = list(dict.fromkeys(re.findall(r"%\((\w+)\)s", text)))
-    name = "iris_" + hashlib.sha256(text.encode()).hexdigest()[:16]
-    body = re.sub(r"%\((\w+)\)s", lambda match: f"${names.index(match[1]) + 1}", text)
+    names = list(dict.fromkeys(re.findall(r"%\((\w+)\)s", sql)))
+    name = "iris_" + hashlib.sha256(sql.encode()).hexdigest()[:16]
+    body = re.sub(r"%\((\w+)\)s", lambda match: f"${names.index(match[1]) + 1}", sql)
     values = ", ".join(f"%({each})s" for each in names)
     return name, f"PREPARE {name} AS {body.replace('%%', '%')}", f"EXECUTE {name} ({values})"
 
 
-def _prepare(cursor, text, known):
+def _prepare(cursor, sql, known):
     """Prepare a statement, unless its name is known already; return what to run in its place."""
-    name, prepare, execute = _prepared(text)
+    name, prepare, execute = _prepared(sql)
     if name not in known:
         if len(known) == MOST_PREPARED:
-            return text
+            return sql
         # The name says all: who has prepared this before us has prepared the same.
         with contextlib.suppress(psycopg2.errors.DuplicatePreparedStatement):
             cursor.execute(prepare)
@@ -60,10 +60,10 @@ def _prepare(cursor, text, known):
     return execute
 
 
-def rows(text, values, before="", keep=False):
+def rows(sql, values, before="", keep=False):
     """Run one statement in one round trip and a transaction of its own.
 
-    text:     from compiled().
+    sql:      from compiled().
     values:   {name: value} of its parameters.
     before:   a statement to go before it in the same message.
     keep:     whether the connection is to keep its plan, which takes a round trip once: good for
@@ -74,13 +74,13 @@ def rows(text, values, before="", keep=False):
     taken = engine.POOL.take()
     try:
         with taken.connection.cursor() as cursor:
-            execute = _prepare(cursor, text, taken.prepared) if keep else text
+            execute = _prepare(cursor, sql, taken.prepared) if keep else sql
             try:
                 cursor.execute(before + execute, values)
             except psycopg2.errors.InvalidSqlStatementName:
                 # A pooler in between has given us another server process. Nothing has happened yet.
                 taken.prepared.clear()
-                cursor.execute(before + text, values)
+                cursor.execute(before + sql, values)
             found = cursor.fetchall()
     except BaseException as error:
         # Also when the greenlet was stopped in the middle: the answer would reach the next one.
@@ -93,7 +93,7 @@ def rows(text, values, before="", keep=False):
     return found
 
 
-def run(text, values, **more):
+def run(sql, values, **more):
     """Return the first row of a statement, or None; as rows() does."""
-    found = rows(text, values, **more)
+    found = rows(sql, values, **more)
     return found[0] if found else None

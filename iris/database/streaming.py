@@ -11,7 +11,7 @@ class Stream:
 
     It has a session of its own, not one of the pool's, for its reader may be slow.
 
-    text:     from compiled().
+    sql:      from compiled().
     values:   {name: value} of its parameters.
     heading:  what comes before the rows, text.
     Raises:   psycopg2.Error; Problem 503 when there are too many of them.
@@ -23,7 +23,7 @@ class Stream:
     ROWS = 500
     _running = 0
 
-    def __init__(self, text, values, heading=""):
+    def __init__(self, sql, values, heading=""):
         if Stream._running >= self.MOST:
             raise problems.Problem(
                 503,
@@ -38,7 +38,7 @@ class Stream:
             # Nobody looks at the texts: they are passed on as they come.
             extensions.register_type(extensions.BYTES, connection)
             self.cursor = connection.cursor("iris")
-            self.cursor.execute(text, values)
+            self.cursor.execute(sql, values)
             # What goes wrong goes wrong now, while it can still be answered.
             self.rows, self.heading = self.cursor.fetchmany(100), heading
         except BaseException:

@@ -20,14 +20,14 @@ class Writer:
 
 
 ACTOR = "SELECT set_config('iris.actor', %(iris_actor)s, true); "
-PATIENCE = "SELECT set_config('statement_timeout', '%d', true); "
+TIMEOUT = "SELECT set_config('statement_timeout', '%d', true); "
 ONCE = "SELECT answer, replayed FROM once(%(iris_key)s, %(iris_request)s, %(iris_write)s)"
 
 
-def write(text, values, writer, seconds=None):
+def write(sql, values, writer, seconds=None):
     """Run one statement that writes; the actor travels in the same message.
 
-    text:     from compiled(), with a RETURNING of one row whose columns have names.
+    sql:      from compiled(), with a RETURNING of one row whose columns have names.
     values:   {name: value} of its parameters.
     writer:   a Writer, whose replayed is set when the row is an earlier answer's.
     seconds:  how long it may take, if not as long as all others.
@@ -35,18 +35,16 @@ def write(text, values, writer, seconds=None):
     Raises:   as run() does; SQLSTATE IR005 when the key was used for another request.
     Source:   the statement itself, or once() of it when there is an Idempotency-Key.
     """
-    before = ACTOR if seconds is None else ACTOR + PATIENCE % (seconds * 1000)
+    before = ACTOR if seconds is None else ACTOR + TIMEOUT % (seconds * 1000)
     if writer.key is None:
-        return statements.run(
-            text, {**values, "iris_actor": writer.actor}, before=before, keep=True
-        )
+        return statements.run(sql, {**values, "iris_actor": writer.actor}, before=before, keep=True)
     row = statements.run(
         ONCE,
         {
             "iris_actor": writer.actor,
             "iris_key": writer.key,
             "iris_request": writer.request,
-            "iris_write": Written(text, values),
+            "iris_write": Written(sql, values),
         },
         before=before,
     )
@@ -57,8 +55,8 @@ def write(text, values, writer, seconds=None):
 class Written:
     """A statement with its values, on its way to once(), which takes it as text."""
 
-    def __init__(self, text, values):
-        self.text, self.values = text, values
+    def __init__(self, sql, values):
+        self.sql, self.values = sql, values
         self.connection = None
 
     def __conform__(self, protocol):
@@ -69,7 +67,7 @@ class Written:
 
     def getquoted(self):
         with self.connection.cursor() as cursor:
-            text = cursor.mogrify(self.text, self.values).decode()
-        quoted = extensions.QuotedString(text)
+            sql = cursor.mogrify(self.sql, self.values).decode()
+        quoted = extensions.QuotedString(sql)
         quoted.prepare(self.connection)
         return quoted.getquoted()

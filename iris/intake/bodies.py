@@ -18,8 +18,8 @@ BODY_SECONDS = 30
 MAX_DEPTH = 32
 
 
-class Typed(str):
-    """A value from a form or a query, where everything is text."""
+class Untyped(str):
+    """A value from a form or a query, where everything is text: what it is of, its type says."""
 
 
 def body(request, most=MAX_BODY):
@@ -123,7 +123,7 @@ def _lines(text):
 
 
 def parse_form(text):
-    """Turn a form or a query string into {name: Typed}.
+    """Turn a form or a query string into {name: Untyped}.
 
     Raises:   Problem 400.
     """
@@ -135,7 +135,7 @@ def parse_form(text):
     for name, value in pairs:
         if name in data:
             raise problems.Problem(400, "given_twice", f"{name} is given twice")
-        data[name] = Typed(value)
+        data[name] = Untyped(value)
     return data
 
 

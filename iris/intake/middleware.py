@@ -50,7 +50,7 @@ class Intake:
         for name, value in params.items():
             if name.endswith("_id") and not re.fullmatch(r"[0-9]{1,18}", value, re.ASCII):
                 raise problems.no_such(name.removesuffix("_id").replace("other", "ticket"), value)
-            params[name] = bodies.Typed(value)
+            params[name] = bodies.Untyped(value)
         if known is None:
             bodies.body(request)
             return

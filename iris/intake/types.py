@@ -82,7 +82,7 @@ class Number(hug.types.Type):
         self.low, self.high = low, high
 
     def __call__(self, value, context=None):
-        if isinstance(value, bodies.Typed) and re.fullmatch(r"-?[0-9]{1,19}", value, re.ASCII):
+        if isinstance(value, bodies.Untyped) and re.fullmatch(r"-?[0-9]{1,19}", value, re.ASCII):
             value = int(value)
         if type(value) is not int:
             raise ValueError("must be a whole number")
@@ -95,7 +95,7 @@ class Flag(hug.types.Type):
     """true or false"""
 
     def __call__(self, value, context=None):
-        if isinstance(value, bodies.Typed) and value in ("true", "false"):
+        if isinstance(value, bodies.Untyped) and value in ("true", "false"):
             value = value == "true"
         if type(value) is not bool:
             raise ValueError("must be true or false")
@@ -106,7 +106,7 @@ class Labels(hug.types.Type):
     """A list of texts; in a form or a query, separated by commas"""
 
     def __call__(self, value, context=None):
-        if isinstance(value, bodies.Typed):
+        if isinstance(value, bodies.Untyped):
             value = [word.strip() for word in value.split(",")] if value else []
         if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
             raise ValueError("must be a list of texts")
@@ -117,7 +117,7 @@ class Json(hug.types.Type):
     """Any JSON value; in a form or a query, its text"""
 
     def __call__(self, value, context=None):
-        if isinstance(value, bodies.Typed):
+        if isinstance(value, bodies.Untyped):
             try:
                 value = bodies.read_json(value)
             except ValueError as error:
@@ -152,7 +152,7 @@ class Nullable(hug.types.Type):
 
     def __call__(self, value, context=None):
         # Where null is against the rules, the database says so.
-        if value is None or (self.nullable and isinstance(value, bodies.Typed) and value == ""):
+        if value is None or (self.nullable and isinstance(value, bodies.Untyped) and value == ""):
             return None
         return self.kind(value)
 

@@ -55,14 +55,14 @@ def read(listing, given, form="json", **more):
     values = {**values, **more, "limit": limit + (not streamed)}
     if cursor is not None:
         values.update(cursors.decode(cursor, sort, len(order.keys)))
-    text = statement.make(listing, shape)
+    sql = statement.make(listing, shape)
     if streamed and "ticket_id" in given:
         # A stream of nothing can't say why; a page can.
         read(listing, {"ticket_id": given["ticket_id"], "limit": 1}, **more)
     try:
         if streamed:
-            return streaming.Stream(text, values, form.heading(shape.columns))
-        rows = statements.rows(text, values)
+            return streaming.Stream(sql, values, form.heading(shape.columns))
+        rows = statements.rows(sql, values)
     except psycopg2.DataError:
         # PostgreSQL does not say whose value it can't read: without its cursor the list goes well, or
         # fails for what else is wrong.

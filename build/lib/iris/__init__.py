@@ -1,0 +1,3 @@
+"""Iris, a ticket tracker with two doors, HTTP and SQL, and one set of rules."""
+
+__version__ = "0.1.0"

@@ -1,0 +1,57 @@
+"""The routes. This package holds nothing else; each module is a noun's."""
+
+import re
+
+import hug
+
+from iris import formats
+from iris.formats import json, problem
+from iris.intake import routes
+
+# future: no commas split in a query, no blank value dropped.
+API = hug.API(__name__, future=True)
+ROUTE = hug.http(api=API, output=json.as_json, output_invalid=problem.as_invalid)
+
+
+# What lists can be had in, and one ticket.
+LISTED = routes.offers(*(each.media for each in formats.LISTS.values()))
+READ = routes.offers(formats.LISTS["text"].media)
+
+
+def listed(noun, given, request, response):
+    """Answer with a list, in the format that was asked for.
+
+    noun:     a module with LIST and page(given, form).
+    given:    what the request has, validated.
+    """
+    form, name = request.context.format, noun.LIST.name
+    found, kind = noun.page(given, form), formats.LISTS[form]
+    if form != "json":
+        response.content_type = f"{kind.media}; charset=utf-8"
+    if kind.line:
+        response.set_header("Content-Disposition", f'attachment; filename="{name}.{form}"')
+        response.stream = found
+        return None
+    if found.cursor:
+        response.set_header("Link", f'<{request.context.here(cursor=found.cursor)}>; rel="next"')
+    if found.total is not None:
+        response.set_header("Total-Count", str(found.total))
+    return kind.render(found.rows, given.get("columns", noun.LIST.shown), noun.LIST.times())
+
+
+def versions(header):
+    """Read If-Match or If-None-Match.
+
+    Returns:  None for no header or `*`; else the versions it names. What is no version of ours
+              is none that a ticket can have.
+    """
+    if header is None or header.strip() == "*":
+        return None
+    return [
+        int(number) for number in re.findall(r'(?<![\w"])(?:W/)?"?(\d{1,18})"?(?![\w"])', header)
+    ]
+
+
+def tagged(response, version):
+    """Say which version an answer shows."""
+    response.set_header("ETag", f'"{version}"')

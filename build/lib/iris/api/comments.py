@@ -1,0 +1,69 @@
+"""Routes: comments."""
+
+import falcon
+
+from iris import comments
+from iris.api import LISTED, ROUTE, listed
+from iris.intake import auth, routes, types
+
+NUMBER = types.Number()
+
+
+@ROUTE.get("/comments")
+@ROUTE.get("/tickets/{ticket_id}/comments")
+@LISTED
+@routes.takes(**comments.LIST.parameters())
+def index(request, response, **given):
+    """List comments, newest first: all, or those of one ticket.
+
+    curl '0.0.0.0:8000/comments?author=alice&q=printer'
+    """
+    return listed(comments, given, request, response)
+
+
+@ROUTE.put("/comments")
+@ROUTE.post("/comments")
+@ROUTE.put("/tickets/{ticket_id}/comments")
+@ROUTE.post("/tickets/{ticket_id}/comments")
+@routes.takes(ticket_id=NUMBER, **comments.WRITABLE)
+def put(request, response, ticket_id, **given):
+    """Comment on a ticket.
+
+    curl -X PUT -d body='It works now' 0.0.0.0:8000/tickets/1/comments
+    """
+    row, number = comments.create(ticket_id, given, auth.writer(request))
+    response.status = falcon.HTTP_201
+    response.set_header("Location", f"/comments/{number}")
+    return row
+
+
+@ROUTE.get("/comments/{comment_id}")
+@routes.takes(comment_id=NUMBER)
+def one(comment_id):
+    """Read one comment.
+
+    curl 0.0.0.0:8000/comments/1
+    """
+    return comments.one(comment_id)
+
+
+@ROUTE.put("/comments/{comment_id}")
+@ROUTE.patch("/comments/{comment_id}")
+@ROUTE.post("/comments/{comment_id}")
+@routes.takes(comment_id=NUMBER, **comments.WRITABLE)
+def change(request, comment_id, **given):
+    """Change the body of a comment; its author stays.
+
+    curl -X PUT -d body='It works again' 0.0.0.0:8000/comments/1
+    """
+    return comments.change(comment_id, given, auth.writer(request))
+
+
+@ROUTE.delete("/comments/{comment_id}", status=falcon.HTTP_204)
+@routes.takes(comment_id=NUMBER)
+def remove(request, comment_id):
+    """Delete a comment.
+
+    curl -X DELETE 0.0.0.0:8000/comments/1
+    """
+    comments.remove(comment_id, auth.writer(request))

@@ -1,0 +1,72 @@
+"""Routes: history and the feed."""
+
+from iris import events, feed, formats, problems
+from iris.api import LISTED, ROUTE, listed
+from iris.formats import json
+from iris.intake import bodies, routes, types
+
+PARAMETERS = events.LIST.parameters()
+FEED = {"after", "wait", "limit"}
+
+
+@ROUTE.get("/tickets/{ticket_id}/history")
+@LISTED
+@routes.takes(**PARAMETERS)
+def history(request, response, **given):
+    """List what happened to a ticket, newest first, also after it was deleted.
+
+    curl 0.0.0.0:8000/tickets/1/history
+    """
+    return listed(events, given, request, response)
+
+
+@ROUTE.get("/events")
+@routes.offers(*formats.MEDIA.values())
+@routes.takes(after=types.Number(0), wait=types.Number(0, 60), **PARAMETERS)
+def index(request, response, **given):
+    """List what happened, newest first; or read the feed: after=<position>, wait=<seconds>.
+
+    curl -N -H 'Accept: text/event-stream' '0.0.0.0:8000/events?after=0'
+    """
+    if request.context.format == "stream":
+        _only(given, {"after"})
+        response.content_type = formats.STREAM
+        response.set_header("Cache-Control", "no-store")
+        response.set_header("X-Accel-Buffering", "no")
+        response.stream = feed.stream(_last(request, given), request.env.get("gunicorn.socket"))
+        return None
+    if "after" not in given:
+        _only(given, PARAMETERS)
+        return listed(events, given, request, response)
+    _only(given, FEED)
+    if request.context.format != "json":
+        raise problems.Problem(406, "not_acceptable", "the feed comes as JSON or text/event-stream")
+    position = given["after"]
+    piece = feed.wait(position, given.get("limit", 50), given.get("wait", 0))
+    if piece:
+        position = piece[-1][0]
+    response.set_header("Link", f'<{request.context.here(after=position)}>; rel="next"')
+    return json.array(body for _, body in piece)
+
+
+def _last(request, given):
+    """Return the position that a stream starts from: a reconnecting reader knows best."""
+    header = request.get_header("Last-Event-ID")
+    if header is None:
+        return given.get("after", 0)
+    try:
+        return types.Number(0)(bodies.Untyped(header))
+    except ValueError as error:
+        raise problems.Problem(400, "invalid_position", f"Last-Event-ID {error}") from None
+
+
+def _only(given, known):
+    for name in given:
+        if name not in known:
+            what = "the feed" if name in PARAMETERS else "a list; it goes with after"
+            raise problems.Problem(
+                400,
+                "unknown_parameter",
+                f"{name} is not for {what}",
+                errors={name: f"is not for {what}"},
+            )

@@ -1,0 +1,34 @@
+"""Routes: links."""
+
+import falcon
+
+from iris import links
+from iris.api import ROUTE
+from iris.intake import auth, routes, types
+
+KEY = {
+    "ticket_id": types.Number(),
+    "kind": types.of(links.TABLE.c.kind),
+    "other_id": types.Number(),
+}
+
+
+@ROUTE.put("/tickets/{ticket_id}/links/{kind}/{other_id}", status=falcon.HTTP_204)
+@ROUTE.post("/tickets/{ticket_id}/links/{kind}/{other_id}", status=falcon.HTTP_204)
+@routes.takes(**KEY)
+def put(request, ticket_id, kind, other_id):
+    """Link a ticket to another: blocks, duplicates, parent (which is the other) or relates.
+
+    curl -X PUT 0.0.0.0:8000/tickets/1/links/blocks/2
+    """
+    links.create(ticket_id, kind, other_id, auth.writer(request))
+
+
+@ROUTE.delete("/tickets/{ticket_id}/links/{kind}/{other_id}", status=falcon.HTTP_204)
+@routes.takes(**KEY)
+def remove(request, ticket_id, kind, other_id):
+    """Unlink two tickets.
+
+    curl -X DELETE 0.0.0.0:8000/tickets/1/links/blocks/2
+    """
+    links.remove(ticket_id, kind, other_id, auth.writer(request))

@@ -1,0 +1,107 @@
+"""Routes: tickets."""
+
+import falcon
+
+from iris import tickets
+from iris.api import LISTED, READ, ROUTE, listed, tagged, versions
+from iris.formats import terminal
+from iris.intake import auth, routes, types
+
+NUMBER = types.Number()
+
+
+@ROUTE.get("/tickets")
+@LISTED
+@routes.takes(**tickets.PARAMETERS)
+def index(request, response, **given):
+    """List tickets, newest first.
+
+    curl '0.0.0.0:8000/tickets?status=open,active&sort=-priority&columns=ticket_id,title'
+    """
+    return listed(tickets, given, request, response)
+
+
+@ROUTE.put("/tickets")
+@ROUTE.post("/tickets")
+@routes.takes_many
+@routes.takes(ticket_id=NUMBER, dry_run=types.Flag(), **tickets.WRITABLE)
+def put(request, response, ticket_id=None, dry_run=False, **given):
+    """File a ticket; or change one, given its ticket_id; or many of both, as a list.
+
+    curl -X PUT -d title='A new ticket' 0.0.0.0:8000/tickets
+    """
+    rows = request.context.rows
+    if dry_run and rows is None:
+        rows = [tickets.row(given, ticket_id)]
+    if rows is not None:
+        return tickets.put(rows, auth.writer(request), dry_run)
+    if ticket_id is not None:
+        return change(request, response, ticket_id, **given)
+    row, version, number = tickets.create(given, auth.writer(request))
+    response.status = falcon.HTTP_201
+    response.set_header("Location", f"/tickets/{number}")
+    tagged(response, version)
+    return row
+
+
+def read(request, response, ticket_id, as_of=None):
+    """Answer with one ticket, or with 304 to who has it already."""
+    header = request.get_header("If-None-Match")
+    seen = versions(header)
+    row, version = tickets.one(ticket_id, seen or (), as_of)
+    tagged(response, version)
+    if row is None or (header and seen is None):
+        response.status = falcon.HTTP_304
+        return None
+    if request.context.format == "text":
+        response.content_type = "text/plain; charset=utf-8"
+        return terminal.letter(row)
+    return row
+
+
+@ROUTE.get("/tickets/{ticket_id}")
+@READ
+@routes.takes(ticket_id=NUMBER, as_of=types.Time())
+def one(request, response, ticket_id, as_of=None):
+    """Read one ticket with its comments, oldest first, and its links; as it was at some time.
+
+    curl '0.0.0.0:8000/tickets/1?as_of=yesterday'
+    """
+    return read(request, response, ticket_id, as_of)
+
+
+@ROUTE.get("/ticket")
+@READ
+@routes.takes(tid=NUMBER, as_of=types.Time())
+def by_number(request, response, tid, as_of=None):
+    """Read one ticket, by another name.
+
+    curl '0.0.0.0:8000/ticket?tid=1'
+    """
+    return read(request, response, tid, as_of)
+
+
+@ROUTE.put("/tickets/{ticket_id}")
+@ROUTE.patch("/tickets/{ticket_id}")
+@ROUTE.post("/tickets/{ticket_id}")
+@routes.takes(ticket_id=NUMBER, **tickets.WRITABLE)
+def change(request, response, ticket_id, **given):
+    """Change what is given of a ticket; null empties a column. If-Match: "3" only from version 3.
+
+    curl -X PUT -d status=active 0.0.0.0:8000/tickets/1
+    """
+    expected = versions(request.get_header("If-Match"))
+    row, version = tickets.change(ticket_id, given, auth.writer(request, True), expected)
+    tagged(response, version)
+    return row
+
+
+@ROUTE.delete("/tickets/{ticket_id}", status=falcon.HTTP_204)
+@routes.takes(ticket_id=NUMBER)
+def remove(request, ticket_id):
+    """Delete a ticket with its comments and links; its history stays.
+
+    curl -X DELETE 0.0.0.0:8000/tickets/1
+    """
+    expected = versions(request.get_header("If-Match"))
+    tickets.remove(ticket_id, auth.writer(request, True), expected)

@@ -1,0 +1,26 @@
+"""Routes: the workflow."""
+
+from iris import workflow
+from iris.api import ROUTE
+from iris.intake import auth, routes, types
+
+
+@ROUTE.get("/workflow")
+@routes.takes(as_of=types.Time())
+def read(as_of=None):
+    """Show the statuses, in their order, and which may follow which; as_of= shows those of some moment.
+
+    curl 0.0.0.0:8000/workflow
+    """
+    return workflow.read(as_of)
+
+
+@ROUTE.put("/workflow")
+@ROUTE.post("/workflow")
+@routes.takes(statuses=types.Json(), transitions=types.Json())
+def write(request, **given):
+    """Replace the workflow; a status that tickets are in can't be dropped.
+
+    curl -X PUT -H 'Content-Type: application/json' -d @workflow.json 0.0.0.0:8000/workflow
+    """
+    return workflow.write(given, auth.writer(request))

@@ -1,0 +1,35 @@
+"""The service as gunicorn serves it: one Hug API, what every request goes through, and its errors."""
+
+import falcon
+import hug
+import psycopg2
+from sqlalchemy import exc
+
+from iris import api, problems
+from iris.api import comments, events, health, links, tickets, workflow
+from iris.intake import handlers, middleware
+
+__all__ = ["app", "comments", "events", "health", "links", "tickets", "workflow"]
+
+hug.not_found(api=api.API)(handlers.on_missing)
+
+
+@hug.startup(api=api.API)
+def wire(interface):
+    """Set what Hug leaves to falcon: errors, the last one named that fits is asked."""
+    # Otherwise every route is also served under /v<anything>/.
+    interface.http.versions = (None,)
+    server = interface.http.falcon
+    server.req_options.strip_url_path_trailing_slash = True
+    for kind, handler in (
+        (Exception, handlers.on_crash),
+        (falcon.HTTPError, handlers.on_falcon),
+        (psycopg2.Error, handlers.on_database),
+        (exc.DBAPIError, handlers.on_database),
+        (problems.Problem, handlers.on_problem),
+    ):
+        server.add_error_handler(kind, handler)
+
+
+api.API.http.add_middleware(middleware.Intake())
+app = api.API.http.server(None)

@@ -1,0 +1,5 @@
+"""python -m iris.cli"""
+
+from iris import cli
+
+cli.main()

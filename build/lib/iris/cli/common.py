@@ -1,0 +1,28 @@
+"""What commands share: a voice, and a look at the database."""
+
+import sys
+
+import psycopg2
+
+
+def say(sentence):
+    """Tell the person at the terminal what is going on."""
+    print(f"iris: {sentence}", file=sys.stderr, flush=True)
+
+
+def revision_of(url):
+    """Return the revision of a database, or None where it has none.
+
+    url:      a libpq connection string; any role that may read will do.
+    Raises:   psycopg2.Error.
+    """
+    connection = psycopg2.connect(url, connect_timeout=5)
+    try:
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT to_regclass('public.alembic_version') IS NOT NULL")
+            if not cursor.fetchone()[0]:
+                return None
+            cursor.execute("SELECT version_num FROM public.alembic_version")
+            return cursor.fetchone()[0]
+    finally:
+        connection.close()

@@ -1,0 +1,41 @@
+"""`iris db`: the schema of a database that already exists."""
+
+from iris import location, schema
+from iris.cli import common
+
+
+def declare(parser):
+    """Say which arguments there are."""
+    actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
+    actions.add_parser("check", help="say whether the schema is the one this Iris needs")
+    for action, revision, text in (
+        ("upgrade", "head", "bring the schema up to date; run its rules again"),
+        ("downgrade", None, "take the schema back to an older revision"),
+    ):
+        made = actions.add_parser(action, help=text, description=text)
+        made.add_argument("revision", nargs="?" if revision else None, default=revision)
+        made.add_argument(
+            "--sql", action="store_true", help="print the SQL instead, for the owner's psql"
+        )
+
+
+def run(arguments):
+    """Look after the schema of a database that already exists."""
+    revision = common.revision_of(location.dsn())
+    if arguments.action == "check":
+        print(f"revision {revision}; this Iris needs {schema.REVISION}")
+        return 0 if revision == schema.REVISION else 1
+    from iris import migrations  # noqa: PLC0415 (Alembic takes its time)
+
+    down = arguments.action == "downgrade"
+    if arguments.sql:
+        migrations.script(revision, arguments.revision, down=down)
+        return 0
+    for words in migrations.move(location.dsn(owner=True), arguments.revision, down=down):
+        common.say(words)
+    now = common.revision_of(location.dsn())
+    if now == revision:
+        common.say(f"the database is at revision {now} as before; its rules have been run again")
+    else:
+        common.say(f"the database was at revision {revision}, now it is at {now}")
+    return 0

@@ -1,0 +1,23 @@
+"""`iris serve`: the service alone."""
+
+import os
+import sys
+from pathlib import Path
+
+from iris import location, settings
+
+CONFIG = Path(__file__).parent.parent / "gunicorn.conf.py"
+
+
+def gunicorn():
+    """Return the command that serves."""
+    return [sys.executable, "-m", "gunicorn", "-c", str(CONFIG), "iris.app:app"]
+
+
+def run(arguments):
+    """Serve, on a database that is there."""
+    settings.check()
+    where = location.dsn()
+    if not settings.names_a_server():
+        os.environ["DATABASE_URL"] = where
+    os.execv(sys.executable, gunicorn())

@@ -1,0 +1,219 @@
+"""The engine, its sessions, and those of them that a worker keeps.
+
+A session of SESSION is as SQLAlchemy's documentation has it: a transaction, committed by whoever began
+it, on a connection of its own. A request is one statement, so it needs none of that: it takes a
+session that lives as long as its connection does, in AUTOCOMMIT, and gives it back.
+"""
+
+import contextlib
+import os
+import select
+import time
+from typing import NamedTuple
+
+import psycopg2
+from gevent import lock, monkey
+from psycopg2 import extensions
+from sqlalchemy import create_engine, exc, orm
+from sqlalchemy.pool import NullPool
+
+from iris import location, settings
+
+# Seconds to wait for a connection of the pool, or for a lock, before the answer is 503.
+POOL_SECONDS = 3
+LOCK_SECONDS = 5
+# How old a connection gets: its server process keeps what it once needed.
+OLDEST_SECONDS = 1800
+
+# What a session relies on, whatever somebody has set for the server, the database or the role. For
+# poolers that don't pass `options` on, postgres/schema/roles.sql says the same.
+SETTINGS = {
+    "default_transaction_isolation": "read committed",
+    "default_transaction_read_only": "off",
+    "default_transaction_deferrable": "off",
+    "search_path": "public",
+    "timezone": "UTC",
+    "datestyle": "ISO, MDY",
+    "intervalstyle": "postgres",
+    "client_encoding": "UTF8",
+    "standard_conforming_strings": "on",
+    "backslash_quote": "safe_encoding",
+    "bytea_output": "hex",
+    "extra_float_digits": "1",
+    "array_nulls": "on",
+    "transform_null_equals": "off",
+    "gin_fuzzy_search_limit": "0",
+    "exit_on_error": "off",
+    "row_security": "on",
+    # What has been acknowledged is on disk.
+    "synchronous_commit": "on",
+    "lock_timeout": f"{LOCK_SECONDS}s",
+    # Of a stream that nobody reads any more.
+    "idle_in_transaction_session_timeout": "60s",
+    "idle_session_timeout": "0",
+}
+# What makes no difference but to time.
+FASTER = {
+    # To start a second process or a compiler takes longer than most of what is asked here.
+    "max_parallel_workers_per_gather": "0",
+    "jit": "off",
+    "plan_cache_mode": "auto",
+    "client_min_messages": "warning",
+}
+
+
+def _options():
+    """Return the settings as libpq's `options` has them."""
+    seconds = settings.get("IRIS_STATEMENT_SECONDS")
+    given = {**SETTINGS, **FASTER, "statement_timeout": f"{seconds}s"}
+    # A blank inside of a value needs a backslash.
+    return " ".join("-c " + f"{name}={value}".replace(" ", "\\ ") for name, value in given.items())
+
+
+@contextlib.contextmanager
+def _without_libpq_variables():
+    """Hide PG* variables, which are meant for psql: libpq takes from them what it is not told."""
+    hidden = {name: os.environ.pop(name) for name in list(os.environ) if name.startswith("PG")}
+    try:
+        yield
+    finally:
+        os.environ.update(hidden)
+
+
+def connect():
+    """Open a connection that notices within seconds when its server is gone.
+
+    Raises:   psycopg2.OperationalError; settings.Wrong; embedded.Failed.
+    """
+    with _without_libpq_variables():
+        return psycopg2.connect(
+            location.dsn(),
+            # A row of events names its source by this.
+            application_name="python",
+            connect_timeout=3,
+            keepalives_idle=5,
+            keepalives_interval=2,
+            keepalives_count=3,
+            # libpq ignores connect_timeout while gevent waits for it; this ends both.
+            tcp_user_timeout=5000,
+            options=_options(),
+        )
+
+
+ENGINE = create_engine(
+    "postgresql+psycopg2://",
+    creator=connect,
+    # Whoever keeps a connection keeps its session; see Pool.
+    poolclass=NullPool,
+    skip_autocommit_rollback=True,
+    # It would be asked for at each connection.
+    use_native_hstore=False,
+)
+SESSION = orm.sessionmaker(ENGINE)
+
+# The real one, also under gevent: it is asked without waiting.
+_poll = monkey.get_original("select", "poll")
+
+
+class Pooled(NamedTuple):
+    """A session of the pool.
+
+    session:  a session of SESSION, in AUTOCOMMIT: one statement, one round trip, one transaction.
+    connection: its psycopg2 connection.
+    made:     when, by the monotonic clock.
+    prepared: names of the statements that the connection has prepared.
+    """
+
+    session: orm.Session
+    connection: extensions.connection
+    made: float
+    prepared: set
+
+    def is_good(self):
+        """Whether the server has not hung up, without asking it anything.
+
+        An idle connection has nothing to say: if there is something to read, it is the end.
+        """
+        if self.connection.closed or time.monotonic() - self.made > OLDEST_SECONDS:
+            return False
+        poll = _poll()
+        poll.register(self.connection, select.POLLIN | select.POLLHUP | select.POLLERR)
+        return not poll.poll(0)
+
+
+def serving(autocommit):
+    """Open a session for a request.
+
+    autocommit: whether each statement is a transaction, or the session is one.
+    Returns:  (the session, its psycopg2 connection).
+    Raises:   psycopg2.OperationalError.
+    """
+    session = SESSION()
+    try:
+        options = {"isolation_level": "AUTOCOMMIT"} if autocommit else {}
+        connection = session.connection(execution_options=options).connection.dbapi_connection
+        with connection.cursor() as cursor:
+            cursor.execute("SET application_name = 'http'")
+    except BaseException as error:
+        session.invalidate()
+        if isinstance(error, exc.DBAPIError):
+            raise error.orig from None
+        raise
+    return session, connection
+
+
+class Pool:
+    """The sessions of a worker. The one that came back last goes out first: its plans and caches are warm.
+
+    SQLAlchemy's own keeps connections, and spent as long on a checkout as all of Hug on a request.
+
+    size:     sessions, and so connections, at most.
+    """
+
+    def __init__(self, size):
+        self._free = lock.Semaphore(size)
+        self._idle = []
+
+    def take(self):
+        """Return a Pooled; give it back by put() or drop().
+
+        Raises:   psycopg2.OperationalError.
+        """
+        if not self._free.acquire(timeout=POOL_SECONDS):
+            raise psycopg2.OperationalError("all connections of the pool are in use")
+        try:
+            while self._idle:
+                taken = self._idle.pop()
+                if taken.is_good():
+                    return taken
+                taken.session.invalidate()
+            return Pooled(*serving(autocommit=True), time.monotonic(), set())
+        except BaseException:
+            self._free.release()
+            raise
+
+    def put(self, taken):
+        self._idle.append(taken)
+        self._free.release()
+
+    def drop(self, taken):
+        taken.session.invalidate()
+        self._free.release()
+
+    @contextlib.contextmanager
+    def session(self):
+        """Give a session, for what is simple: session.scalar(select(…)). It is for reading.
+
+        Raises:   sqlalchemy.exc.DBAPIError; psycopg2.OperationalError.
+        """
+        taken = self.take()
+        try:
+            yield taken.session
+            taken.session.expunge_all()
+        except BaseException:
+            self.drop(taken)
+            raise
+        self.put(taken)
+
+
+POOL = Pool(settings.get("IRIS_POOL"))

@@ -1,0 +1,171 @@
+"""What PostgreSQL refuses, as a Problem: one table from SQLSTATE to status and code.
+
+A problem's words come from whoever knows best. Rules are PostgreSQL's, so their message and hint
+are passed on as psql prints them.
+"""
+
+import json
+import re
+
+import psycopg2
+
+from iris import problems
+
+UNAVAILABLE = (503, "database_unavailable", "the database is away; try again")
+REFUSED = (503, "database_refused", "the database does not let Iris in; Iris's log says why")
+# libpq tells no SQLSTATE of a connection that was not made, so these are its words, and in English; in
+# other languages, the database is merely away.
+NOT_LET_IN = re.compile(
+    r"FATAL: .*(authentication failed|pg_hba\.conf|(role|database) .* does not exist"
+    r"|not permitted to log in|permission denied for database)"
+)
+
+# Rules that Iris holds in the database, by SQLSTATE or, where one state says too little, by the
+# constraint's name. None: the message is PostgreSQL's own words to the client.
+RULES = {
+    "IR001": (409, "transition_not_allowed", None),
+    "IR002": (409, "link_cycle", None),
+    "IR003": (409, "second_parent", None),
+    "IR004": (409, "status_in_use", None),
+    "IR005": (422, "key_reused", None),
+    "IR007": (422, "given_twice", None),
+    "IR008": (400, "unknown_parameter", None),
+    "tickets_status_fkey": (422, "invalid_value", None),
+    "comments_ticket_id_fkey": (404, "no_such_ticket", None),
+    "links_ticket_id_fkey": (404, "no_such_ticket", None),
+    "links_other_id_fkey": (404, "no_such_ticket", None),
+}
+
+# Everything else, by SQLSTATE or by its class, the first two characters.
+STATES = {
+    "22": (422, "invalid_value", None),
+    "23502": (422, "invalid_value", None),
+    "23503": (409, "conflict", None),
+    "23505": (409, "conflict", None),
+    "23514": (422, "invalid_value", None),
+    "54": (422, "invalid_value", None),
+    "25006": UNAVAILABLE,
+    "40": (503, "database_busy", "others changed the same just now; try again"),
+    "53": (503, "database_busy", "the database is short of resources; try again"),
+    "55P03": (503, "database_busy", "somebody else holds this too long; try again"),
+    "57014": (503, "database_slow", "this took too long and was given up; ask for less"),
+    "57": UNAVAILABLE,
+    "58": UNAVAILABLE,
+    "08": UNAVAILABLE,
+    "28": REFUSED,
+    "3D": REFUSED,
+    "42501": (503, "database_not_ready", "the database lacks what this Iris needs: iris db check"),
+    "42P01": (503, "database_not_ready", "the database lacks what this Iris needs: iris db check"),
+    "42883": (503, "database_not_ready", "the database lacks what this Iris needs: iris db check"),
+    "42703": (503, "database_not_ready", "the database lacks what this Iris needs: iris db check"),
+}
+
+
+def is_disconnect(error):
+    """Whether a connection is of no more use after this psycopg2 error."""
+    state = getattr(error, "pgcode", None) or ""
+    return (
+        state.startswith(("08", "57P"))
+        or state == "25006"
+        or (not state and isinstance(error, psycopg2.OperationalError | psycopg2.InterfaceError))
+    )
+
+
+def from_database(error, given=None, known=None):
+    """Turn what the database said into a Problem.
+
+    error:    a psycopg2 error, or SQLAlchemy's around one.
+    given:    {name: value} of the request, if it is about one.
+    known:    {name: type} of it, to find which one PostgreSQL's own words are about.
+    Returns:  a Problem, or None for what only a mistake of ours explains.
+    """
+    # SQLAlchemy wraps it.
+    error = getattr(error, "orig", error)
+    state = getattr(error, "pgcode", None) or ""
+    diag = getattr(error, "diag", None)
+    if not state and is_disconnect(error):
+        status, code, detail = REFUSED if NOT_LET_IN.search(str(error)) else UNAVAILABLE
+        return problems.Problem(status, code, detail, headers={"Retry-After": "1"})
+    if diag is None:
+        return None
+    # What programs need of a refusal the rules put where psql doesn't show it.
+    data = json.loads(diag.datatype_name) if diag.datatype_name else {}
+    said = {
+        "sqlstate": state,
+        "message": diag.message_primary,
+        "hint": diag.message_hint,
+        "column": diag.column_name,
+        "constraint": diag.constraint_name,
+        **data,
+    }
+    if "mistakes" in data:
+        return _bulk(said)
+    if not diag.column_name and state.startswith("22"):
+        said.update(_unfit(diag.message_primary, given or {}, known or {}))
+    return refusal(said)
+
+
+def refusal(said):
+    """Turn one refusal into a Problem.
+
+    said:     {"sqlstate", "message", "hint", "column", "constraint", "errors", "allowed"}, as they are.
+    Returns:  a Problem, or None for what only a mistake of ours explains.
+    """
+    state, column = said["sqlstate"], said.get("column")
+    found = (
+        RULES.get(state)
+        or RULES.get(said.get("constraint"))
+        or STATES.get(state)
+        or STATES.get(state[:2])
+    )
+    if found is None:
+        return None
+    status, code, detail = found
+    if status == 503:
+        return problems.Problem(status, code, detail, headers={"Retry-After": "1"}, sqlstate=state)
+    detail = detail or said["message"]
+    errors = said.get("errors") or ({column: detail} if column and status == 422 else None)
+    return problems.Problem(
+        status,
+        code,
+        detail,
+        errors=errors,
+        hint=said.get("hint"),
+        allowed=said.get("allowed"),
+        sqlstate=state,
+    )
+
+
+def _bulk(said):
+    """Return the problem of many rows, which has the status and the code of the first one."""
+    told = [refusal(mistake) for mistake in said["mistakes"]]
+    mistakes = [
+        {
+            "index": mistake["index"],
+            "detail": problem.detail,
+            "code": problem.code,
+            **problem.given(),
+        }
+        for mistake, problem in zip(said["mistakes"], told, strict=True)
+    ]
+    return problems.Problem(
+        told[0].status,
+        told[0].code,
+        said["message"],
+        index=mistakes[0]["index"],
+        errors=mistakes,
+        hint=said["hint"],
+        sqlstate=said["sqlstate"],
+    )
+
+
+def _unfit(message, given, known):
+    """Return which value PostgreSQL can't read as what its column or filter is, {"column", "allowed"}.
+
+    By the types: they know which values can be told to be wrong by PostgreSQL only.
+    """
+    for name, value in given.items():
+        kind = known.get(name)
+        if hasattr(kind, "is_unfit") and kind.is_unfit(value, message):
+            return {"column": name, "allowed": getattr(kind, "allowed", None)}
+    return {}

@@ -1,0 +1,99 @@
+"""Statements: from SQLAlchemy to text, and the one way to run them."""
+
+import contextlib
+import hashlib
+import re
+from functools import lru_cache
+
+import psycopg2
+from sqlalchemy import Text, cast, func, literal_column
+from sqlalchemy.dialects.postgresql import psycopg2 as dialect
+
+from iris.database import engine, refusals
+
+DIALECT = dialect.dialect()
+
+
+def row(table):
+    """Return the expression for a row of a table or subquery as a JSON object, as text."""
+    return cast(func.row_to_json(literal_column(table.name)), Text)
+
+
+def compiled(statement):
+    """Return the text of a SQLAlchemy statement, with %(name)s where its parameters go.
+
+    Constants are written out: what never changes need not be sent beside it each time.
+    """
+    made = statement.compile(dialect=DIALECT)
+    sql = str(made)
+    for name, value in made.params.items():
+        if value is not None:
+            literal = str(value) if isinstance(value, int) else "'" + value.replace("'", "''") + "'"
+            sql = sql.replace(f"%({name})s", literal)
+    return sql
+
+
+# Statements that a connection prepares, at most: there are as many as combinations of columns.
+MOST_PREPARED = 100
+
+
+@lru_cache(1000)
+def _prepared(sql):
+    """Return (name, PREPARE, EXECUTE) of a statement; the last one takes its values."""
+    names = list(dict.fromkeys(re.findall(r"%\((\w+)\)s", sql)))
+    name = "iris_" + hashlib.sha256(sql.encode()).hexdigest()[:16]
+    body = re.sub(r"%\((\w+)\)s", lambda match: f"${names.index(match[1]) + 1}", sql)
+    values = ", ".join(f"%({each})s" for each in names)
+    return name, f"PREPARE {name} AS {body.replace('%%', '%')}", f"EXECUTE {name} ({values})"
+
+
+def _prepare(cursor, sql, known):
+    """Prepare a statement, unless its name is known already; return what to run in its place."""
+    name, prepare, execute = _prepared(sql)
+    if name not in known:
+        if len(known) == MOST_PREPARED:
+            return sql
+        # The name says all: who has prepared this before us has prepared the same.
+        with contextlib.suppress(psycopg2.errors.DuplicatePreparedStatement):
+            cursor.execute(prepare)
+        known.add(name)
+    return execute
+
+
+def rows(sql, values, before="", keep=False):
+    """Run one statement in one round trip and a transaction of its own.
+
+    sql:      from compiled().
+    values:   {name: value} of its parameters.
+    before:   a statement to go before it in the same message.
+    keep:     whether the connection is to keep its plan, which takes a round trip once: good for
+              writes, whose plan is the same for all values; lists are planned for theirs.
+    Returns:  its rows, a list of tuples.
+    Raises:   psycopg2.Error, also when all connections stay in use.
+    """
+    taken = engine.POOL.take()
+    try:
+        with taken.connection.cursor() as cursor:
+            execute = _prepare(cursor, sql, taken.prepared) if keep else sql
+            try:
+                cursor.execute(before + execute, values)
+            except psycopg2.errors.InvalidSqlStatementName:
+                # A pooler in between has given us another server process. Nothing has happened yet.
+                taken.prepared.clear()
+                cursor.execute(before + sql, values)
+            found = cursor.fetchall()
+    except BaseException as error:
+        # Also when the greenlet was stopped in the middle: the answer would reach the next one.
+        if not isinstance(error, psycopg2.Error) or refusals.is_disconnect(error):
+            engine.POOL.drop(taken)
+        else:
+            engine.POOL.put(taken)
+        raise
+    engine.POOL.put(taken)
+    return found
+
+
+def run(sql, values, **more):
+    """Return the first row of a statement, or None; as rows() does."""
+    found = rows(sql, values, **more)
+    return found[0] if found else None

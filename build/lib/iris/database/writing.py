@@ -1,0 +1,73 @@
+"""Writing: who writes goes in the same message, and what is repeated is answered again."""
+
+from psycopg2 import extensions
+
+from iris.database import statements
+
+
+class Writer:
+    """Who writes, and whether they may be repeating themselves.
+
+    actor:    a name.
+    key:      their Idempotency-Key, or None.
+    request:  a digest of the request, which the key is good for.
+    replayed: set when the answer is an earlier one.
+    """
+
+    def __init__(self, actor, key=None, request=None):
+        self.actor, self.key, self.request = actor, key, request
+        self.replayed = False
+
+
+ACTOR = "SELECT set_config('iris.actor', %(iris_actor)s, true); "
+TIMEOUT = "SELECT set_config('statement_timeout', '%d', true); "
+ONCE = "SELECT answer, replayed FROM once(%(iris_key)s, %(iris_request)s, %(iris_write)s)"
+
+
+def write(sql, values, writer, seconds=None):
+    """Run one statement that writes; the actor travels in the same message.
+
+    sql:      from compiled(), with a RETURNING of one row whose columns have names.
+    values:   {name: value} of its parameters.
+    writer:   a Writer, whose replayed is set when the row is an earlier answer's.
+    seconds:  how long it may take, if not as long as all others.
+    Returns:  the row as a tuple, or None where there was nothing to write to.
+    Raises:   as run() does; SQLSTATE IR005 when the key was used for another request.
+    Source:   the statement itself, or once() of it when there is an Idempotency-Key.
+    """
+    before = ACTOR if seconds is None else ACTOR + TIMEOUT % (seconds * 1000)
+    if writer.key is None:
+        return statements.run(sql, {**values, "iris_actor": writer.actor}, before=before, keep=True)
+    row = statements.run(
+        ONCE,
+        {
+            "iris_actor": writer.actor,
+            "iris_key": writer.key,
+            "iris_request": writer.request,
+            "iris_write": Written(sql, values),
+        },
+        before=before,
+    )
+    answer, writer.replayed = row
+    return answer and tuple(answer.values())
+
+
+class Written:
+    """A statement with its values, on its way to once(), which takes it as text."""
+
+    def __init__(self, sql, values):
+        self.sql, self.values = sql, values
+        self.connection = None
+
+    def __conform__(self, protocol):
+        return self if protocol is extensions.ISQLQuote else None
+
+    def prepare(self, connection):
+        self.connection = connection
+
+    def getquoted(self):
+        with self.connection.cursor() as cursor:
+            sql = cursor.mogrify(self.sql, self.values).decode()
+        quoted = extensions.QuotedString(sql)
+        quoted.prepare(self.connection)
+        return quoted.getquoted()

@@ -1,0 +1,55 @@
+"""How answers are written: one table of the formats that lists come in."""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+from iris import problems
+from iris.formats import csv, json, terminal
+
+
+class Format(NamedTuple):
+    """A format of lists.
+
+    media:    its media type.
+    line:     of one that is streamed, and so gives everything that matches: (subquery) → the expression
+              of a row as a line; else None.
+    heading:  of one that is streamed: (columns) → what comes before the first row.
+    render:   of one that comes page by page: (rows as JSON texts, columns, which of them are times) →
+              the answer.
+    """
+
+    media: str
+    line: Callable | None = None
+    heading: Callable = lambda columns: ""
+    render: Callable | None = None
+
+
+LISTS = {
+    "ndjson": Format("application/x-ndjson", line=json.line),
+    "tsv": Format("text/tab-separated-values", line=csv.tsv_line, heading=csv.tsv_heading),
+    "csv": Format("text/csv", line=csv.csv_line, heading=csv.csv_heading),
+    "text": Format("text/plain", render=terminal.table),
+    # The last one is what `*/*` means.
+    "json": Format("application/json", render=lambda rows, columns, times: json.array(rows)),
+}
+# CSV of which no field is a formula to a spreadsheet: csv=safe.
+SAFE = LISTS["csv"]._replace(line=csv.safe_line)
+# The feed's own.
+STREAM = "text/event-stream"
+# What the API speaks, {name: media type}.
+MEDIA = {"stream": STREAM, **{name: each.media for name, each in LISTS.items()}}
+
+
+def of(name, given):
+    """Return the Format of a list.
+
+    name:     of LISTS.
+    given:    {name: value} of the request.
+    Raises:   Problem 400 where it asks for safe CSV and no CSV.
+    """
+    if "csv" not in given:
+        return LISTS[name]
+    if name != "csv":
+        wrong = "is for format=csv"
+        raise problems.Problem(400, "unknown_parameter", f"csv {wrong}", errors={"csv": wrong})
+    return SAFE

@@ -1,0 +1,35 @@
+"""JSON and NDJSON: PostgreSQL makes them; here they are only passed on."""
+
+import json
+
+import hug
+from sqlalchemy import Text, cast, func, literal_column
+
+from iris import bounds
+
+
+def line(row):
+    """Return the expression for a row of a subquery as a line of NDJSON."""
+    return cast(func.row_to_json(literal_column(f'"{row.name}"')), Text)
+
+
+def array(rows):
+    """Return JSON objects, each as text, as a JSON array, a line each."""
+    made = []
+    for row in rows:
+        made.append(row.encode())
+        bounds.breathe()
+    return b"[" + b", \n ".join(made) + b"]\n"
+
+
+@hug.format.content_type("application/json")
+def as_json(content, request=None, response=None):
+    """JSON"""
+    if content is None:
+        return None
+    if isinstance(content, str):
+        content = content.encode()
+    elif not isinstance(content, bytes):
+        content = json.dumps(content, ensure_ascii=False, allow_nan=False).encode()
+    # A terminal likes its line to end.
+    return content if content.endswith(b"\n") else content + b"\n"

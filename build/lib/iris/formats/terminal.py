@@ -1,0 +1,304 @@
+"""Answers as a person in a terminal likes to read them: tables, and a ticket as a letter.
+
+A text may be long and made of anything, so what is drawn of it is bounded: of a cell a table shows a line;
+a letter shows so many characters, and says how many more there are. Time grows with them, no faster.
+"""
+
+import json
+import re
+import textwrap
+import unicodedata
+
+import wcwidth
+
+from iris import bounds
+
+WIDTH = 100
+NARROWEST = 8
+# Characters that are looked at for one cell of a table: marks and blanks take no room, but time.
+CELL = 16 * WIDTH
+# Characters of a letter: any description, and comments until it is full.
+LETTER = 200_000
+# Characters of each of its heads, such as links and fields.
+HEAD = 20_000
+# Characters that are measured at once. A longer word is broken anyway.
+WINDOW = 4 * WIDTH
+# What is nested deeper than this is not shown.
+DEEPEST = 32
+
+MORE = "… {:,} more characters; format=json shows all"
+
+
+# Of what is no column: comments and links.
+DECODER = json.JSONDecoder()
+
+
+class Number(str):
+    """A number as PostgreSQL wrote it: Python knows fewer of them, and writes some differently."""
+
+
+def _whole(text):
+    return int(text) if len(text) < 20 else Number(text)
+
+
+def read(text):
+    """Read JSON that PostgreSQL wrote, of any depth and with any number.
+
+    Returns:  its value; numbers are int or Number, and "…" stands for what is nested too deeply.
+    """
+    if text.count("[") + text.count("{") > DEEPEST:
+        text = _shallow(text)
+    return json.loads(text, parse_int=_whole, parse_float=Number)
+
+
+def _shallow(text):
+    """Return JSON with "…" in place of what is nested too deeply."""
+    made, depth, start = [], 0, 0
+    for found in re.finditer(r'"(?:[^"\\]++|\\.)*+"|[\[{\]}]', text):
+        if found[0] in ("[", "{"):
+            depth += 1
+            if depth == DEEPEST:
+                made.append(text[start : found.start()] + '"…"')
+        elif found[0] in ("]", "}"):
+            if depth == DEEPEST:
+                start = found.end()
+            depth -= 1
+    return "".join(made) + text[start:]
+
+
+def plain(value):
+    """Return a JSON value as text, lists and objects short."""
+    if value is None:
+        return ""
+    if isinstance(value, list):
+        return ", ".join(plain(item) for item in value)
+    if isinstance(value, dict):
+        return "; ".join(f"{name}: {_short(item)}" for name, item in value.items())
+    return str(value) if not isinstance(value, bool) else str(value).lower()
+
+
+def _short(value):
+    """Return a value of an object: of [old, new] both, of anything nested its JSON."""
+    if isinstance(value, list) and len(value) == 2:
+        old, new = (plain(item) or "–" for item in value)
+        return f"{old} → {new}"
+    return _json(value) if isinstance(value, list | dict) else plain(value)
+
+
+def _json(value):
+    """Return a JSON value as JSON, its numbers as they were."""
+    if isinstance(value, list):
+        return f"[{', '.join(map(_json, value))}]"
+    if isinstance(value, dict):
+        return f"{{{', '.join(f'{_json(name)}: {_json(item)}' for name, item in value.items())}}}"
+    return value if isinstance(value, Number) else json.dumps(value, ensure_ascii=False)
+
+
+def moment(text):
+    """Return a time of the API as 2026-11-20 18:25."""
+    return text and text[:16].replace("T", " ")
+
+
+def safe(text):
+    """Return text without what would move a terminal's cursor or hide what is there."""
+    return "".join(
+        "\ufffd"
+        if unicodedata.category(char) in ("Cc", "Cf", "Zl", "Zp") and char != "\u200d"
+        else char
+        for char in text
+    )
+
+
+def table(rows, columns, times=()):
+    """Return rows as an aligned table of at most 100 cells across.
+
+    rows:     [row as JSON text].
+    columns:  which to show, in this order.
+    times:    which of them are times.
+    """
+    lines = [list(columns)]
+    for text in rows:
+        row = read(text)
+        cells = (moment(row[name]) or "" if name in times else plain(row[name]) for name in columns)
+        lines.append([_one_line(cell) for cell in cells])
+        bounds.breathe()
+    widths = [min(WIDTH, max(map(wcwidth.width, cells))) for cells in zip(*lines, strict=True)]
+    while sum(widths) + 2 * len(widths) - 2 > WIDTH and max(widths) > NARROWEST:
+        widths[widths.index(max(widths))] -= 1
+    made = []
+    for cells in lines:
+        fitted = (_fit(cell, width) for cell, width in zip(cells, widths, strict=True))
+        made.append("  ".join(fitted).rstrip())
+        bounds.breathe()
+    return "\n".join(made) + "\n"
+
+
+def _one_line(text):
+    """Return as much of a text as a cell may need, as one line."""
+    line = safe(" ".join(text[:CELL].split()))
+    return line if len(text) <= CELL else line + "…"
+
+
+def _fit(cell, width):
+    if wcwidth.width(cell) > width:
+        cell = wcwidth.clip(cell, 0, width - 1) + "…"
+    return wcwidth.ljust(cell, width)
+
+
+def wrapped(text):
+    """Return text broken into lines that fit, its own line breaks kept."""
+    lines = []
+    for line in text.splitlines():
+        lines += _lines(line) or [""]
+    return "\n".join(lines)
+
+
+def _lines(text, width=WIDTH):
+    """Break one line into lines that fit: as wcwidth.wrap() does, in time that grows only with the text."""
+    made, line, room = [], "", width
+
+    def end():
+        nonlocal line, room
+        if line := line.rstrip(" "):
+            made.append(line)
+        line, room = "", width
+
+    for piece, goes_on in _chunks(safe(text.expandtabs())):
+        chunk, cells = piece, wcwidth.width(piece)
+        while cells > room and (cells > width or goes_on) and chunk != " " * cells:
+            part = _fitting(chunk, room)
+            line += part
+            end()
+            chunk = chunk[len(part) :]
+            cells = wcwidth.width(chunk)
+        if cells > room:
+            end()
+        if line or not made or chunk != " " * cells:
+            line, room = line + chunk, room - cells
+    end()
+    return made
+
+
+def _chunks(text):
+    """Yield blanks, words and parts of words: (what it is, whether a word goes on with it)."""
+    for found in re.finditer(" +|[^ ]+", text):
+        bounds.breathe()
+        word = found[0]
+        if word[0] == " ":
+            yield word, False
+            continue
+        start = 0
+        while len(word) - start > WINDOW:
+            piece = word[start : start + WINDOW]
+            piece = piece[: wcwidth.grapheme_boundary_before(piece, WINDOW)] or piece
+            yield piece, start > 0
+            start += len(piece)
+            bounds.breathe()
+        for part in filter(None, textwrap.TextWrapper.wordsep_re.split(word[start:])):
+            yield part, start > 0
+            start = 0
+
+
+def _fitting(chunk, room):
+    """Return the part of a long word that fits, up to a hyphen if there is one."""
+    end, used = 0, 0
+    for cluster in wcwidth.iter_graphemes(chunk):
+        used += wcwidth.width(cluster)
+        if used > room:
+            break
+        end += len(cluster)
+    hyphen = chunk.rfind("-", 0, end) + 1
+    return chunk[:hyphen] if chunk[:hyphen].strip("-") else chunk[:end]
+
+
+class Letter:
+    """A letter that is being written, until it is full.
+
+    room:     characters that it still takes of texts of any length.
+    """
+
+    def __init__(self):
+        self.lines, self.room = [], LETTER
+
+    def add(self, *lines):
+        self.lines += lines
+
+    def tell(self, text):
+        """Write a text, or its beginning and how much more there is."""
+        shown = text[: self.room]
+        self.room -= len(shown)
+        self.add(wrapped(shown))
+        if len(shown) < len(text):
+            self.add(MORE.format(len(text) - len(shown)))
+
+    def text(self):
+        return "\n".join(self.lines) + "\n"
+
+
+def letter(text):
+    """Return one ticket, with its comments and links, as a letter.
+
+    text:     the ticket as the API has it, JSON text; its comments may be many.
+    """
+    # Inside of JSON's texts no quote stands without a backslash, so these are what they look like.
+    comments, links = text.index(',"comments":['), text.rindex(',"links":[')
+    ticket = read(text[:comments] + "}")
+    number = ticket["ticket_id"]
+    state = [ticket["status"], ticket["priority"]]
+    if ticket["due"]:
+        state.append(f"due {moment(ticket['due'])}")
+    if ticket["closed"]:
+        state.append(f"closed {moment(ticket['closed'])}")
+    heads = {
+        "From": f"{ticket['reporter']}, {moment(ticket['created'])}",
+        "To": ticket["assignee"],
+        "State": ", ".join(state),
+        "Labels": plain(ticket["labels"]),
+        "Fields": plain(ticket["fields"]),
+        "Links": ", ".join(_link(number, link) for link in _items(text, links)),
+        "Version": f"{ticket['version']}, {moment(ticket['updated'])}",
+    }
+    made = Letter()
+    made.add(wrapped(f"Ticket {number}: {ticket['title']}"))
+    for name, value in heads.items():
+        if value:
+            first, *others = _lines(value[:HEAD], WIDTH - 9) or [""]
+            made.add(f"{name + ':':<9}{first}", *(" " * 9 + other for other in others))
+            if len(value) > HEAD:
+                made.add(" " * 9 + MORE.format(len(value) - HEAD))
+    if ticket["description"]:
+        made.add("")
+        made.tell(ticket["description"])
+    told = 0
+    for comment in _items(text, comments):
+        if not made.room:
+            break
+        head = f"-- {safe(comment['author'])}, {moment(comment['created'])} "
+        made.add("", wcwidth.ljust(head, WIDTH, fillchar="-"))
+        made.tell(comment["body"])
+        told += 1
+    left = sum(1 for _ in _items(text, comments)) - told if not made.room else 0
+    if left:
+        made.add("", f"… {left:,} more comments; format=json shows all")
+    return made.text()
+
+
+def _items(text, at):
+    """Yield the items of a list that stands there in a ticket."""
+    return (item for item, _, _ in bounds.items(text, text.index("[", at) + 1, DECODER.raw_decode))
+
+
+# What a link is called at its ticket, and at the other one.
+LINKS = {
+    "blocks": ("blocks", "is blocked by"),
+    "duplicates": ("duplicates", "is duplicated by"),
+    "parent": ("has the parent", "is the parent of"),
+    "relates": ("relates to", "relates to"),
+}
+
+
+def _link(number, link):
+    here, there = LINKS[link["kind"]]
+    if link["ticket_id"] == number:
+        return f"{here} {link['other_id']}"
+    return f"{there} {link['ticket_id']}"

@@ -1,0 +1,54 @@
+"""The statement behind /db-check."""
+
+import json
+import time
+
+from sqlalchemy import column, func, select, table
+
+from iris import models, problems, schema
+from iris.database import engine
+
+VERSIONS = table("alembic_version", column("version_num"))
+EVENTS = models.Event.__table__
+WAITING = select(EVENTS.c.at).where(EVENTS.c.position.is_(None)).order_by(EVENTS.c.event_id)
+CHECK = select(
+    select(VERSIONS.c.version_num).scalar_subquery(),
+    func.current_setting("server_version"),
+    func.pg_is_in_recovery(),
+    select(func.coalesce(func.max(EVENTS.c.position), 0))
+    .where(EVENTS.c.position.is_not(None))
+    .scalar_subquery(),
+    # Counted up to a limit: if nobody ever reads the feed, all events wait.
+    select(func.count()).select_from(WAITING.limit(1000).subquery()).scalar_subquery(),
+    func.coalesce(func.extract("epoch", func.now() - WAITING.limit(1).scalar_subquery()), 0),
+)
+
+
+def read():
+    """Ask the database how it is.
+
+    Returns:  a JSON object, as text.
+    Raises:   Problem 503 when its schema is another than this Iris needs.
+    Source:   one SELECT.
+    """
+    start = time.perf_counter()
+    with engine.POOL.session() as session:
+        revision, server, standby, position, waiting, seconds = session.execute(CHECK).one()
+    if revision != schema.REVISION:
+        raise problems.Problem(
+            503,
+            "database_not_ready",
+            f"the database's schema is at revision {revision}, this Iris needs {schema.REVISION}",
+            headers={"Retry-After": "10"},
+            hint="Run `iris db upgrade`.",
+        )
+    answer = {
+        "database": "ok",
+        "server": f"PostgreSQL {server}",
+        "read_only": standby,
+        "revision": revision,
+        # Events that nobody has read yet have no position: up to 1,000 of them are counted.
+        "feed": {"position": position, "waiting": waiting, "seconds": round(float(seconds), 1)},
+        "milliseconds": round((time.perf_counter() - start) * 1000, 1),
+    }
+    return json.dumps(answer)

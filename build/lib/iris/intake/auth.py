@@ -1,0 +1,53 @@
+"""Who is asking. With IRIS_AUTH=none everyone may do everything, and says who they are."""
+
+import hashlib
+import json
+
+from iris import problems
+from iris.database import writing
+
+ANONYMOUS = "anonymous"
+
+
+def actor(request):
+    """Return who acts: the header Iris-Actor, else `anonymous`.
+
+    Raises:   Problem 400.
+    """
+    header = request.env.get("HTTP_IRIS_ACTOR")
+    if header is None:
+        return ANONYMOUS
+    try:
+        # A header's bytes reach WSGI as Latin-1; curl sends a terminal's UTF-8.
+        name = header.encode("latin-1").decode().strip()
+    except UnicodeError:
+        name = ""
+    if not 1 <= len(name) <= 100 or not name.isprintable():
+        raise problems.Problem(
+            400, "invalid_actor", "Iris-Actor must be 1 to 100 printable characters of UTF-8"
+        )
+    return name
+
+
+def writer(request, conditional=False):
+    """Return the writing.Writer behind a request.
+
+    conditional: whether If-Match is heeded; where it is not, it is refused.
+    Raises:   Problem 400.
+    """
+    if "HTTP_IF_MATCH" in request.env and not conditional:
+        raise problems.Problem(
+            400, "no_such_condition", "If-Match is for changing or deleting one ticket"
+        )
+    key, digest = request.env.get("HTTP_IDEMPOTENCY_KEY"), None
+    if key is not None:
+        if not 1 <= len(key) <= 200 or not key.isascii() or not key.isprintable():
+            raise problems.Problem(
+                400, "invalid_key", "Idempotency-Key must be 1 to 200 printable ASCII characters"
+            )
+        what = [request.method, request.path, request.env.get("HTTP_IF_MATCH")]
+        what += [request.context.given, request.context.rows]
+        text = json.dumps(what, sort_keys=True)
+        digest = hashlib.sha256(text.encode()).hexdigest()
+    request.context.writer = writing.Writer(actor(request), key, digest)
+    return request.context.writer

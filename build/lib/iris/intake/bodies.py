@@ -1,0 +1,184 @@
+"""Bodies: read whole and in time, then turned into names and values, strictly."""
+
+import json
+import re
+from decimal import Decimal
+from urllib.parse import parse_qsl
+
+import gevent
+
+from iris import problems
+
+MAX_BODY = 1 << 20
+# Of a request that is refused for something else: as much is read all the same.
+MAX_UNWANTED = 1 << 16
+# Of many tickets at once.
+MAX_BULK = 64 << 20
+BODY_SECONDS = 30
+MAX_DEPTH = 32
+
+
+class Untyped(str):
+    """A value from a form or a query, where everything is text: what it is of, its type says."""
+
+
+def body(request, most=MAX_BODY):
+    """Read a request's body, whole and in time.
+
+    most:     bytes that it may have.
+    Returns:  bytes, empty where there is none.
+    Raises:   Problem 400, 408, 413.
+    """
+    length, chunked = request.content_length, "HTTP_TRANSFER_ENCODING" in request.env
+    if not chunked and not length:
+        return b""
+    if "body" in request.context:
+        return request.context.body
+    too_large = problems.Problem(413, "body_too_large", f"a body has at most {most} bytes")
+    if length and length > most:
+        raise too_large
+    late = problems.Problem(408, "body_too_slow", f"a body must arrive within {BODY_SECONDS} s")
+    try:
+        with gevent.Timeout(BODY_SECONDS, late):
+            raw = request.env["wsgi.input"].read(most + 1 if chunked else length)
+    except problems.Problem:
+        raise
+    except TimeoutError:
+        raise late from None
+    except OSError:
+        raise problems.Problem(400, "body_truncated", "the body ended before its end") from None
+    except Exception as error:  # gunicorn has a class for each way to break chunks
+        raise problems.Problem(400, "malformed_body", f"the chunks are broken: {error}") from None
+    if len(raw) > most:
+        raise too_large
+    if not chunked and len(raw) < length:
+        raise problems.Problem(400, "body_truncated", "the body ended before its end")
+    return raw
+
+
+def begin(request):
+    """Read a small body before anything is refused: its connection is then good for another request.
+
+    Raises:   as body() does.
+    """
+    if 0 < (request.content_length or 0) <= MAX_UNWANTED:
+        request.context.body = body(request)
+
+
+def parse(raw, content_type, many=False):
+    """Turn a body into {name: value}.
+
+    raw:          bytes.
+    content_type: the header, or None.
+    many:         whether it may be a list as well, or NDJSON.
+    Returns:      a dictionary; or a list of whatever the body has.
+    Raises:       Problem 400, 413, 415.
+    """
+    kind, _, options = (content_type or "").partition(";")
+    kind = kind.strip().lower()
+    charset = re.search(r"charset\s*=\s*\"?([\w-]+)", options, re.IGNORECASE)
+    if charset and charset[1].lower() not in ("utf-8", "utf8", "us-ascii"):
+        raise problems.Problem(415, "unsupported_media_type", "send UTF-8")
+    form = kind == "application/x-www-form-urlencoded"
+    try:
+        text = raw.decode()
+    except UnicodeDecodeError as error:
+        raise problems.Problem(400, "malformed_body", f"the body is not UTF-8: {error}") from None
+    if many and re.fullmatch(r"application/(x-)?(ndjson|jsonl|jsonlines)", kind):
+        return _lines(text)
+    # `curl -d '{…}'` calls everything a form; no field's name starts with a brace.
+    if form and not text.lstrip().startswith(("{", "[")):
+        return parse_form(text)
+    if not form and not re.fullmatch(r"|application/(.+\+)?json", kind):
+        raise problems.Problem(
+            415,
+            "unsupported_media_type",
+            f"{kind} is not understood",
+            hint="Send application/json, or a form (application/x-www-form-urlencoded).",
+        )
+    try:
+        data = read_json(text)
+    except ValueError as error:
+        raise problems.Problem(400, "malformed_json", f"the body is no JSON: {error}") from None
+    if many and isinstance(data, list):
+        return data
+    if not isinstance(data, dict):
+        raise problems.Problem(400, "malformed_body", "the body must be a JSON object")
+    if len(raw) > MAX_BODY:
+        raise problems.Problem(413, "body_too_large", f"one ticket has at most {MAX_BODY} bytes")
+    return data
+
+
+def _lines(text):
+    """Read NDJSON."""
+    rows = []
+    for line in text.split("\n"):
+        if line and not line.isspace():
+            try:
+                rows.append(read_json(line))
+            except ValueError as error:
+                detail = f"row {len(rows)} is no JSON: {error}"
+                raise problems.Problem(400, "malformed_json", detail, index=len(rows)) from None
+    return rows
+
+
+def parse_form(text):
+    """Turn a form or a query string into {name: Untyped}.
+
+    Raises:   Problem 400.
+    """
+    try:
+        pairs = parse_qsl(text, keep_blank_values=True, errors="strict", max_num_fields=1000)
+    except ValueError as error:
+        raise problems.Problem(400, "malformed_form", f"this can't be decoded: {error}") from None
+    data = {}
+    for name, value in pairs:
+        if name in data:
+            raise problems.Problem(400, "given_twice", f"{name} is given twice")
+        data[name] = Untyped(value)
+    return data
+
+
+def read_json(text):
+    """Read JSON strictly: no NaN, no name twice, no number that would change, at most 32 deep.
+
+    Raises:   ValueError.
+    """
+    try:
+        data = json.loads(
+            text, parse_constant=_constant, parse_float=_float, object_pairs_hook=_pairs
+        )
+        _depth(data)
+    except RecursionError:
+        raise ValueError("nested too deeply") from None
+    return data
+
+
+def _constant(name):
+    raise ValueError(f"{name} is no JSON")
+
+
+def _float(text):
+    value = float(text)
+    try:
+        kept = Decimal(repr(value)) == Decimal(text)
+    except ArithmeticError:  # an exponent that not even a Decimal has
+        kept = False
+    if not kept:
+        raise ValueError(f"the number {text[:40]} would lose digits; send it as text")
+    return value
+
+
+def _pairs(pairs):
+    data = dict(pairs)
+    if len(data) < len(pairs):
+        raise ValueError("a name is given twice")
+    return data
+
+
+def _depth(value, depth=0):
+    if depth > MAX_DEPTH:
+        raise ValueError("nested too deeply")
+    if isinstance(value, dict | list):
+        for item in value.values() if isinstance(value, dict) else value:
+            _depth(item, depth + 1)

@@ -1,0 +1,141 @@
+"""What every request goes through before its route sees it, and after."""
+
+import difflib
+import random
+import re
+from urllib.parse import urlencode, urlsplit
+
+import falcon
+
+from iris import problems
+from iris.intake import bodies, negotiation, routes, types
+
+FIELD = "fields."
+
+
+class Intake:
+    """What every request goes through before its route sees it, and after."""
+
+    def process_request(self, request, response):
+        """Name the request, read its query, and refuse what no route wants."""
+        given = request.env.get("HTTP_X_REQUEST_ID", "")
+        fits = re.fullmatch(r"[\w.-]{1,64}", given, re.ASCII)
+        request.context.request_id = given if fits else f"{random.getrandbits(128):032x}"
+        response.set_header("X-Request-Id", request.context.request_id)
+        bodies.begin(request)
+        request.context.head = request.method == "HEAD"
+        if request.context.head:
+            request.method = "GET"
+        # falcon has read the query already, but bends what it can't decode.
+        request._params = bodies.parse_form(request.query_string) if request.query_string else {}
+        if "HTTP_HOST" not in request.env and request.env["SERVER_PROTOCOL"] == "HTTP/1.1":
+            raise problems.Problem(400, "malformed_request", "a request of HTTP/1.1 has a Host")
+        origin = request.env.get("HTTP_ORIGIN")
+        writes = request.method not in ("GET", "OPTIONS")
+        # A page somewhere on the web must not file tickets with the reader's browser.
+        if origin and writes and _host(origin) != request.env.get("HTTP_HOST"):
+            raise problems.Problem(403, "cross_origin", f"pages of {origin} may not write here")
+
+    def process_resource(self, request, response, resource, params):
+        """Gather a route's parameters from query and body; the path's win."""
+        route = getattr(resource, f"on_{request.method.lower()}", None)
+        if request.method not in falcon.COMBINED_METHODS:
+            # falcon would say that the request is malformed.
+            known = [
+                each for each in falcon.HTTP_METHODS if hasattr(resource, f"on_{each.lower()}")
+            ]
+            raise falcon.HTTPMethodNotAllowed([*sorted(known), "OPTIONS"])
+        known = getattr(route, "input_transformations", None)
+        request.context.known = known
+        for name, value in params.items():
+            if name.endswith("_id") and not re.fullmatch(r"[0-9]{1,18}", value, re.ASCII):
+                raise problems.no_such(name.removesuffix("_id").replace("other", "ticket"), value)
+            params[name] = bodies.Untyped(value)
+        if known is None:
+            bodies.body(request)
+            return
+        many = getattr(route.interface.spec, "takes_many", False)
+        raw = bodies.body(request, bodies.MAX_BULK if many else bodies.MAX_BODY)
+        query, given, request.context.rows = request._params, {}, None
+        if raw:
+            given = bodies.parse(raw, request.content_type, many)
+        if isinstance(given, list):
+            request.context.rows, given = given, {}
+        twice = query.keys() & given.keys()
+        if twice:
+            name = min(twice)
+            raise problems.Problem(
+                400, "given_twice", f"{name} is given in the query and in the body"
+            )
+        request.context.here = lambda **more: _here(request.path, query, more)
+        given = {**query, **given}
+        if "fields" in known and known["fields"].__class__ is types.Pairs:
+            _gather_fields(given)
+        negotiation.choose(request, given, getattr(route.interface.spec, "offers", routes.JSON))
+        _refuse_unknown(given, known)
+        for name in params:
+            given.pop(name, None)
+        # Hug reads a body only where there is one left to read.
+        request._params = request.context.given = given
+        request.env["CONTENT_LENGTH"] = ""
+
+    def process_response(self, request, response, resource, succeeded):
+        """Answer HEAD without a body but with its length, and 204 without a type."""
+        if response.status[:3] in ("204", "304"):
+            response.content_type = None
+        writer = request.context.get("writer")
+        if writer is not None and writer.replayed:
+            response.set_header("Idempotent-Replayed", "true")
+        if request.context.get("head"):
+            request.method = "HEAD"
+            if hasattr(response.stream, "close"):
+                response.stream.close()
+                response.stream = None
+            if response.data is not None:
+                response.set_header("Content-Length", str(len(response.data)))
+
+
+def _host(origin):
+    try:
+        return urlsplit(origin).netloc
+    except ValueError:
+        return None
+
+
+def _here(path, query, more):
+    """Return this request's address with some of its parameters changed."""
+    return f"{path}?{urlencode({**query, **more})}"
+
+
+def _gather_fields(given):
+    """Collect fields.NAME=text into one parameter, fields."""
+    if "fields" in given:
+        raise problems.Problem(
+            400, "unknown_parameter", "fields is no filter by itself", hint="Use fields.NAME=value."
+        )
+    pairs = [
+        (name.removeprefix(FIELD), given.pop(name))
+        for name in list(given)
+        if name.startswith(FIELD)
+    ]
+    if pairs:
+        given["fields"] = sorted(pairs)
+
+
+def _refuse_unknown(given, known):
+    unknown = [name for name in given if name not in known]
+    if not unknown:
+        return
+    wrong = {}
+    for name in unknown[:20]:
+        near = difflib.get_close_matches(name[:100], known, n=1, cutoff=0.5)
+        wrong[name[:100]] = (
+            f"is unknown here; did you mean {near[0]}?" if near else "is unknown here"
+        )
+    raise problems.Problem(
+        400,
+        "unknown_parameter",
+        "; ".join(f"{name} {message}" for name, message in wrong.items()),
+        errors=wrong,
+        hint=f"Known are: {', '.join(sorted(known))}" if known else "Nothing is taken here.",
+    )

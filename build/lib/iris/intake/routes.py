@@ -1,0 +1,33 @@
+"""What a route says of itself: which parameters it takes, and what it answers with."""
+
+# What every route offers.
+JSON = ("application/json",)
+
+
+def takes(**types):
+    """Say what a route takes, {name: type}: names not in here are refused.
+
+    Hug reads types from annotations; this writes them there, so that they can come from models.
+    """
+
+    def decorate(function):
+        function.__annotations__.update(types)
+        return function
+
+    return decorate
+
+
+def offers(*media):
+    """Say which media types a route can answer with, beside JSON."""
+
+    def decorate(function):
+        function.__dict__["offers"] = (*(each for each in media if each not in JSON), *JSON)
+        return function
+
+    return decorate
+
+
+def takes_many(function):
+    """Say that a route takes a list of objects, too, which it finds in request.context.rows."""
+    function.__dict__["takes_many"] = True
+    return function

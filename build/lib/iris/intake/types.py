@@ -1,0 +1,259 @@
+"""Hug types: what a request's values may be.
+
+A type takes the value and returns what goes to the database; it raises ValueError with a message
+that reads on after the field's name. Rules of content (lengths, blanks, known statuses) are not
+here but in the database, where they hold for both doors.
+"""
+
+import json
+import re
+from functools import partial
+
+import hug
+from sqlalchemy import BigInteger, Boolean
+from sqlalchemy.dialects.postgresql import ARRAY, ENUM, JSONB, TIMESTAMP
+
+from iris import problems
+from iris.intake import bodies
+
+# Conditions on fields in one request: each is a part of the statement.
+MAX_PAIRS = 32
+LARGEST = 2**63 - 1
+
+
+def _clean(text):
+    """Return text that PostgreSQL can keep: no NUL, no half of a surrogate pair."""
+    if "\0" in text:
+        raise ValueError("must not contain a NUL character")
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        raise ValueError("must not contain half a surrogate pair") from None
+    return str(text)
+
+
+class Text(hug.types.Type):
+    """Text"""
+
+    def __call__(self, value, context=None):
+        if not isinstance(value, str):
+            raise ValueError("must be text")
+        return _clean(value)
+
+
+class Word(Text):
+    """Text that is not empty"""
+
+    def __call__(self, value, context=None):
+        if value == "":
+            raise ValueError("must not be empty")
+        return super().__call__(value)
+
+
+class Time(Word):
+    """A time: 2026-12-01, tomorrow, 2026-12-01T12:00:00Z; UTC unless it says otherwise"""
+
+    def __call__(self, value, context=None):
+        if not isinstance(value, str):
+            raise ValueError("must be a time as text, such as 2026-12-01 or tomorrow")
+        return super().__call__(value)
+
+    def is_unfit(self, value, message):
+        """Whether this is the value that PostgreSQL could not read; it says so at the end."""
+        return isinstance(value, str) and message.endswith(f'"{value}"')
+
+
+class Enum(Text):
+    """One of the words of an enumeration, which PostgreSQL looks at"""
+
+    def __init__(self, allowed):
+        self.allowed = list(allowed)
+        self.__doc__ = f"One of {', '.join(allowed)}"
+
+    def is_unfit(self, value, message):
+        """Whether this is no word of the enumeration."""
+        return isinstance(value, str) and value not in self.allowed
+
+
+class Number(hug.types.Type):
+    """A whole number"""
+
+    def __init__(self, low=1, high=LARGEST):
+        self.low, self.high = low, high
+
+    def __call__(self, value, context=None):
+        if isinstance(value, bodies.Untyped) and re.fullmatch(r"-?[0-9]{1,19}", value, re.ASCII):
+            value = int(value)
+        if type(value) is not int:
+            raise ValueError("must be a whole number")
+        if not self.low <= value <= self.high:
+            raise ValueError(f"must be from {self.low} to {self.high}")
+        return value
+
+
+class Flag(hug.types.Type):
+    """true or false"""
+
+    def __call__(self, value, context=None):
+        if isinstance(value, bodies.Untyped) and value in ("true", "false"):
+            value = value == "true"
+        if type(value) is not bool:
+            raise ValueError("must be true or false")
+        return value
+
+
+class Labels(hug.types.Type):
+    """A list of texts; in a form or a query, separated by commas"""
+
+    def __call__(self, value, context=None):
+        if isinstance(value, bodies.Untyped):
+            value = [word.strip() for word in value.split(",")] if value else []
+        if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
+            raise ValueError("must be a list of texts")
+        return [_clean(item) for item in value]
+
+
+class Json(hug.types.Type):
+    """Any JSON value; in a form or a query, its text"""
+
+    def __call__(self, value, context=None):
+        if isinstance(value, bodies.Untyped):
+            value = bodies.read_json(value)
+        for text in _texts(value):
+            _clean(text)
+        return value
+
+
+class JsonText(Json):
+    """Any JSON value, for a column that keeps JSON; which ones, the database says"""
+
+    def __call__(self, value, context=None):
+        return json.dumps(super().__call__(value), ensure_ascii=False)
+
+
+class Given(hug.types.Type):
+    """Anything; what is given here is not looked at, for the database keeps it"""
+
+    def __call__(self, value, context=None):
+        return value
+
+
+class Nullable(hug.types.Type):
+    """What another type takes, or null; in a form or a query, nothing"""
+
+    def __init__(self, kind, nullable):
+        self.kind, self.nullable = kind, nullable
+        self.__doc__ = kind.__doc__
+        if hasattr(kind, "is_unfit"):
+            self.is_unfit, self.allowed = kind.is_unfit, getattr(kind, "allowed", None)
+
+    def __call__(self, value, context=None):
+        # Where null is against the rules, the database says so.
+        if value is None or (self.nullable and isinstance(value, bodies.Untyped) and value == ""):
+            return None
+        return self.kind(value)
+
+
+class Several(hug.types.Type):
+    """One value or several, separated by commas; with ! in front, none of them"""
+
+    def __init__(self, kind=None):
+        self.allowed = getattr(kind, "allowed", None)
+
+    def is_unfit(self, value, message):
+        """Whether one of these is no word of the enumeration."""
+        return self.allowed is not None and not set(self(value)[1]) <= set(self.allowed)
+
+    def __call__(self, value, context=None):
+        """Return (whether they are excluded, [values])."""
+        value = Word()(value)
+        values = value.removeprefix("!").split(",")
+        if "" in values:
+            raise ValueError("must be values separated by commas, none of them empty")
+        return value.startswith("!"), values
+
+
+class Pairs(hug.types.Type):
+    """fields.NAME=text, collected into [(NAME, text)]"""
+
+    def __call__(self, value, context=None):
+        if len(value) > MAX_PAIRS:
+            raise ValueError(f"must be at most {MAX_PAIRS}")
+        return tuple((_clean(name), Word()(text)) for name, text in value)
+
+
+class Names(hug.types.Type):
+    """Names out of a known set, separated by commas"""
+
+    def __init__(self, known):
+        self.known = tuple(known)
+
+    def __call__(self, value, context=None):
+        names = Word()(value).split(",")
+        unknown = [name for name in names if name not in self.known]
+        if unknown:
+            raise ValueError(f"must be of {', '.join(self.known)}, not {unknown[0][:100]!r}")
+        if len(set(names)) < len(names):
+            raise ValueError("must not name anything twice")
+        return tuple(names)
+
+
+class OneOf(hug.types.Type):
+    """One of a few words"""
+
+    def __init__(self, known):
+        self.known = tuple(known)
+
+    def __call__(self, value, context=None):
+        if value not in self.known:
+            raise ValueError(f"must be one of {', '.join(self.known)}")
+        return str(value)
+
+
+TYPES = {
+    ARRAY: Labels,
+    JSONB: JsonText,
+    TIMESTAMP: Time,
+    BigInteger: partial(Number, -LARGEST - 1),
+    Boolean: Flag,
+}
+
+
+def of(column):
+    """Return the type for values of a model's column."""
+    if isinstance(column.type, ENUM):
+        return Nullable(Enum(column.type.enums), column.nullable)
+    return Nullable(TYPES.get(type(column.type), Text)(), column.nullable)
+
+
+def keepable(rows):
+    """Return rows as JSON text that PostgreSQL can keep; all else about them, it knows better.
+
+    rows:     a list of whatever JSON can hold.
+    Raises:   Problem 422 that names the first row with a NUL or half a surrogate pair.
+    """
+    text = json.dumps(rows, ensure_ascii=False)
+    try:
+        text.encode()
+        if "\\u0000" not in text:
+            return text
+    except UnicodeEncodeError:
+        pass
+    for index, row in enumerate(rows):
+        items = row.items() if isinstance(row, dict) else [("", row)]
+        for name, value in items:
+            try:
+                for each in _texts([name, value]):
+                    _clean(each)
+            except ValueError as error:
+                raise problems.bad_row(index, name, str(error)) from None
+    return text
+
+
+def _texts(value):
+    """Yield every text in a JSON value, names included."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, dict | list):
+        for item in [*value.keys(), *value.values()] if isinstance(value, dict) else value:
+            yield from _texts(item)

@@ -1,0 +1,1 @@
+"""Lists: filters, search, and pages that start at a key."""

@@ -1,0 +1,79 @@
+"""What there is to know of a noun's list: a List, from which its parameters and statements are made."""
+
+import dataclasses
+from collections.abc import Callable
+from typing import NamedTuple
+
+from sqlalchemy.dialects.postgresql import TIMESTAMP
+from sqlalchemy.sql.expression import FromClause
+
+from iris import models
+from iris.intake import types
+
+
+class Sort(NamedTuple):
+    """An order.
+
+    keys:     names of the columns that it goes by, the last one unique.
+    rank:     (shape of q, table) → how well a row meets q; where it is given, `rank` is one of the keys,
+              more is better, and the better come first.
+    """
+
+    keys: tuple[str, ...]
+    rank: Callable | None = None
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class List:
+    """The list of a noun.
+
+    name:     of what; files are named so.
+    model:    its class in models, whose columns say what is shown.
+    table:    what is read: the model's table, or that of another moment.
+    shown:    the columns that a table for a terminal has, unless the request chooses.
+    filters:  {name: Filter}.
+    sorts:    {name: Sort}.
+    order:    a name of sorts, with - for descending, unless the request names another.
+    known_by: where the ticket has to be found whose list is asked for by ticket_id=; None where there
+              is no such filter.
+    """
+
+    name: str
+    model: type[models.Base]
+    table: FromClause
+    shown: tuple[str, ...]
+    filters: dict
+    sorts: dict
+    order: str
+    known_by: FromClause | None = None
+
+    def column(self, name):
+        """Return a column as its model has it."""
+        return self.model.__table__.c[name]
+
+    def columns(self):
+        """Return the names of all columns, in the order of an answer."""
+        return tuple(each.name for each in self.model.__table__.c if "internal" not in each.info)
+
+    def times(self):
+        """Return the names of the columns that are times."""
+        return {name for name in self.columns() if isinstance(self.column(name).type, TIMESTAMP)}
+
+    def parameters(self):
+        """Return what a request for it takes, {name: type}."""
+        return {
+            **{name: filter_.kind for name, filter_ in self.filters.items()},
+            "limit": types.Number(1, 1000),
+            "cursor": types.Word(),
+            "count": types.Flag(),
+            "sort": types.OneOf(sign + name for name in self.sorts for sign in ("", "-")),
+            "columns": types.Names(self.columns()),
+            "csv": types.OneOf(["safe"]),
+        }
+
+
+def sorts(model):
+    """Return the orders that the columns of a model say of themselves, {name: Sort}."""
+    (unique,) = (each.name for each in model.__table__.c if each.identity)
+    found = (each.name for each in model.__table__.c if "sorted" in each.info)
+    return {name: Sort((name, unique)) for name in found} | {unique: Sort((unique,))}

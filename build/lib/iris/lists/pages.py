@@ -1,0 +1,68 @@
+"""A list, page by page or as a stream: from a request to a statement, and from rows to an answer."""
+
+from typing import NamedTuple
+
+from iris import formats, problems
+from iris.database import statements, streaming
+from iris.lists import cursors, filters, statement
+
+LIMIT = 50
+
+
+class Page(NamedTuple):
+    """One page of a list.
+
+    rows:     JSON objects, as text.
+    cursor:   where the next page starts, or None.
+    total:    how many rows there are on all pages, or None if nobody asked.
+    """
+
+    rows: list
+    cursor: str | None
+    total: int | None
+
+
+def read(listing, given, form="json", **more):
+    """Read a list.
+
+    listing:  a List.
+    given:    {name: value} of its parameters, validated.
+    form:     the format, a name of formats.LISTS.
+    more:     {parameter: value} that no filter has.
+    Returns:  a Page; or, for a format that is streamed, a streaming.Stream.
+    Raises:   Problem 422 for a cursor of another list, or an order that lacks what it needs; 404 where
+              the ticket of a list is not there.
+    Source:   one SELECT.
+    """
+    shapes, values = filters.split(listing.filters, given)
+    sort, cursor = given.get("sort", listing.order), given.get("cursor")
+    order, form = listing.sorts[sort.lstrip("-")], formats.of(form, given)
+    if order.rank and "q" not in given:
+        raise problems.invalid({"sort": "rank needs q, the words to rank by"})
+    streamed = form.line is not None
+    shape = statement.Shape(
+        filters=shapes,
+        sort=sort,
+        columns=given.get("columns", listing.columns()),
+        goes_on=cursor is not None,
+        counted=given.get("count", False) and not streamed,
+        line=form.line,
+        limited=not streamed or "limit" in given,
+    )
+    limit = given.get("limit", LIMIT)
+    values = {**values, **more, "limit": limit + (not streamed)}
+    if cursor is not None:
+        values.update(cursors.decode(cursor, sort, len(order.keys)))
+    sql = statement.make(listing, shape)
+    if streamed:
+        if "ticket_id" in given:
+            # A stream of nothing can't say why; a page can.
+            read(listing, {"ticket_id": given["ticket_id"], "limit": 1}, **more)
+        return streaming.Stream(sql, values, form.heading(shape.columns))
+    rows = statements.rows(sql, values)
+    total, is_there = rows[0][-2:] if rows else (None, True)
+    if not is_there:
+        raise problems.no_such("ticket", given["ticket_id"])
+    bodies = [row[0] for row in rows[:limit] if row[0] is not None]
+    cursor = cursors.encode(sort, *rows[limit][1:-2]) if len(rows) > limit else None
+    return Page(bodies, cursor, total)

@@ -1,0 +1,144 @@
+"""Search: what stands in `q`, and the condition it means.
+
+A word is found in a ticket's title, labels and description and in its comments. All words must be
+there, though not all in one place: one may be in the title and another in a comment.
+"""
+
+import re
+
+import hug
+from sqlalchemy import Float, and_, bindparam, cast, func, not_, or_, select, union
+
+from iris import models
+from iris.intake import types
+from iris.lists import filters
+
+MAX_WORDS = 32
+TOKEN = re.compile(r'(-?)"([^"]*)(?:"|$)|(\S+)')
+
+
+class Query(hug.types.Type):
+    """Words; "a phrase", -not, or, prefix net*"""
+
+    def __call__(self, value, context=None):
+        """Return (shape, texts).
+
+        shape:    alternatives, each a tuple of (excluded, whether a prefix), one for each text.
+        """
+        value = types.Word()(value)
+        alternatives, texts = [[]], []
+        for token in TOKEN.finditer(value):
+            minus, phrase, word = (part or "" for part in token.groups())
+            if word.lower() == "or":
+                alternatives.append([])
+                continue
+            excluded = bool(minus) or (len(word) > 1 and word.startswith("-"))
+            text = word[excluded:] if word else phrase
+            prefix = bool(word) and len(text) > 1 and text.endswith("*")
+            if prefix:
+                # As a quoted lexeme of a tsquery, in which nothing else has a meaning.
+                text = "'" + text[:-1].replace("\\", "\\\\").replace("'", "''") + "':*"
+            alternatives[-1].append((excluded, prefix))
+            texts.append(text)
+            if len(texts) > MAX_WORDS:
+                raise ValueError(f"must have at most {MAX_WORDS} words")
+        shape = tuple(tuple(words) for words in alternatives if words)
+        if not shape:
+            raise ValueError("must have a word to look for")
+        return shape, texts
+
+
+def filtered(condition):
+    """Return the filter q; condition(shape, table) is what it means."""
+
+    def split(name, value):
+        shape, texts = value
+        return shape, {f"q_{place}": text for place, text in enumerate(texts)}
+
+    return filters.Filter(Query(), split, lambda name, shape, table: condition(shape, table))
+
+
+def _queries(shape):
+    """Return shape with a tsquery for each word: alternatives of [(excluded, tsquery)]."""
+    place, alternatives = 0, []
+    for words in shape:
+        alternatives.append([])
+        for excluded, prefix in words:
+            reads = func.to_tsquery if prefix else func.phraseto_tsquery
+            alternatives[-1].append((excluded, reads("simple", bindparam(f"q_{place}"))))
+            place += 1
+    return alternatives
+
+
+def _any(queries):
+    """Return one tsquery that any of these satisfies."""
+    first, *others = queries
+    for other in others:
+        first = first.op("||")(other)
+    return first
+
+
+def _has(table, query, searches):
+    words = searches.alias()
+    return (
+        select(words.c.ticket_id)
+        .where(words.c.ticket_id == table.c.ticket_id, words.c.words.bool_op("@@")(query))
+        .exists()
+    )
+
+
+def condition(shape, table, searches):
+    """Return the condition on table's ticket_id that a query's shape means."""
+    alternatives = _queries(shape)
+    if all(len(words) == 1 and not words[0][0] for words in alternatives):
+        return _has(table, _any([words[0][1] for words in alternatives]), searches)
+
+    def meets(words, tickets):
+        return and_(
+            *(
+                not_(_has(tickets, query, searches)) if excluded else _has(tickets, query, searches)
+                for excluded, query in words
+            )
+        )
+
+    if len(alternatives) == 1:
+        return meets(alternatives[0], table)
+    # A union, for an OR of conditions would be tried on every single ticket.
+    found = []
+    for words in alternatives:
+        tickets = table.alias()
+        found.append(select(tickets.c.ticket_id).where(meets(words, tickets)))
+    return table.c.ticket_id.in_(union(*found))
+
+
+def comment_condition(shape, comments):
+    """Return the condition on one comment that a query's shape means."""
+    words = models.NOW.searches.alias()
+
+    def meets(excluded, query):
+        found = words.c.words.bool_op("@@")(query)
+        return not_(found) if excluded else found
+
+    found = or_(*(and_(*(meets(*word) for word in alternative)) for alternative in _queries(shape)))
+    return (
+        select(words.c.ticket_id)
+        .where(
+            words.c.ticket_id == comments.c.ticket_id,
+            words.c.comment_id == comments.c.comment_id,
+            found,
+        )
+        .exists()
+    )
+
+
+def rank(shape, table, searches):
+    """Return how well a ticket meets a query: a number, more is better."""
+    wanted = [query for words in _queries(shape) for excluded, query in words if not excluded]
+    if not wanted:
+        return cast(0, Float)
+    words = searches.alias()
+    return (
+        select(func.coalesce(func.sum(func.ts_rank(words.c.words, _any(wanted))), 0))
+        .where(words.c.ticket_id == table.c.ticket_id, words.c.words.bool_op("@@")(_any(wanted)))
+        .scalar_subquery()
+    )

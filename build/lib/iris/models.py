@@ -1,0 +1,324 @@
+"""The tables as declarative models: the one place in Python that names columns.
+
+postgres/initdb.sql is the truth; tests/test_schema.py holds the two together.
+"""
+
+from datetime import datetime
+from typing import NamedTuple
+
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    Boolean,
+    FetchedValue,
+    ForeignKey,
+    Identity,
+    Index,
+    Integer,
+    Text,
+    UniqueConstraint,
+    bindparam,
+    column,
+    func,
+    literal_column,
+    text,
+)
+from sqlalchemy.dialects.postgresql import ARRAY, ENUM, JSONB, TIMESTAMP, TSVECTOR
+from sqlalchemy.ext.mutable import MutableDict, MutableList
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
+from sqlalchemy.sql.expression import FromClause
+
+Time = TIMESTAMP(timezone=True)
+Priority = ENUM("low", "normal", "high", "urgent", name="priority")
+LinkKind = ENUM("blocks", "duplicates", "parent", "relates", name="link_kind")
+EventKind = ENUM(
+    "created",
+    "changed",
+    "deleted",
+    "commented",
+    "comment_changed",
+    "comment_deleted",
+    "linked",
+    "unlinked",
+    "workflow_changed",
+    name="event_kind",
+)
+ENUMS = {enum.name: list(enum.enums) for enum in (Priority, LinkKind, EventKind)}
+
+
+class Base(DeclarativeBase):
+    """What all models share: Python types and the database's."""
+
+    type_annotation_map = {
+        int: BigInteger,
+        str: Text,
+        bool: Boolean,
+        datetime: Time,
+        dict: JSONB,
+        list[str]: ARRAY(Text),
+    }
+
+
+# What a column says of itself, in its `info`: lists filter by it (`status=`; of a time, `due_before=` and
+# `due_after=`), sort by it, or never show it.
+FILTERED, SORTED, INTERNAL = {"filtered": True}, {"sorted": True}, {"internal": True}
+
+
+def kept(**info):
+    """Return a column that the database keeps, whatever is written.
+
+    info:     as above.
+    """
+    return mapped_column(
+        server_default=FetchedValue(), server_onupdate=FetchedValue(), info={"kept": True, **info}
+    )
+
+
+def names(model, fact):
+    """Return the names of the columns that say a fact of themselves, such as "kept"."""
+    return tuple(column.name for column in model.__table__.c if fact in column.info)
+
+
+# What goes with its ticket or status: the database deletes it, but for what has been loaded, which a
+# session deletes itself.
+OWNED = {"cascade": "all, delete-orphan", "passive_deletes": True}
+
+
+class Status(Base):
+    """What a ticket can be."""
+
+    __tablename__ = "statuses"
+
+    status: Mapped[str] = mapped_column(primary_key=True)
+    position: Mapped[int] = mapped_column(Integer)
+    is_open: Mapped[bool] = mapped_column(server_default=text("true"))
+
+    # What may follow it.
+    transitions: Mapped[list["Transition"]] = relationship(
+        foreign_keys="Transition.from_status", **OWNED
+    )
+
+    __table_args__ = (UniqueConstraint("position", name="statuses_position_key", deferrable=True),)
+
+
+class Transition(Base):
+    """Which status may follow which."""
+
+    __tablename__ = "transitions"
+
+    from_status: Mapped[str] = mapped_column(
+        ForeignKey("statuses.status", ondelete="CASCADE", onupdate="CASCADE"), primary_key=True
+    )
+    to_status: Mapped[str] = mapped_column(
+        ForeignKey("statuses.status", ondelete="CASCADE", onupdate="CASCADE"),
+        primary_key=True,
+        index=False,
+    )
+
+    __table_args__ = (Index("transitions_to_status_idx", "to_status"),)
+
+
+class Ticket(Base):
+    """A ticket."""
+
+    __tablename__ = "tickets"
+
+    ticket_id: Mapped[int] = mapped_column(Identity(always=True), primary_key=True)
+    title: Mapped[str]
+    description: Mapped[str | None]
+    status: Mapped[str] = mapped_column(
+        ForeignKey("statuses.status"), server_default=func.first_status(), info=FILTERED
+    )
+    assignee: Mapped[str | None] = mapped_column(info=FILTERED)
+    reporter: Mapped[str] = mapped_column(server_default=func.actor(), info=FILTERED)
+    priority: Mapped[str] = mapped_column(Priority, server_default="normal", info=FILTERED | SORTED)
+    # Changed in place, they are written, too.
+    labels: Mapped[list[str]] = mapped_column(
+        MutableList.as_mutable(ARRAY(Text)), server_default="{}"
+    )
+    fields: Mapped[dict] = mapped_column(MutableDict.as_mutable(JSONB), server_default="{}")
+    due: Mapped[datetime | None] = mapped_column(info=FILTERED | SORTED)
+    created: Mapped[datetime] = kept(**FILTERED, **SORTED)
+    updated: Mapped[datetime] = kept(**FILTERED, **SORTED)
+    closed: Mapped[datetime | None] = kept(**FILTERED)
+    version: Mapped[int] = kept()
+
+    comments: Mapped[list["Comment"]] = relationship(
+        back_populates="ticket", order_by="Comment.comment_id", **OWNED
+    )
+    # Where this ticket comes first, and where it is the other one.
+    links: Mapped[list["Link"]] = relationship(
+        back_populates="ticket", foreign_keys="Link.ticket_id", **OWNED
+    )
+    linked: Mapped[list["Link"]] = relationship(
+        back_populates="other", foreign_keys="Link.other_id", **OWNED
+    )
+    # No foreign key: history stays when its ticket goes.
+    events: Mapped[list["Event"]] = relationship(
+        primaryjoin="Ticket.ticket_id == foreign(Event.ticket_id)",
+        order_by="Event.event_id",
+        viewonly=True,
+    )
+
+    __table_args__ = (
+        Index("tickets_created_idx", "created", "ticket_id"),
+        Index("tickets_updated_idx", "updated", "ticket_id"),
+        Index("tickets_due_idx", text("coalesce(due, 'infinity')"), "ticket_id"),
+        Index("tickets_priority_idx", "priority", "created", "ticket_id"),
+        Index("tickets_status_idx", "status", "created", "ticket_id"),
+        Index("tickets_assignee_idx", "assignee", "created", "ticket_id"),
+        Index("tickets_reporter_idx", "reporter", "created", "ticket_id"),
+        Index("tickets_open_idx", "created", "ticket_id", postgresql_where=text("closed IS NULL")),
+        Index(
+            "tickets_todo_idx",
+            "assignee",
+            "priority",
+            "created",
+            "ticket_id",
+            postgresql_where=text("closed IS NULL"),
+        ),
+        Index("tickets_closed_idx", "closed", postgresql_where=text("closed IS NOT NULL")),
+        Index("tickets_labels_idx", "labels", postgresql_using="gin"),
+        Index(
+            "tickets_fields_idx",
+            "fields",
+            postgresql_using="gin",
+            postgresql_ops={"fields": "jsonb_path_ops"},
+        ),
+    )
+
+
+class Comment(Base):
+    """What somebody said about a ticket."""
+
+    __tablename__ = "comments"
+
+    comment_id: Mapped[int] = mapped_column(Identity(always=True), primary_key=True)
+    ticket_id: Mapped[int] = mapped_column(
+        ForeignKey("tickets.ticket_id", ondelete="CASCADE"), primary_key=True
+    )
+    author: Mapped[str] = mapped_column(server_default=func.actor(), info=FILTERED)
+    body: Mapped[str]
+    created: Mapped[datetime] = kept(**FILTERED, **SORTED)
+    updated: Mapped[datetime] = kept()
+
+    ticket: Mapped[Ticket] = relationship(back_populates="comments")
+
+    __table_args__ = (
+        Index("comments_comment_id_idx", "comment_id"),
+        Index("comments_author_idx", "author", "comment_id"),
+        Index("comments_created_idx", "created"),
+    )
+
+
+class Link(Base):
+    """How one ticket hangs together with another."""
+
+    __tablename__ = "links"
+
+    ticket_id: Mapped[int] = mapped_column(
+        ForeignKey("tickets.ticket_id", ondelete="CASCADE"), primary_key=True
+    )
+    kind: Mapped[str] = mapped_column(LinkKind, primary_key=True)
+    other_id: Mapped[int] = mapped_column(
+        ForeignKey("tickets.ticket_id", ondelete="CASCADE"), primary_key=True
+    )
+
+    ticket: Mapped[Ticket] = relationship(back_populates="links", foreign_keys=ticket_id)
+    other: Mapped[Ticket] = relationship(back_populates="linked", foreign_keys=other_id)
+
+    __table_args__ = (
+        Index("links_other_id_idx", "other_id", "kind", "ticket_id"),
+        Index(
+            "links_parent_key",
+            "ticket_id",
+            unique=True,
+            postgresql_where=literal_column("kind = 'parent'::link_kind"),
+        ),
+    )
+
+
+class Search(Base):
+    """The words of a ticket (comment_id 0) or of one comment."""
+
+    __tablename__ = "searches"
+
+    ticket_id: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    comment_id: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    words: Mapped[str] = mapped_column(TSVECTOR)
+
+    __table_args__ = (Index("searches_words_idx", "words", postgresql_using="gin"),)
+
+
+class Event(Base):
+    """One change of a ticket, a comment, a link or the workflow."""
+
+    __tablename__ = "events"
+
+    event_id: Mapped[int] = mapped_column(Identity(always=True), primary_key=True)
+    at: Mapped[datetime] = mapped_column(info=FILTERED)
+    actor: Mapped[str] = mapped_column(info=FILTERED)
+    source: Mapped[str] = mapped_column(info=FILTERED)
+    ticket_id: Mapped[int | None]
+    kind: Mapped[str] = mapped_column(EventKind, info=FILTERED)
+    comment_id: Mapped[int | None]
+    changes: Mapped[dict]
+    position: Mapped[int | None]
+    kept: Mapped[dict] = mapped_column(server_default="{}", info=INTERNAL)
+    other_id: Mapped[int | None] = mapped_column(info=INTERNAL)
+    other_kept: Mapped[dict] = mapped_column(server_default="{}", info=INTERNAL)
+
+    __table_args__ = (
+        Index("events_ticket_id_idx", "ticket_id", "event_id"),
+        Index("events_at_idx", "at"),
+        Index("events_position_idx", "position", postgresql_where=text("position IS NOT NULL")),
+        Index("events_unpositioned_idx", "event_id", postgresql_where=text("position IS NULL")),
+        Index(
+            "events_other_id_idx",
+            "other_id",
+            "event_id",
+            postgresql_where=text("other_id IS NOT NULL"),
+        ),
+        Index("events_deleted_idx", "at", postgresql_where=text("kind = 'deleted'")),
+        Index(
+            "events_comment_deleted_idx", "at", postgresql_where=text("kind = 'comment_deleted'")
+        ),
+        Index("events_workflow_idx", "at", postgresql_where=text("ticket_id IS NULL")),
+    )
+
+
+class Replay(Base):
+    """The answer to a write that carried an Idempotency-Key."""
+
+    __tablename__ = "replays"
+
+    actor: Mapped[str] = mapped_column(primary_key=True)
+    key: Mapped[str] = mapped_column(primary_key=True)
+    request: Mapped[str]
+    answer: Mapped[dict | None] = mapped_column(JSON)
+    created: Mapped[datetime] = mapped_column(server_default=func.now())
+
+    __table_args__ = (Index("replays_created_idx", "created"),)
+
+
+class Tables(NamedTuple):
+    """Where reading reads: the tables as they are, or as they were."""
+
+    tickets: FromClause
+    comments: FromClause
+    links: FromClause
+    searches: FromClause
+
+
+def _as_of(model):
+    """Return tickets_as_of(…) and the like, with the columns of the table they are like."""
+    table = model.__table__
+    function = getattr(func, f"{table.name}_as_of")(bindparam("as_of"))
+    columns = (column(each.name, each.type) for each in table.columns)
+    return function.table_valued(*columns, name=table.name)
+
+
+_READ = (Ticket, Comment, Link, Search)
+NOW = Tables(*(model.__table__ for model in _READ))
+# The parameter as_of says when.
+THEN = Tables(*(_as_of(model) for model in _READ))

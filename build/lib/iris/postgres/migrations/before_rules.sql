@@ -1,0 +1,21 @@
+-- Run before the rules: what the roles may do is what the rules grant, whatever was granted before.
+
+-- By its own number, after_rules.sql tells what this has written from what the rules write.
+SAVEPOINT revoking;
+DO $$
+DECLARE
+    statement text;
+BEGIN
+    FOR statement IN
+        SELECT format('REVOKE ALL ON %s FROM %I', thing, rolname) FROM pg_roles, (
+            SELECT 'TABLE ' || oid::regclass FROM pg_class
+                WHERE relnamespace = 'public'::regnamespace AND relowner = current_user::regrole AND relkind = 'r'
+            UNION ALL
+            SELECT 'FUNCTION ' || oid::regprocedure FROM pg_proc
+                WHERE pronamespace = 'public'::regnamespace AND proowner = current_user::regrole AND prokind = 'f'
+                    AND NOT EXISTS (SELECT FROM pg_depend WHERE objid = pg_proc.oid AND deptype = 'e')
+        ) AS ours(thing) WHERE rolname IN ('iris', 'iris_service') LOOP
+        EXECUTE statement;
+    END LOOP;
+END $$;
+RELEASE SAVEPOINT revoking;

@@ -1,0 +1,70 @@
+-- ROLES
+-- psql is best used as `iris`. The service may have a login of its own, `iris_service`, which can do
+-- the same and which nobody shares: what somebody does to the login iris (its password, its defaults,
+-- ending its sessions) then hurts nobody else. Both own nothing.
+
+DO $$
+DECLARE
+    login text;
+    setting text[];
+BEGIN
+    -- Roles belong to the whole server and outlive a database, so this may find its own work.
+    FOREACH login IN ARRAY '{iris,iris_service}'::text[] LOOP
+        IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = login) THEN
+            EXECUTE format('CREATE ROLE %I LOGIN', login);
+        END IF;
+    END LOOP;
+    IF NOT pg_has_role('iris_service', 'iris', 'USAGE') THEN
+        GRANT iris TO iris_service;
+    END IF;
+    -- What sessions start with. A role may change its own defaults for ever, so they are set anew here;
+    -- the service doesn't trust them and says all of it whenever it connects (iris/database), but a
+    -- pooler in between may drop what is said.
+    FOREACH login IN ARRAY '{iris,iris_service}'::text[] LOOP
+        BEGIN
+            EXECUTE format('ALTER ROLE %I RESET ALL', login);
+            EXECUTE format('ALTER ROLE %I IN DATABASE %I RESET ALL', login, current_database());
+            FOREACH setting SLICE 1 IN ARRAY ARRAY[
+                ['default_transaction_isolation', 'read committed'],
+                ['default_transaction_read_only', 'off'],
+                ['default_transaction_deferrable', 'off'],
+                ['search_path', 'public'],
+                ['timezone', 'UTC'],
+                ['datestyle', 'ISO, MDY'],
+                ['intervalstyle', 'postgres'],
+                ['client_encoding', 'UTF8'],
+                ['standard_conforming_strings', 'on'],
+                ['backslash_quote', 'safe_encoding'],
+                ['bytea_output', 'hex'],
+                ['extra_float_digits', '1'],
+                ['array_nulls', 'on'],
+                ['transform_null_equals', 'off'],
+                ['gin_fuzzy_search_limit', '0'],
+                ['exit_on_error', 'off'],
+                ['row_security', 'on'],
+                ['synchronous_commit', 'on'],
+                ['lock_timeout', '5s'],
+                ['idle_in_transaction_session_timeout', '60s'],
+                ['idle_session_timeout', '0']] LOOP
+                EXECUTE format('ALTER ROLE %I IN DATABASE %I SET %I TO %L', login, current_database(), setting[1], setting[2]);
+            END LOOP;
+        EXCEPTION WHEN insufficient_privilege THEN
+            -- An owner that may not: the service says it all by itself; a pooler has to keep what it says.
+            RAISE WARNING 'the defaults of the role % were not set: %', login, SQLERRM;
+        END;
+    END LOOP;
+    -- Times are shown in UTC at both doors.
+    EXECUTE format('ALTER DATABASE %I SET timezone TO ''UTC''', current_database());
+    -- For disks without arms, and for tables that mostly fit into memory. By the default, 4, a search
+    -- in 20,000 tickets read all of them.
+    EXECUTE format('ALTER DATABASE %I SET random_page_cost TO 1.1', current_database());
+    -- Who may make temporary objects can give them the names of the rules' own; nobody needs to.
+    EXECUTE format('REVOKE TEMPORARY, CREATE ON DATABASE %I FROM PUBLIC, iris, iris_service', current_database());
+    EXECUTE format('GRANT CONNECT ON DATABASE %I TO iris, iris_service', current_database());
+END $$;
+
+-- A function is for whom it is granted to: with the right to execute a trigger function, one could
+-- hang it on a table of one's own and write what only the rules may write.
+ALTER DEFAULT PRIVILEGES REVOKE EXECUTE ON FUNCTIONS FROM PUBLIC;
+REVOKE CREATE ON SCHEMA public FROM PUBLIC, iris, iris_service;
+GRANT USAGE ON SCHEMA public TO iris;

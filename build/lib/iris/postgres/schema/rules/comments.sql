@@ -1,0 +1,89 @@
+-- RULES OF COMMENTS: what the database keeps, words, history
+
+CREATE OR REPLACE FUNCTION comments_before() RETURNS trigger
+LANGUAGE plpgsql
+SET search_path = pg_catalog, public, pg_temp
+AS $$
+DECLARE
+    missing text := CASE WHEN NEW.ticket_id IS NULL THEN 'ticket_id' WHEN NEW.author IS NULL THEN 'author'
+        WHEN NEW.body IS NULL THEN 'body' END;
+BEGIN
+    IF missing IS NOT NULL THEN
+        RAISE not_null_violation USING MESSAGE = missing || ' is required', COLUMN = missing;
+    END IF;
+    IF TG_OP = 'INSERT' THEN
+        -- Locked, so that it can't go before the comment is there.
+        PERFORM FROM tickets WHERE ticket_id = NEW.ticket_id FOR KEY SHARE;
+        IF NOT FOUND THEN
+            RAISE foreign_key_violation USING MESSAGE = format('there is no ticket %s', NEW.ticket_id),
+                CONSTRAINT = 'comments_ticket_id_fkey', COLUMN = 'ticket_id';
+        END IF;
+        NEW.created := clock_timestamp();
+        NEW.updated := NEW.created;
+    ELSE
+        NEW.comment_id := OLD.comment_id;
+        NEW.ticket_id := OLD.ticket_id;
+        NEW.author := OLD.author;
+        NEW.created := OLD.created;
+        NEW.updated := OLD.updated;
+        IF NEW IS DISTINCT FROM OLD THEN
+            NEW.updated := greatest(clock_timestamp(), OLD.updated + interval '1 microsecond');
+        END IF;
+    END IF;
+    RETURN NEW;
+END $$;
+COMMENT ON FUNCTION comments_before() IS 'Keeps what the database keeps of a comment';
+
+CREATE OR REPLACE TRIGGER comments_before BEFORE INSERT OR UPDATE ON comments
+    FOR EACH ROW EXECUTE FUNCTION comments_before();
+
+DO $generate$ BEGIN EXECUTE replace(replace(replace($function$
+CREATE OR REPLACE FUNCTION comments_after() RETURNS trigger
+LANGUAGE plpgsql SECURITY DEFINER
+SET search_path = pg_catalog, public, pg_temp
+AS $$
+DECLARE
+    touched bigint := coalesce(NEW.ticket_id, OLD.ticket_id);
+    moment timestamptz;
+    was jsonb;
+BEGIN
+    -- As touch() does, which is for many and takes longer. With its ticket gone, there is nothing left to touch.
+    SELECT greatest(clock_timestamp(), updated + interval '1 microsecond'),
+            jsonb_build_object('version', jsonb_build_array(version), 'updated', jsonb_build_array(updated))
+        INTO moment, was FROM tickets WHERE ticket_id = touched FOR NO KEY UPDATE;
+    UPDATE tickets SET version = version + 1, updated = moment WHERE ticket_id = touched;
+    IF TG_OP = 'INSERT' THEN
+        INSERT INTO searches VALUES (NEW.ticket_id, NEW.comment_id, to_tsvector('simple', NEW.body));
+        INSERT INTO events (at, actor, source, ticket_id, kind, comment_id, changes, kept)
+            VALUES (moment, left(actor(), 100), source(), NEW.ticket_id, 'commented', NEW.comment_id,
+                {given}, was);
+    ELSIF TG_OP = 'UPDATE' THEN
+        UPDATE searches SET words = to_tsvector('simple', NEW.body)
+            WHERE ticket_id = NEW.ticket_id AND comment_id = NEW.comment_id;
+        INSERT INTO events (at, actor, source, ticket_id, kind, comment_id, changes, kept)
+            VALUES (moment, left(actor(), 100), source(), NEW.ticket_id, 'comment_changed', NEW.comment_id,
+                {changed},
+                was || jsonb_build_object('comment', jsonb_build_object('updated', jsonb_build_array(OLD.updated, NEW.updated))));
+    ELSE
+        DELETE FROM searches WHERE ticket_id = OLD.ticket_id AND comment_id = OLD.comment_id;
+        INSERT INTO events (at, actor, source, ticket_id, kind, comment_id, changes, kept)
+            VALUES (coalesce(moment, clock_timestamp()), left(actor(), 100), source(), OLD.ticket_id, 'comment_deleted', OLD.comment_id,
+                {gone},
+                coalesce(was, '{}') || jsonb_build_object('comment', jsonb_build_object('author', jsonb_build_array(OLD.author, NULL),
+                    'created', jsonb_build_array(OLD.created, NULL), 'updated', jsonb_build_array(OLD.updated, NULL))));
+    END IF;
+    RETURN NULL;
+END $$;
+$function$,
+    '{given}', recorded('comments', 'NULL', 'NEW')),
+    '{changed}', recorded('comments', 'OLD', 'NEW')),
+    '{gone}', recorded('comments', 'OLD', 'NULL'));
+END $generate$;
+COMMENT ON FUNCTION comments_after() IS 'Keeps the words of comments; counts the version of their ticket on; writes history';
+
+CREATE OR REPLACE TRIGGER comments_inserted AFTER INSERT ON comments
+    FOR EACH ROW EXECUTE FUNCTION comments_after();
+CREATE OR REPLACE TRIGGER comments_updated AFTER UPDATE ON comments
+    FOR EACH ROW WHEN (OLD.updated <> NEW.updated) EXECUTE FUNCTION comments_after();
+CREATE OR REPLACE TRIGGER comments_deleted AFTER DELETE ON comments
+    FOR EACH ROW EXECUTE FUNCTION comments_after();

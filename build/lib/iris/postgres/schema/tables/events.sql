@@ -1,0 +1,44 @@
+CREATE TABLE events (
+    event_id bigint GENERATED ALWAYS AS IDENTITY,
+    at timestamptz NOT NULL,
+    actor text NOT NULL,
+    source text NOT NULL,
+    -- No foreign key: history stays when its ticket goes.
+    ticket_id bigint,
+    kind event_kind NOT NULL,
+    comment_id bigint,
+    changes jsonb NOT NULL,
+    position bigint,
+    kept jsonb NOT NULL DEFAULT '{}',
+    other_id bigint,
+    other_kept jsonb NOT NULL DEFAULT '{}',
+    -- All events, newest first.
+    CONSTRAINT events_pkey PRIMARY KEY (event_id)
+);
+COMMENT ON TABLE events IS 'The history: a row for each change of a ticket, a comment, a link or the workflow, through whichever door; written by the rules, never changed';
+COMMENT ON COLUMN events.event_id IS 'Its number; not the order of commits: that is position';
+COMMENT ON COLUMN events.at IS 'When it happened';
+COMMENT ON COLUMN events.actor IS 'Who did it: the setting iris.actor, else the session''s user';
+COMMENT ON COLUMN events.source IS 'By which door: http, or the client''s application_name, such as psql';
+COMMENT ON COLUMN events.ticket_id IS 'The ticket, which may be gone by now; null where it was the workflow that changed';
+COMMENT ON COLUMN events.kind IS 'What happened';
+COMMENT ON COLUMN events.comment_id IS 'The comment that was written, changed or deleted';
+COMMENT ON COLUMN events.changes IS '{"column": [old, new]}; of the workflow {"statuses": [old, new], "transitions": [old, new]}';
+COMMENT ON COLUMN events.position IS 'Its place in the feed, given when the feed is first read; null until then';
+COMMENT ON COLUMN events.kept IS 'What the database kept of the ticket (and the comment) before: {"version": [old], …}, for tickets_as_of()';
+COMMENT ON COLUMN events.other_id IS 'Of a link: the other ticket';
+COMMENT ON COLUMN events.other_kept IS 'The same as kept, of the other ticket';
+
+-- A ticket's history.
+CREATE INDEX events_ticket_id_idx ON events (ticket_id, event_id);
+-- at_before and at_after.
+CREATE INDEX events_at_idx ON events (at);
+-- The feed; and what has no place in it yet, which must cost nothing to ask while there is nothing.
+CREATE INDEX events_position_idx ON events (position) WHERE position IS NOT NULL;
+CREATE INDEX events_unpositioned_idx ON events (event_id) WHERE position IS NULL;
+-- Tickets, comments and links as of some time: the other end of links, and what is gone.
+CREATE INDEX events_other_id_idx ON events (other_id, event_id) WHERE other_id IS NOT NULL;
+CREATE INDEX events_deleted_idx ON events (at) WHERE kind = 'deleted';
+CREATE INDEX events_comment_deleted_idx ON events (at) WHERE kind = 'comment_deleted';
+-- The workflow as of some time.
+CREATE INDEX events_workflow_idx ON events (at) WHERE ticket_id IS NULL;

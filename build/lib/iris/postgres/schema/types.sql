@@ -1,0 +1,11 @@
+-- TYPES
+
+CREATE TYPE priority AS ENUM ('low', 'normal', 'high', 'urgent');
+COMMENT ON TYPE priority IS 'How much a ticket matters; sorts in this order';
+
+CREATE TYPE link_kind AS ENUM ('blocks', 'duplicates', 'parent', 'relates');
+COMMENT ON TYPE link_kind IS 'What ticket_id is to other_id: it blocks it, duplicates it, has it as its parent, relates to it';
+
+CREATE TYPE event_kind AS ENUM ('created', 'changed', 'deleted', 'commented', 'comment_changed', 'comment_deleted', 'linked', 'unlinked',
+    'workflow_changed');
+COMMENT ON TYPE event_kind IS 'What happened, to a ticket or to the workflow';

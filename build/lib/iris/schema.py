@@ -1,0 +1,44 @@
+"""The schema's files: which postgres/initdb.sql brings in, in which order, and what revision they make."""
+
+import re
+from pathlib import Path
+
+# It stands beside this package in a checkout, and in it where Iris has been installed.
+POSTGRES = Path(__file__).parent / "postgres"
+if not POSTGRES.exists():
+    POSTGRES = Path(__file__).parent.parent / "postgres"
+INITDB = POSTGRES / "initdb.sql"
+FOLDER = POSTGRES / "schema"
+MIGRATIONS = POSTGRES / "migrations"
+# What is run once, when a database is made; revisions change it afterwards. All other files say what
+# there is to be, and may be run again and again.
+ONCE = {FOLDER / "types.sql", FOLDER / "seeds.sql", FOLDER / "revision.sql", FOLDER / "tables"}
+REVISION = re.search(r"VALUES \('(\w+)'\)", (FOLDER / "revision.sql").read_text())[1]
+
+
+def read(path):
+    r"""Return the SQL of a file, with that of the files that it brings in by psql's \ir."""
+    return re.sub(
+        r"^\\ir (\S+)\n", lambda match: read(path.parent / match[1]), path.read_text(), flags=re.M
+    )
+
+
+def files():
+    """Return the paths of the files that initdb.sql brings in, in its order."""
+    return [POSTGRES / name for name in re.findall(r"^\\ir (\S+)$", INITDB.read_text(), re.M)]
+
+
+def everything():
+    """Return the SQL that makes a database of an empty one: initdb.sql without the passwords."""
+    return "\n".join(path.read_text() for path in files())
+
+
+def rules():
+    """Return the SQL that may run again: roles, functions, triggers, privileges and all comments."""
+    parts = []
+    for path in files():
+        text = path.read_text()
+        if not ONCE.isdisjoint((path, path.parent)):
+            text = "".join(re.findall(r"^COMMENT ON [^']*'(?:[^']|'')*';\n", text, re.M))
+        parts.append(text)
+    return "\n".join(part for part in parts if part)

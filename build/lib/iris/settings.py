@@ -1,0 +1,165 @@
+"""Every environment variable that Iris reads: its type, default, unit and meaning."""
+
+import ipaddress
+import os
+from pathlib import Path
+from typing import NamedTuple
+
+
+class Wrong(SystemExit):
+    """A setting that is missing or can't be used; ends the start with a sentence."""
+
+    def __init__(self, name, expected):
+        super().__init__(f"iris: {name} {expected}")
+
+
+def whole(low, high):
+    """Read a whole number from low to high."""
+
+    def read(text):
+        if not (text.isascii() and text.isdigit() and low <= int(text) <= high):
+            raise ValueError(f"must be a whole number from {low} to {high}")
+        return int(text)
+
+    return read
+
+
+def one_of(*words):
+    """Read one of a few words."""
+
+    def read(text):
+        if text not in words:
+            raise ValueError(f"must be one of: {', '.join(words)}")
+        return text
+
+    return read
+
+
+def address(text):
+    """Read HOST:PORT into (host, port)."""
+    host, _, port = text.rpartition(":")
+    if not host or not (port.isascii() and port.isdigit() and 0 < int(port) < 65536):
+        raise ValueError("must be HOST:PORT, such as 127.0.0.1:8000")
+    return host.strip("[]"), int(port)
+
+
+def url(text):
+    """Read a libpq connection URL."""
+    if not text.startswith(("postgres://", "postgresql://")):
+        raise ValueError("must start with postgresql://")
+    return text
+
+
+class Setting(NamedTuple):
+    """One environment variable.
+
+    read: turns its text into a value, or raises ValueError with what was expected.
+    """
+
+    name: str
+    default: str | None
+    read: callable
+    meaning: str
+    secret: bool = False
+
+
+ALL = {
+    setting.name: setting
+    for setting in (
+        Setting(
+            "IRIS_PASS", None, str, "Password of the database role that Iris uses", secret=True
+        ),
+        Setting("IRIS_USER", "iris", str, "That role: iris, or a member of it"),
+        Setting("IRIS_DB_HOST", None, str, "Host of the database server"),
+        Setting("IRIS_DB_PORT", "5432", whole(1, 65535), "Its port"),
+        Setting("IRIS_DB_NAME", "iris", str, "Name of the database"),
+        Setting(
+            "DATABASE_URL",
+            None,
+            url,
+            "All of the above in one libpq URL, several hosts allowed, in their place",
+            secret=True,
+        ),
+        Setting(
+            "IRIS_OWNER_URL",
+            None,
+            url,
+            "libpq URL of the database's owner, for iris import, iris db and iris psql --owner",
+            secret=True,
+        ),
+        Setting("IRIS_BIND", "127.0.0.1:8000", address, "Where the service listens, HOST:PORT"),
+        Setting("IRIS_WORKERS", "2", whole(1, 64), "Processes that serve"),
+        Setting("IRIS_POOL", "8", whole(1, 100), "Database connections per worker, at most"),
+        Setting(
+            "IRIS_STATEMENT_SECONDS",
+            "15",
+            whole(1, 3600),
+            "Seconds one statement may take before it is given up with 503",
+        ),
+        Setting(
+            "IRIS_AUTH",
+            "none",
+            one_of("none"),
+            "none: everyone may do everything; only on loopback or inside the compose network",
+        ),
+        Setting(
+            "IRIS_NETWORK",
+            "host",
+            one_of("host", "compose"),
+            "compose: Iris is in a network of its own, which makes listening on 0.0.0.0 safe",
+        ),
+        Setting("IRIS_DATA", ".iris", Path, "Folder of the embedded database (iris up)"),
+    )
+}
+
+
+def get(name):
+    """Read one setting.
+
+    Returns:  its value, its default, or None where it has neither.
+    Raises:   Wrong.
+    Source:   the environment; a secret also from the file that NAME_FILE names.
+    """
+    setting = ALL[name]
+    text = os.environ.get(name, "")
+    path = os.environ.get(f"{name}_FILE", "") if setting.secret else ""
+    if text and path:
+        raise Wrong(name, f"and {name}_FILE are both set: one is enough")
+    if path:
+        try:
+            text = Path(path).read_text().strip("\r\n")
+        except (OSError, UnicodeDecodeError) as error:
+            raise Wrong(f"{name}_FILE", f"can't be read: {error}") from None
+    text = text or setting.default
+    if text is None:
+        return None
+    try:
+        return setting.read(text)
+    except ValueError as error:
+        # A secret's value stays out of logs.
+        raise Wrong(name, str(error) + ("" if setting.secret else f", not {text!r}")) from None
+
+
+def names_a_server():
+    """Whether the environment says where the database is; if not, it is the embedded one."""
+    return bool(get("DATABASE_URL") or get("IRIS_DB_HOST"))
+
+
+def check():
+    """Read every setting once, so that a bad one ends the start rather than a request.
+
+    Raises:   Wrong.
+    """
+    for name in ALL:
+        get(name)
+    host, _ = get("IRIS_BIND")
+    try:
+        loopback = host == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        loopback = False
+    if get("IRIS_AUTH") == "none" and not loopback and get("IRIS_NETWORK") != "compose":
+        raise Wrong(
+            "IRIS_BIND",
+            f"is {host}, where others can reach it, and IRIS_AUTH=none lets everyone do everything:"
+            " listen on 127.0.0.1",
+        )

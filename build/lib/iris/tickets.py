@@ -1,0 +1,334 @@
+"""The statements behind tickets."""
+
+import json
+from functools import lru_cache
+
+from sqlalchemy import (
+    BigInteger,
+    Text,
+    and_,
+    bindparam,
+    case,
+    cast,
+    delete,
+    func,
+    insert,
+    literal_column,
+    not_,
+    or_,
+    select,
+    union_all,
+    update,
+)
+from sqlalchemy.dialects.postgresql import ARRAY, JSONB
+
+from iris import models, problems
+from iris.database import statements, writing
+from iris.intake import bodies, types
+from iris.lists import filters, keys, listing, pages, search
+
+TABLE = models.NOW.tickets
+
+# The database keeps these, whatever a client writes.
+KEPT = models.names(models.Ticket, "kept")
+# What a ticket can be given, {name: type}.
+WRITABLE = {
+    column.name: types.Given() if column.name in KEPT else types.of(column)
+    for column in TABLE.columns
+    if column.name != "ticket_id"
+}
+
+# Lists ------------------------------------------------------------------------------------------
+
+
+def _overdue(table, wanted):
+    late = and_(keys.key(table, TABLE.c.due) < func.now(), table.c.closed.is_(None))
+    return late if wanted else not_(late)
+
+
+def _labelled(name, shape, table):
+    found = table.c.labels.bool_op("&&")(cast(bindparam(name), TABLE.c.labels.type))
+    return not_(found) if shape else found
+
+
+def _field_split(name, pairs):
+    """Find each text, or what the text means in JSON: fields.n=5 finds "5" and 5."""
+    shape, values = [], {}
+    for place, (key, text) in enumerate(pairs):
+        values[f"{name}_{place}"] = json.dumps({key: text}, ensure_ascii=False)
+        try:
+            meant = bodies.read_json(text)
+        except ValueError:
+            meant = ""
+        bare = not isinstance(meant, str | dict | list)
+        if bare:
+            values[f"{name}_{place}_bare"] = json.dumps({key: meant})
+        shape.append(bare)
+    return tuple(shape), values
+
+
+def _field_where(name, shape, table):
+    def has(parameter):
+        return table.c.fields.bool_op("@>")(bindparam(parameter))
+
+    return and_(
+        *(
+            or_(has(f"{name}_{place}"), has(f"{name}_{place}_bare"))
+            if bare
+            else has(f"{name}_{place}")
+            for place, bare in enumerate(shape)
+        )
+    )
+
+
+def _listing(tables):
+    """Return the List of the tickets of models.Tables."""
+
+    def linked(table, number):
+        links = tables.links
+        ends = union_all(
+            select(links.c.other_id).where(links.c.ticket_id == number),
+            select(links.c.ticket_id).where(links.c.other_id == number),
+        )
+        return table.c.ticket_id.in_(ends)
+
+    return listing.List(
+        name="tickets",
+        model=models.Ticket,
+        table=tables.tickets,
+        shown=("ticket_id", "status", "priority", "assignee", "title"),
+        filters={
+            **filters.of_all(models.Ticket),
+            "label": filters.Filter(
+                types.Several(), lambda name, value: (value[0], {name: value[1]}), _labelled
+            ),
+            "open": filters.flag(lambda table, wanted: table.c.closed.is_(None) == wanted),
+            "unassigned": filters.flag(lambda table, wanted: table.c.assignee.is_(None) == wanted),
+            "overdue": filters.flag(_overdue),
+            "linked": filters.plain(types.Number(), linked),
+            "fields": filters.Filter(types.Pairs(), _field_split, _field_where),
+            "q": search.filtered(
+                lambda shape, table: search.condition(shape, table, tables.searches)
+            ),
+        },
+        sorts={
+            **listing.sorts(models.Ticket),
+            # As the index for what somebody has to do has it.
+            "priority": listing.Sort(("priority", "created", "ticket_id")),
+            "rank": listing.Sort(
+                ("rank", "ticket_id"),
+                rank=lambda shape, table: search.rank(shape, table, tables.searches),
+            ),
+        },
+        order="-created",
+    )
+
+
+LIST, LIST_THEN = _listing(models.NOW), _listing(models.THEN)
+PARAMETERS = {**LIST.parameters(), "as_of": types.Time()}
+
+
+def page(given, form="json"):
+    """List tickets.
+
+    given:    {name: value} of PARAMETERS, validated; as_of makes it the list of that moment.
+    form:     the format, a name of formats.LISTS.
+    Returns:  a pages.Page, or a streaming.Stream of the formats that are streamed.
+    Raises:   Problem 422.
+    Source:   one SELECT.
+    """
+    if "as_of" in given:
+        return pages.read(LIST_THEN, given, form, as_of=given["as_of"])
+    return pages.read(LIST, given, form)
+
+
+# One ticket ---------------------------------------------------------------------------------------
+
+
+def _json_list(rows, outer):
+    """Return a scalar: the rows of a SELECT that refers to outer, as a JSON array."""
+    rows = rows.correlate(outer).subquery("item")
+    return (
+        select(func.coalesce(func.json_agg(literal_column("item")), literal_column("'[]'")))
+        .select_from(rows)
+        .scalar_subquery()
+    )
+
+
+def _one_then():
+    """Return the statement that does what read_ticket() does, for a moment in the past."""
+    tickets, comments, links, _ = models.THEN
+    its_comments = (
+        select(comments)
+        .where(comments.c.ticket_id == tickets.c.ticket_id)
+        .order_by(comments.c.comment_id)
+    )
+    its_links = (
+        select(links)
+        .where(
+            or_(links.c.ticket_id == tickets.c.ticket_id, links.c.other_id == tickets.c.ticket_id)
+        )
+        .order_by(*links.c)
+    )
+    whole = (
+        select(
+            tickets,
+            _json_list(its_comments, tickets).label("comments"),
+            _json_list(its_links, tickets).label("links"),
+        )
+        .where(tickets.c.ticket_id == bindparam("ticket_id"))
+        .subquery("ticket")
+    )
+    # Who has this version already is not sent it again, and PostgreSQL need not even build it.
+    seen = whole.c.version == func.any(cast(bindparam("seen"), ARRAY(BigInteger)))
+    body = case((seen, None), else_=statements.row(whole))
+    return statements.compiled(select(body, whole.c.version).select_from(whole))
+
+
+ONE = statements.compiled(
+    select(literal_column("body"), literal_column("version")).select_from(
+        func.read_ticket(bindparam("ticket_id"), bindparam("seen"))
+    )
+)
+ONE_THEN = _one_then()
+ROW = statements.row(TABLE).label("body")
+
+
+def one(ticket_id, seen=(), as_of=None):
+    """Read one ticket with its comments, oldest first, and its links, of both directions.
+
+    seen:     the versions that the caller has already.
+    as_of:    the moment to read it at, or None for now.
+    Returns:  (the ticket as JSON text, or None if its version has been seen; its version).
+    Raises:   Problem 404.
+    Source:   one SELECT, of read_ticket() if it is of now.
+    """
+    values = {"ticket_id": ticket_id, "seen": list(seen), "as_of": as_of}
+    row = statements.run(ONE if as_of is None else ONE_THEN, values)
+    if row is None:
+        raise problems.no_such("ticket", ticket_id)
+    return row
+
+
+@lru_cache(1000)
+def _insert(names):
+    return statements.compiled(
+        insert(TABLE)
+        .values({name: bindparam(name) for name in names})
+        .returning(ROW, TABLE.c.version.label("version"), TABLE.c.ticket_id.label("ticket_id"))
+    )
+
+
+def _this(expected):
+    """Return the conditions that pick one ticket, of the expected versions if there are any."""
+    yield TABLE.c.ticket_id == bindparam("of_ticket")
+    if expected:
+        yield TABLE.c.version == func.any(cast(bindparam("expected"), ARRAY(BigInteger)))
+
+
+@lru_cache(1000)
+def _update(names, expected):
+    # With nothing to change, this is still an UPDATE, which gives the ticket as it is.
+    return statements.compiled(
+        update(TABLE)
+        .where(*_this(expected))
+        .values({name: bindparam(name) for name in names} or {"title": TABLE.c.title})
+        .returning(ROW, TABLE.c.version.label("version"))
+    )
+
+
+@lru_cache
+def _delete(expected):
+    return statements.compiled(
+        delete(TABLE).where(*_this(expected)).returning(TABLE.c.ticket_id.label("ticket_id"))
+    )
+
+
+def _write(text, ticket_id, values, expected, writer):
+    """Run an UPDATE or DELETE of one ticket; say why, where there was none to be found."""
+    values = {**values, "of_ticket": ticket_id, "expected": expected}
+    row = writing.write(text, values, writer)
+    if row is None and expected is not None:
+        body, version = one(ticket_id)
+        raise problems.Stale(ticket_id, version, body)
+    if row is None:
+        raise problems.no_such("ticket", ticket_id)
+    return row
+
+
+def _writes(given):
+    return {name: value for name, value in given.items() if name not in KEPT}
+
+
+def create(given, writer):
+    """File a ticket.
+
+    given:    {column: value}, of the right types.
+    writer:   a writing.Writer.
+    Returns:  (the ticket as JSON text, its version, its number).
+    Raises:   psycopg2.Error where a rule refuses it.
+    Source:   one INSERT … RETURNING.
+    """
+    # The title is there even if it was not given, so that the database says it is required.
+    values = {"title": None, **_writes(given)}
+    return writing.write(_insert(tuple(sorted(values))), values, writer)
+
+
+def change(ticket_id, given, writer, expected=None):
+    """Change the given columns of one ticket.
+
+    given:    {column: value}, of the right types; None empties a column.
+    writer:   a writing.Writer.
+    expected: the versions that it may have, or None for any.
+    Returns:  (the ticket as JSON text, its version).
+    Raises:   Problem 404; Stale; psycopg2.Error where a rule refuses it.
+    Source:   one UPDATE … RETURNING.
+    """
+    values = _writes(given)
+    text = _update(tuple(sorted(values)), expected is not None)
+    return _write(text, ticket_id, values, expected, writer)
+
+
+def remove(ticket_id, writer, expected=None):
+    """Delete a ticket with its comments and links; its history stays.
+
+    expected: the versions that it may have, or None for any.
+    Raises:   Problem 404; Stale.
+    Source:   one DELETE … RETURNING.
+    """
+    _write(_delete(expected is not None), ticket_id, {}, expected, writer)
+
+
+# Many tickets -------------------------------------------------------------------------------------
+
+# Seconds that many tickets may take.
+MANY_SECONDS = 600
+PUT = statements.compiled(
+    select(cast(func.put_tickets(bindparam("rows"), bindparam("dry_run")), Text).label("body"))
+)
+
+
+def row(given, ticket_id=None):
+    """Return one ticket's columns as a row of many.
+
+    given:    {column: value}, of the right types.
+    """
+    # JSON goes into the row as what it is, not as a text.
+    made = {
+        name: json.loads(value) if isinstance(TABLE.c[name].type, JSONB) and value else value
+        for name, value in _writes(given).items()
+    }
+    return made if ticket_id is None else {"ticket_id": ticket_id, **made}
+
+
+def put(rows, writer, dry_run=False):
+    """File and change many tickets, all or nothing.
+
+    rows:     [{column: value}] of whatever came; those with a ticket_id are changes.
+    dry_run:  whether only to say what would happen.
+    Returns:  the tickets as a JSON array, as text; of a dry run [{"index", "before", "after"}].
+    Raises:   Problem 422; psycopg2.Error with SQLSTATE IR006 where rows are refused.
+    Source:   one SELECT of put_tickets().
+    """
+    values = {"rows": types.keepable(rows), "dry_run": dry_run}
+    return writing.write(PUT, values, writer, seconds=MANY_SECONDS)[0]

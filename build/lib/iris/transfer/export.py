@@ -1,0 +1,61 @@
+"""An export: everything there is as NDJSON, of one moment.
+
+A header, then a line for each row of each table, in a fixed order and without the time, so that two
+exports of the same Iris are the same to the byte.
+"""
+
+import contextlib
+import json
+
+import psycopg2
+
+from iris.transfer import files
+
+# What is exported, and in which order; names are sorted alike in every locale.
+TABLES = {
+    "statuses": "position",
+    "transitions": 'from_status COLLATE "C", to_status COLLATE "C"',
+    "tickets": "ticket_id",
+    "comments": "ticket_id, comment_id",
+    "links": "ticket_id, kind, other_id",
+    "events": "event_id",
+}
+HEADER = """
+    SELECT (SELECT version_num FROM alembic_version) AS revision,
+        (SELECT coalesce(max(position), 0) FROM events) AS position, {}
+""".format(", ".join(f"(SELECT count(*) FROM {name}) AS {name}" for name in TABLES))
+
+
+def write(url, out, say):
+    """Write all there is, but for searches and kept answers, as NDJSON.
+
+    url:      a libpq connection string; the role iris will do.
+    out:      a binary file.
+    say:      a function that takes a sentence for the person at the terminal.
+    Source:   one snapshot of the database; PostgreSQL makes the JSON.
+    """
+    progress, written = files.Progress(say), 0
+    connection = psycopg2.connect(url, application_name="export", client_encoding="UTF8")
+    with contextlib.closing(connection):
+        connection.set_session("REPEATABLE READ", readonly=True)
+        with connection.cursor() as cursor:
+            cursor.execute("SET LOCAL timezone TO 'UTC'; SET LOCAL statement_timeout TO 0")
+            cursor.execute(HEADER)
+            names = [column.name for column in cursor.description]
+            header = dict(zip(names, cursor.fetchone(), strict=True))
+        out.write(json.dumps({"iris": "export", **header}).encode() + b"\n")
+        total = sum(header[name] for name in TABLES)
+        for name, order in TABLES.items():
+            with connection.cursor("export") as cursor:
+                # A row may have some hundred thousand characters.
+                cursor.itersize = 200
+                cursor.execute(
+                    f"""SELECT '{{"table": "{name}", "row": ' || row_to_json({name})::text || '}}'"""
+                    f" FROM {name} ORDER BY {order}"
+                )
+                for (line,) in cursor:
+                    out.write(line.encode() + b"\n")
+                    written += 1
+                    progress(f"{written} of {total} rows")
+        out.flush()
+    say("exported " + ", ".join(f"{header[name]} {name}" for name in TABLES))

@@ -1,0 +1,164 @@
+"""An export, back into an empty Iris; what the rules would not have let in is refused by its line."""
+
+import graphlib
+import json
+
+import psycopg2
+
+from iris.transfer import export, files, writing
+
+# What only the database writes of a ticket.
+KEPT = ["ticket_id", "created", "updated", "closed", "version"]
+# A row has to say what it makes: a value of another type would be bent, a name that isn't known left out.
+INSERT = """
+    INSERT INTO {name} OVERRIDING SYSTEM VALUE SELECT made.* FROM staged
+        CROSS JOIN LATERAL (SELECT entry -> 'row' AS given OFFSET 0) AS it
+        CROSS JOIN jsonb_populate_record(NULL::{name}, given) AS made
+        WHERE name = '{name}' AND line BETWEEN %(first)s AND %(last)s
+            AND (to_jsonb(made) = given OR refuse((SELECT key || ' is not as an export gives it'
+                FROM jsonb_object_keys(to_jsonb(made) || given) AS key
+                WHERE to_jsonb(made) -> key IS DISTINCT FROM given -> key ORDER BY key LIMIT 1), '', ''))
+            AND pg_temp.fits(made)
+"""
+
+
+def read(url, path, say):
+    """Read an export into an Iris that is empty.
+
+    url:      a libpq connection string of the database's owner.
+    path:     the export's, or - for stdin.
+    say:      a function that takes a sentence for the person at the terminal.
+    Raises:   Refused, and nothing has changed; psycopg2.Error likewise.
+    """
+    progress = files.Progress(say)
+    with files.opened(path) as file, writing.rules_off(url) as cursor:
+        header = _header(file.readline())
+        cursor.execute("SELECT version_num FROM alembic_version")
+        (revision,) = cursor.fetchone()
+        if header["revision"] != revision:
+            raise files.Refused(
+                f"the export is of revision {header['revision']}, this database is at {revision}"
+            )
+        cursor.execute("SELECT EXISTS (TABLE tickets) OR EXISTS (TABLE events)")
+        if cursor.fetchone()[0]:
+            raise files.Refused(
+                "there are tickets or events already: an export goes into an empty Iris"
+            )
+        _stage(cursor, files.Reading(file, progress))
+        cursor.execute("SELECT name, count(*) FROM staged GROUP BY name")
+        counts = dict(cursor.fetchall())
+        for name in export.TABLES:
+            if counts.get(name, 0) != header[name]:
+                raise files.Refused(
+                    f"the file is not whole: it should have {header[name]} {name}"
+                    f" and has {counts.get(name, 0)}"
+                )
+        cursor.execute("DELETE FROM transitions; DELETE FROM statuses")
+        cursor.execute(files.sql("fits"))
+        for name in export.TABLES:
+            progress(f"{name}: {header[name]} rows")
+            cursor.execute("SELECT min(line), max(line) FROM staged WHERE name = %s", (name,))
+            first, last = cursor.fetchone()
+            if first is not None and (wrong := _insert(cursor, name, first, last)):
+                line, words = wrong
+                raise files.Refused(f"line {line}: {words}")
+        progress("looking whether the history fits")
+        _check(cursor)
+        progress("the words for searching")
+        cursor.execute(files.sql("searches"))
+    say("imported " + ", ".join(f"{header[name]} {name}" for name in export.TABLES))
+
+
+def _insert(cursor, name, first, last):
+    """Write the rows of a table that stand in these lines; return None, or the first bad line and why."""
+    cursor.execute("SAVEPOINT inserting")
+    try:
+        cursor.execute(INSERT.format(name=name), {"first": first, "last": last})
+    except writing.MISTAKES as error:
+        cursor.execute("ROLLBACK TO inserting; RELEASE inserting")
+        if first == last:
+            return first, writing.words_of(error)[0]
+        middle = (first + last) // 2
+        return _insert(cursor, name, first, middle) or _insert(cursor, name, middle + 1, last)
+    cursor.execute("RELEASE inserting")
+    return None
+
+
+def _check(cursor):
+    """Refuse what no single row shows: no status at all, a circle of links, a history that does not fit."""
+    cursor.execute("SELECT EXISTS (TABLE statuses)")
+    if not cursor.fetchone()[0]:
+        raise files.Refused("line 1: a workflow needs at least one status")
+    for kind in ("blocks", "parent"):
+        cursor.execute("SELECT ticket_id, other_id FROM links WHERE kind = %s", (kind,))
+        graph = graphlib.TopologicalSorter()
+        for ticket_id, other_id in cursor:
+            graph.add(ticket_id, other_id)
+        try:
+            graph.prepare()
+        except graphlib.CycleError as error:
+            # It names each after what comes before it.
+            other_id, ticket_id, *_ = error.args[1]
+            row = {"ticket_id": ticket_id, "kind": kind, "other_id": other_id}
+            raise files.Refused(
+                f"line {_line(cursor, 'links', row)}: a circle of links of the kind {kind}"
+            ) from None
+    cursor.execute("SET LOCAL work_mem TO '256MB'")
+    # What ANALYZE would know; plans for tables without any rows would take for ever.
+    cursor.execute(f"ANALYZE {', '.join(export.TABLES)}")
+    cursor.execute(files.sql("history"), {"kept": KEPT, "defaults": _defaults(cursor)})
+    if wrong := cursor.fetchone():
+        name, row, words = wrong
+        what = ", ".join(f"{column} {value}" for column, value in row.items())
+        raise files.Refused(f"line {_line(cursor, name, row)}: {words} ({what})")
+
+
+def _line(cursor, name, row):
+    """Return the last line of a table that has these columns."""
+    cursor.execute(
+        "SELECT max(line) FROM staged WHERE name = %s AND entry -> 'row' @> %s",
+        (name, json.dumps(row)),
+    )
+    return cursor.fetchone()[0]
+
+
+def _defaults(cursor):
+    """Return what columns of a ticket have that nobody gave, as JSON {column: value}."""
+    cursor.execute(
+        "SELECT attname, pg_get_expr(adbin, adrelid) FROM pg_attrdef"
+        " JOIN pg_attribute ON attrelid = adrelid AND attnum = adnum"
+        " WHERE adrelid = 'tickets'::regclass AND attgenerated = ''"
+    )
+    values = "".join(f", '{name}', {expression}" for name, expression in cursor.fetchall())
+    cursor.execute(f"SELECT jsonb_build_object({values[2:]})::text")
+    return cursor.fetchone()[0]
+
+
+def _header(line):
+    """Read the first line of an export, or refuse."""
+    try:
+        header = json.loads(line)
+        if header["iris"] == "export" and all(type(header[name]) is int for name in export.TABLES):
+            return {"revision": None, **header}
+    except (ValueError, TypeError, KeyError, RecursionError):
+        pass
+    raise files.Refused("this is no export of Iris: line 1 is not its header")
+
+
+def _stage(cursor, file):
+    cursor.execute(
+        "CREATE TEMPORARY TABLE staged (line bigint GENERATED ALWAYS AS IDENTITY (START 2), entry jsonb,"
+        " name text GENERATED ALWAYS AS (entry ->> 'table') STORED) ON COMMIT DROP"
+    )
+    try:
+        cursor.copy_expert(f"COPY staged (entry) FROM STDIN {writing.RAW}", file)
+    except psycopg2.DataError as error:
+        words, line = writing.words_of(error)
+        raise files.Refused(f"line {line + 1} is no JSON: {words}" if line else words) from None
+    cursor.execute(
+        "SELECT line FROM staged WHERE coalesce(name, '') <> ALL (%s)"
+        " OR jsonb_typeof(entry -> 'row') IS DISTINCT FROM 'object' ORDER BY line LIMIT 1",
+        (list(export.TABLES),),
+    )
+    if wrong := cursor.fetchone():
+        raise files.Refused(f"line {wrong[0]} is no row of an export")

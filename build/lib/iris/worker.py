@@ -1,0 +1,98 @@
+"""gunicorn's worker, but for what it lacks: problems as JSON, and patience that ends.
+
+Nothing of Iris's that could import gevent's victims is imported here: gunicorn's master reads this, too.
+"""
+
+import errno
+import logging
+import random
+
+from gunicorn import util
+from gunicorn.workers import ggevent
+
+from iris import bounds
+
+log = logging.getLogger("iris")
+
+# Seconds that a client may take to read a piece of an answer.
+STALLED_SECONDS = 30
+# Seconds, and bytes, for which a client that is still sending is listened to: closing at once, what it
+# was answered would be lost.
+LINGER, MOST_AFTER = 2, 64 << 20
+
+# What gunicorn refuses before the service sees it.
+CODES = {
+    400: "malformed_request",
+    403: "malformed_request",
+    414: "address_too_long",
+    417: "expectation_failed",
+    431: "headers_too_large",
+    501: "unknown_transfer_coding",
+}
+
+
+class Client:
+    """A client's socket: who sends faster than it is read would never let others have their turn."""
+
+    def __init__(self, sock):
+        self._sock = sock
+
+    def __getattr__(self, name):
+        return getattr(self._sock, name)
+
+    def recv(self, *given):
+        bounds.breathe()
+        return self._sock.recv(*given)
+
+
+def write_problem(client, status, reason, detail):
+    """Answer what can't be read as a request; gunicorn calls this."""
+    from iris import problems  # noqa: PLC0415 (not in the master)
+    from iris.formats import problem as problem_format  # noqa: PLC0415
+
+    number = f"{random.getrandbits(128):032x}"
+    log.warning("%s %s %s: %s", number, status, reason, detail)
+    code = CODES.get(status)
+    problem = problems.Problem(status, code, detail or reason) if code else problems.mistake()
+    body = problem.document(number) + "\n"
+    head = (
+        f"HTTP/1.1 {status} {reason}\r\nConnection: close\r\nContent-Type: {problem_format.PROBLEM}\r\n"
+        f"X-Request-Id: {number}\r\nContent-Length: {len(body)}\r\n\r\n"
+    )
+    util.write_nonblock(client, (head + body).encode())
+    util.close_graceful(client, LINGER, MOST_AFTER)
+
+
+util.write_error = write_problem
+
+
+def is_unread(reader):
+    """Whether there is more of a body, by gunicorn's reader of it."""
+    return bool(getattr(reader, "length", 0) or getattr(reader, "parser", None))
+
+
+class Worker(ggevent.GeventWorker):
+    """A worker that gives up readers who stall, and knows when a connection is of no more use."""
+
+    def handle(self, listener, client, addr):
+        super().handle(listener, Client(client), addr)
+
+    def handle_request(self, listener_name, req, sock, addr):
+        # A connection may bring its requests faster than they are answered.
+        bounds.breathe()
+        sock.settimeout(STALLED_SECONDS)
+        asked = req.should_close
+        # What is left of a body would have to be read, whatever its length, before the next request; so
+        # the answer says that it is the last one.
+        req.should_close = lambda: asked() or is_unread(req.body.reader)
+        try:
+            super().handle_request(listener_name, req, sock, addr)
+        except StopIteration:
+            util.close_graceful(sock, LINGER, MOST_AFTER)
+            raise
+        except TimeoutError:
+            log.info(
+                "%s took nothing for %s s and was given up: %s", addr[0], STALLED_SECONDS, req.uri
+            )
+            raise ConnectionResetError(errno.ECONNRESET, "the reader has stalled") from None
+        sock.settimeout(None)

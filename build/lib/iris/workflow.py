@@ -1,0 +1,35 @@
+"""The statements behind the workflow; PostgreSQL's functions do it all, for psql, too."""
+
+import json
+
+from sqlalchemy import Text, bindparam, cast, func, select
+
+from iris.database import engine, statements, writing
+
+READ = select(cast(func.workflow(), Text))
+READ_THEN = select(cast(func.workflow_as_of(bindparam("as_of")), Text))
+WRITE = statements.compiled(
+    select(cast(func.set_workflow(bindparam("document")), Text).label("body"))
+)
+
+
+def read(as_of=None):
+    """Return the workflow as JSON text.
+
+    as_of:    the moment to read it at, or None for now.
+    """
+    with engine.POOL.session() as session:
+        if as_of is None:
+            return session.scalar(READ)
+        return session.scalar(READ_THEN, {"as_of": as_of})
+
+
+def write(document, writer):
+    """Replace the workflow.
+
+    document: a dictionary like read() gives.
+    Returns:  the workflow as JSON text.
+    Raises:   psycopg2.Error where a rule refuses it.
+    Source:   one SELECT of set_workflow().
+    """
+    return writing.write(WRITE, {"document": json.dumps(document)}, writer)[0]
