@@ -25,7 +25,9 @@ def dsn(owner=False):
         raise settings.Wrong("IRIS_OWNER_URL", "is not set: the libpq URL of the database's owner")
     if get("DATABASE_URL"):
         return get("DATABASE_URL")
-    if not get("IRIS_PASS"):
+    own = get("IRIS_SERVICE_PASS") if get("IRIS_USER") == "iris_service" else None
+    password = own or get("IRIS_PASS")
+    if not password:
         raise settings.Wrong(
             "IRIS_PASS", "is not set: the password of the database role that Iris uses"
         )
@@ -34,5 +36,5 @@ def dsn(owner=False):
         port=get("IRIS_DB_PORT"),
         dbname=get("IRIS_DB_NAME"),
         user=get("IRIS_USER"),
-        password=get("IRIS_PASS"),
+        password=password,
     )

@@ -69,7 +69,16 @@ ALL = {
         Setting(
             "IRIS_PASS", None, str, "Password of the database role that Iris uses", secret=True
         ),
-        Setting("IRIS_USER", "iris", str, "That role: iris, or a member of it"),
+        Setting(
+            "IRIS_USER", "iris", str, "That role: iris, or a member of it such as iris_service"
+        ),
+        Setting(
+            "IRIS_SERVICE_PASS",
+            None,
+            str,
+            "Password of the role iris_service, if it is not IRIS_PASS",
+            secret=True,
+        ),
         Setting("IRIS_DB_HOST", None, str, "Host of the database server"),
         Setting("IRIS_DB_PORT", "5432", whole(1, 65535), "Its port"),
         Setting("IRIS_DB_NAME", "iris", str, "Name of the database"),

@@ -36,6 +36,19 @@ def test_a_session_has_the_settings_that_iris_relies_on(server):
             assert found == connection.exec_driver_sql(f"SHOW {name}").scalar(), name
 
 
+def test_the_roles_have_the_same_settings_for_poolers_that_drop_what_is_said(owner):
+    with owner.cursor() as cursor:
+        cursor.execute(
+            "SELECT rolname, setconfig FROM pg_db_role_setting JOIN pg_roles ON pg_roles.oid = setrole"
+            " WHERE setdatabase = (SELECT oid FROM pg_database WHERE datname = current_database())"
+        )
+        found = {
+            role: {name.lower(): value for name, value in (each.split("=", 1) for each in config)}
+            for role, config in cursor
+        }
+    assert found == {"iris": engine.SETTINGS, "iris_service": engine.SETTINGS}
+
+
 def test_nothing_of_the_environment_gets_in(server, clean):
     made = Live(server.url(), **LIBPQ)
     try:
@@ -82,11 +95,14 @@ def guarded(tmp_path_factory):
     made.start()
     made.seed()
     (made.data / "pg_hba.conf").write_text(
-        "local all postgres trust\nlocal iris iris scram-sha-256\n"
+        "local all postgres trust\nlocal iris iris,iris_service scram-sha-256\n"
     )
     connection = psycopg2.connect(made.url("postgres"))
     with connection, connection.cursor() as cursor:
-        cursor.execute("ALTER ROLE iris PASSWORD 'right'; SELECT pg_reload_conf()")
+        cursor.execute(
+            "ALTER ROLE iris PASSWORD 'right'; ALTER ROLE iris_service PASSWORD 'own';"
+            " SELECT pg_reload_conf()"
+        )
     connection.close()
     yield made.socket()
     made.stop()
@@ -114,3 +130,25 @@ def test_a_wrong_password_is_told_from_a_database_that_is_away(guarded, who, whe
     assert "FATAL" not in body.decode()
     assert "FATAL" in log
     assert "right" not in log + body.decode()
+
+
+@pytest.mark.parametrize(
+    ("given", "status"),
+    [
+        ({"IRIS_PASS": "right", "IRIS_SERVICE_PASS": "own"}, 201),
+        # Without one of its own, it has that of iris; which here is another.
+        ({"IRIS_PASS": "own"}, 201),
+        ({"IRIS_PASS": "right"}, 503),
+    ],
+)
+def test_the_service_may_have_a_login_of_its_own(guarded, given, status):
+    made = Live("", IRIS_DB_HOST=guarded, IRIS_USER="iris_service", **given)
+    try:
+        answer = made.send("PUT", "/tickets?title=x", headers=["Iris-Actor: alice"])
+        assert answer[0] == status
+        if status == 201:
+            path = f"/tickets/{json.loads(answer[2])['ticket_id']}/history"
+            (event,) = json.loads(made.send("GET", path)[2])
+            assert (event["actor"], event["source"]) == ("alice", "http")
+    finally:
+        made.stop()

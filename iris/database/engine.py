@@ -18,6 +18,7 @@ from sqlalchemy import create_engine, exc, orm
 from sqlalchemy.pool import NullPool
 
 from iris import location, settings
+from iris.database import refusals
 
 # Seconds to wait for a connection of the pool, or for a lock, before the answer is 503.
 POOL_SECONDS = 3
@@ -209,10 +210,11 @@ class Pool:
         taken = self.take()
         try:
             yield taken.session
-            taken.session.expunge_all()
-        except BaseException:
-            self.drop(taken)
+        except BaseException as error:
+            refused = isinstance(error, exc.DBAPIError) and not refusals.is_disconnect(error.orig)
+            (self.put if refused else self.drop)(taken)
             raise
+        taken.session.expunge_all()
         self.put(taken)
 
 
