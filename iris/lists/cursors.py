@@ -26,7 +26,7 @@ def decode(cursor, sort, keys):
     try:
         document = base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4))
         made_for, *texts = json.loads(document, parse_int=str, parse_float=str)
-        texts = [types.Word()(text) for text in texts]
+        texts = [types.Text()(text) for text in texts]
     except (ValueError, TypeError, RecursionError):
         raise wrong() from None
     if made_for != sort or len(texts) != keys:
