@@ -1,5 +1,0 @@
-"""python -m iris.cli"""
-
-from iris import cli
-
-cli.main()

@@ -1,1 +1,0 @@
-"""Lists: filters, search, and pages that start at a key."""
