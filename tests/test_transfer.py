@@ -154,6 +154,14 @@ def test_a_refused_import_changes_nothing(sql, ticket, server, other, tmp_path):
     assert words(b"".join([*lines[:3], b"nonsense\n", *lines[3:]])).startswith(
         "line 4 is no JSON: "
     )
+    for garbage in (b"\xff", b"\x00", b"[" * 100_000, b"\x01", b"\x02"):
+        assert words(b"".join([*lines[:3], garbage, b"\n", *lines[3:]])).startswith(
+            "line 4 is no JSON: "
+        )
+    ahead = json.dumps({**header, "position": 7}).encode() + b"\n"
+    assert (
+        words(b"".join([ahead, *lines[1:]])) == "line 1: 7 is not the last position of its events"
+    )
     assert words(b"".join([*lines[:3], b"\n", *lines[3:]])) == "line 4 is no row of an export"
     assert (
         words(b"".join([*lines[:3], b'{"table": "x", "row": {}}\n']))

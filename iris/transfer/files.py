@@ -1,6 +1,7 @@
 """What export and import share: files, progress, and words for what can't be."""
 
 import contextlib
+import re
 import sys
 import time
 from pathlib import Path
@@ -31,15 +32,25 @@ class Progress:
 
 
 class Reading:
-    """A file that says how much of it has been read."""
+    """A file of JSON documents, a line each, that says how much of it has been read.
 
-    def __init__(self, file, progress):
+    Neither of the two characters that writing.RAW makes use of stands in a JSON text: there it ends.
+
+    line:     the one that is being read, from 1.
+    ended:    whether it has ended at such a character, in that line.
+    """
+
+    def __init__(self, file, progress, line=1):
         self.file, self.progress, self.bytes = file, progress, 0
+        self.line, self.ended = line, False
 
     def read(self, size):
         self.progress(f"{self.bytes // 1_000_000} MB read")
-        data = self.file.read(size)
+        data = b"" if self.ended else self.file.read(size)
+        if found := re.search(rb"[\x01\x02]", data):
+            self.ended, data = True, data[: found.start()]
         self.bytes += len(data)
+        self.line += data.count(b"\n")
         return data
 
 

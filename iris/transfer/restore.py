@@ -3,8 +3,6 @@
 import graphlib
 import json
 
-import psycopg2
-
 from iris.transfer import export, files, writing
 
 # What only the database writes of a ticket.
@@ -44,7 +42,7 @@ def read(url, path, say):
             raise files.Refused(
                 "there are tickets or events already: an export goes into an empty Iris"
             )
-        _stage(cursor, files.Reading(file, progress))
+        _stage(cursor, files.Reading(file, progress, line=2))
         cursor.execute("SELECT name, count(*) FROM staged GROUP BY name")
         counts = dict(cursor.fetchall())
         for name in export.TABLES:
@@ -63,7 +61,7 @@ def read(url, path, say):
                 line, words = wrong
                 raise files.Refused(f"line {line}: {words}")
         progress("looking whether the history fits")
-        _check(cursor)
+        _check(cursor, header["position"])
         progress("the words for searching")
         cursor.execute(files.sql("searches"))
     say("imported " + ", ".join(f"{header[name]} {name}" for name in export.TABLES))
@@ -84,7 +82,7 @@ def _insert(cursor, name, first, last):
     return None
 
 
-def _check(cursor):
+def _check(cursor, position):
     """Refuse what no single row shows: no status at all, a circle of links, a history that does not fit."""
     cursor.execute("SELECT EXISTS (TABLE statuses)")
     if not cursor.fetchone()[0]:
@@ -111,6 +109,9 @@ def _check(cursor):
         name, row, words = wrong
         what = ", ".join(f"{column} {value}" for column, value in row.items())
         raise files.Refused(f"line {_line(cursor, name, row)}: {words} ({what})")
+    cursor.execute("SELECT coalesce(max(position), 0) FROM events")
+    if cursor.fetchone()[0] != position:
+        raise files.Refused(f"line 1: {position} is not the last position of its events")
 
 
 def _line(cursor, name, row):
@@ -138,7 +139,9 @@ def _header(line):
     """Read the first line of an export, or refuse."""
     try:
         header = json.loads(line)
-        if header["iris"] == "export" and all(type(header[name]) is int for name in export.TABLES):
+        if header["iris"] == "export" and all(
+            type(header[name]) is int for name in ("position", *export.TABLES)
+        ):
             return {"revision": None, **header}
     except (ValueError, TypeError, KeyError, RecursionError):
         pass
@@ -152,9 +155,11 @@ def _stage(cursor, file):
     )
     try:
         cursor.copy_expert(f"COPY staged (entry) FROM STDIN {writing.RAW}", file)
-    except psycopg2.DataError as error:
+    except writing.MISTAKES as error:
         words, line = writing.words_of(error)
         raise files.Refused(f"line {line + 1} is no JSON: {words}" if line else words) from None
+    if file.ended:
+        raise files.Refused(f"line {file.line} is no JSON: a control character")
     cursor.execute(
         "SELECT line FROM staged WHERE coalesce(name, '') <> ALL (%s)"
         " OR jsonb_typeof(entry -> 'row') IS DISTINCT FROM 'object' ORDER BY line LIMIT 1",
