@@ -16,15 +16,13 @@
     DO $$ BEGIN RAISE EXCEPTION 'IRIS_PASS is not set'; END $$;
 \endif
 
+\set iris_service_pass ''
 \getenv iris_service_pass IRIS_SERVICE_PASS
-\if :{?iris_service_pass}
-\else
-    \set iris_service_pass :iris_pass
-\endif
+SELECT coalesce(nullif(:'iris_service_pass', ''), :'iris_pass') AS iris_service_pass \gset
 
 BEGIN;
 
--- Who there is; the password is the only thing that comes from outside.
+-- Who there is; the passwords are the only thing that comes from outside.
 \ir schema/roles.sql
 ALTER ROLE iris PASSWORD :'iris_pass';
 ALTER ROLE iris_service PASSWORD :'iris_service_pass';

@@ -4,6 +4,7 @@ import json
 import threading
 import time
 
+import gevent
 import psycopg2
 import pytest
 from conftest import Sql
@@ -281,8 +282,10 @@ def test_who_holds_up_others_in_an_idle_transaction_is_ended(session, sql):
     one = session("READ COMMITTED")
     one("SET idle_in_transaction_session_timeout = 0")
     one("LOCK TABLE tickets IN SHARE ROW EXCLUSIVE MODE")
-    two = session()
+    two, three = session(), session("REPEATABLE READ")
     two("SET lock_timeout = 0")
+    # Who only reads is let alone.
+    three("SET idle_in_transaction_session_timeout = 0")
     waiting = later(two, "UPDATE tickets SET title = 'y'")
     time.sleep(0.3)
     # Not at once: ten seconds are everybody's.
@@ -290,8 +293,21 @@ def test_who_holds_up_others_in_an_idle_transaction_is_ended(session, sql):
     time.sleep(10)
     assert sql.one("SELECT free_holders('0 seconds')")["free_holders"] == 1
     assert waiting() is None
+    assert three("SELECT 1")
     with pytest.raises(psycopg2.OperationalError):
         one("SELECT 1")
+
+
+def test_the_service_asks_for_that_when_it_has_waited_in_vain(http, session, sql, statements):
+    sql("INSERT INTO tickets (title) VALUES ('x')")
+    one = session("READ COMMITTED")
+    one("UPDATE tickets SET title = 'y'")
+    statements()
+    answer = http.put("/tickets/1", title="z")
+    assert (answer.status, answer.json["code"]) == (503, "database_busy")
+    assert answer.json["sqlstate"] == "55P03"
+    gevent.sleep(0.2)
+    assert any("free_holders" in statement for statement in statements())
 
 
 def test_sessions_start_with_limits(sql, server):

@@ -1,6 +1,8 @@
 """`iris db`: the schema of a database that already exists."""
 
-from iris import location, schema
+import sqlalchemy
+
+from iris import database, location, schema
 from iris.cli import common
 
 
@@ -19,12 +21,34 @@ def declare(parser):
         )
 
 
+# What a restore loses, or an owner may have granted: a query that finds it, and what to say.
+WALLS = {
+    "SELECT has_database_privilege('iris', current_database(), 'TEMPORARY')": "the role iris may make"
+    " temporary objects, which nobody but the owner should: `iris db upgrade` takes that back",
+    "SELECT has_schema_privilege('iris', 'public', 'CREATE')": "the role iris may make objects beside"
+    " the tables: `iris db upgrade` takes that back",
+    "SELECT bool_or(rolsuper) FROM pg_roles WHERE rolname IN ('iris', 'iris_service')": "the role iris"
+    " or iris_service is a superuser, for whom there are no rules: ALTER ROLE … NOSUPERUSER",
+}
+
+
+def walls():
+    """Return a sentence for each thing that lets the role iris get round the rules."""
+    with database.SESSION() as session:
+        return [
+            sentence for query, sentence in WALLS.items() if session.scalar(sqlalchemy.text(query))
+        ]
+
+
 def run(arguments):
     """Look after the schema of a database that already exists."""
     revision = common.revision_of(location.dsn())
     if arguments.action == "check":
         print(f"revision {revision}; this Iris needs {schema.REVISION}")
-        return 0 if revision == schema.REVISION else 1
+        open_walls = walls() if revision == schema.REVISION else []
+        for sentence in open_walls:
+            print(sentence)
+        return 0 if revision == schema.REVISION and not open_walls else 1
     from iris import migrations  # noqa: PLC0415 (Alembic takes its time)
 
     down = arguments.action == "downgrade"

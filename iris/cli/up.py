@@ -43,7 +43,7 @@ def run(arguments):
         _start(server)
         service = subprocess.Popen(
             serve.gunicorn(),
-            env={**os.environ, "DATABASE_URL": server.url(), "DATABASE_URL_FILE": ""},
+            env={**os.environ, "DATABASE_URL": server.url("iris_service"), "DATABASE_URL_FILE": ""},
             start_new_session=True,
         )
         _greet(host, port, service)

@@ -53,6 +53,8 @@ SETTINGS = {
     "idle_in_transaction_session_timeout": "60s",
     "idle_session_timeout": "0",
 }
+# What a role can't be given by SQL: an empty list would be a list of one library without a name.
+ONLY_HERE = {"local_preload_libraries": ""}
 # What makes no difference but to time.
 FASTER = {
     # To start a second process or a compiler takes longer than most of what is asked here.
@@ -66,7 +68,7 @@ FASTER = {
 def _options():
     """Return the settings as libpq's `options` has them."""
     seconds = settings.get("IRIS_STATEMENT_SECONDS")
-    given = {**SETTINGS, **FASTER, "statement_timeout": f"{seconds}s"}
+    given = {**SETTINGS, **ONLY_HERE, **FASTER, "statement_timeout": f"{seconds}s"}
     # A blank inside of a value needs a backslash.
     return " ".join("-c " + f"{name}={value}".replace(" ", "\\ ") for name, value in given.items())
 
@@ -154,7 +156,9 @@ def serving(autocommit):
         options = {"isolation_level": "AUTOCOMMIT"} if autocommit else {}
         connection = session.connection(execution_options=options).connection.dbapi_connection
         with connection.cursor() as cursor:
-            cursor.execute("SET application_name = 'http'")
+            # The second one came with PostgreSQL 17, so it can't be said to others when connecting.
+            limit = "; SET transaction_timeout = 0" if connection.server_version >= 170000 else ""
+            cursor.execute(f"SET application_name = 'http'{limit}")
     except BaseException as error:
         session.invalidate()
         if isinstance(error, exc.DBAPIError):

@@ -20,6 +20,9 @@ NOT_LET_IN = re.compile(
     r"|not permitted to log in|permission denied for database)"
 )
 
+# A lock was not to be had in time.
+WAITED_IN_VAIN = "55P03"
+
 # Rules that Iris holds in the database, by SQLSTATE or, where one state says too little, by the
 # constraint's name. None: the message is PostgreSQL's own words to the client.
 RULES = {
@@ -47,7 +50,7 @@ STATES = {
     "25006": UNAVAILABLE,
     "40": (503, "database_busy", "others changed the same just now; try again"),
     "53": (503, "database_busy", "the database is short of resources; try again"),
-    "55P03": (503, "database_busy", "somebody else holds this too long; try again"),
+    WAITED_IN_VAIN: (503, "database_busy", "somebody else holds this too long; try again"),
     "57014": (503, "database_slow", "this took too long and was given up; ask for less"),
     "57": UNAVAILABLE,
     "58": UNAVAILABLE,

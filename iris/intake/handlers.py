@@ -3,7 +3,7 @@
 import logging
 
 from iris import problems
-from iris.database import refusals
+from iris.database import holders, refusals
 from iris.formats import problem as problem_format
 
 log = logging.getLogger("iris")
@@ -37,6 +37,8 @@ def on_database(request, response, error, params):
         return
     if problem.status == 503:
         log.warning("%s %s: %s", request.context.request_id, problem.code, str(error).strip())
+    if problem.more.get("sqlstate") == refusals.WAITED_IN_VAIN:
+        holders.HOLDERS.free()
     on_problem(request, response, problem, params)
 
 

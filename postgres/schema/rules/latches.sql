@@ -24,16 +24,17 @@ DECLARE
     holder record;
     freed integer := 0;
 BEGIN
-    -- Not superusers, who know what they do: a migration, an import.
+    -- Who only reads holds up nobody. Superusers know what they do: a migration, an import.
     FOR holder IN
-        SELECT DISTINCT session.pid FROM pg_stat_activity AS waiting, unnest(pg_blocking_pids(waiting.pid)) AS blocking(pid)
-            JOIN pg_stat_activity AS session ON session.pid = blocking.pid JOIN pg_roles ON rolname = session.usename
-            WHERE waiting.datname = current_database() AND waiting.wait_event_type = 'Lock' AND NOT rolsuper
+        SELECT session.pid FROM pg_stat_activity AS session JOIN pg_roles ON rolname = session.usename
+            WHERE session.datname = current_database() AND session.pid <> pg_backend_pid() AND NOT rolsuper
                 AND (session.state LIKE 'idle in transaction%' AND session.state_change < clock_timestamp() - greatest(patience, '10 seconds')
-                    OR session.xact_start < clock_timestamp() - 10 * greatest(patience, '10 seconds')) LOOP
+                    OR session.xact_start < clock_timestamp() - 10 * greatest(patience, '10 seconds'))
+                AND EXISTS (SELECT FROM pg_locks WHERE pg_locks.pid = session.pid AND granted
+                    AND (locktype = 'transactionid' OR locktype = 'relation' AND mode <> 'AccessShareLock')) LOOP
         freed := freed + pg_terminate_backend(holder.pid)::integer;
     END LOOP;
     RETURN freed;
 END $$;
 COMMENT ON FUNCTION free_holders(interval) IS
-    'Ends sessions that others wait for and that have been idle in a transaction for a minute, or in one for ten; gives how many. The service calls it when it has waited in vain';
+    'Ends sessions that keep something locked and have been idle in a transaction for a minute, or in one for ten; gives how many. The service calls it when it has waited in vain';
