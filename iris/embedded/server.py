@@ -239,7 +239,8 @@ class Server:
             # What their server would have told them to do; nothing that was acknowledged is lost.
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
-        for path in (self.data / "postmaster.pid", self.data / ".s.PGSQL.5432.lock"):
+        socket = (self._elsewhere or self.data) / ".s.PGSQL.5432.lock"
+        for path in (self.data / "postmaster.pid", socket):
             pid = _number_in(path)
             if pid is None:
                 # Left from before anything was written into it.
