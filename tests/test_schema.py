@@ -20,14 +20,6 @@ from sqlalchemy.pool import NullPool
 from iris import embedded, migrations, models, schema
 
 FIXTURES = Path(__file__).parent / "fixtures"
-# What the next revision might bring.
-COLOUR = "colour text CONSTRAINT statuses_colour_check CHECK (colour IS NULL OR char_length(colour) <= 20 OR refuse('…', 'statuses_colour_check', 'colour'))"
-NEW_RULE = """
-CREATE OR REPLACE FUNCTION red_ones() RETURNS SETOF statuses LANGUAGE sql STABLE
-BEGIN ATOMIC SELECT * FROM statuses WHERE colour = 'red'; END;
-COMMENT ON FUNCTION red_ones() IS 'What is red';
-GRANT EXECUTE ON FUNCTION red_ones() TO iris;
-"""
 
 
 def dump(url, *options):
@@ -74,13 +66,10 @@ def run(url, *statements):
     return rows
 
 
-def edit(path, *changes):
-    """Change a file: (what is there, what is to be there, how often)."""
+def edit(path, old, new):
     text = path.read_text()
-    for old, new, count in changes:
-        assert old in text, f"{old} is not in {path}"
-        text = text.replace(old, new, count)
-    path.write_text(text)
+    assert old in text, f"{old} is not in {path}"
+    path.write_text(text.replace(old, new, 1))
 
 
 @pytest.fixture
@@ -356,45 +345,29 @@ def copy(tmp_path):
     return python
 
 
+def example():
+    """Return {path: code} of CONTRIBUTING's example, a column for tickets."""
+    text = (ROOT / "CONTRIBUTING.md").read_text()
+    steps = re.findall(r"^\d\. `(\S+)`.*\n((?:   .*\n|\n)+)", text, re.MULTILINE)
+    return {path: "".join(re.findall(r"^ {7}(.*\n)|^\n", code, re.M)) for path, code in steps}
+
+
 def test_a_revision_goes_up_and_down_with_data(server, owner, fresh, copy, monkeypatch):
-    """Begun by `make revision`, and with a rule and a check beside it, as CONTRIBUTING shows it."""
+    """CONTRIBUTING's own example, line by line."""
     before = structure(fresh)
     run(fresh, "INSERT INTO tickets (title) VALUES ('x')")
     run(fresh, "UPDATE tickets SET status = 'active'")
 
-    done = copy("-m", "iris.migrations", "add_colour")
+    (table, sql), (revision, steps), (model, field) = example().items()
+    done = copy("-m", "iris.migrations", "add_severity")
     assert done.returncode == 0, done.stderr
-    revision = copy.folder / "postgres" / "migrations" / "versions" / "0009_add_colour.py"
-    assert done.stdout.split("\n")[0] == str(revision)
-    schema_folder = copy.folder / "postgres" / "schema"
-    edit(
-        revision,
-        (
-            'op.execute("ALTER TABLE …")',
-            f"op.execute({f'ALTER TABLE statuses ADD {COLOUR}'!r})",
-            1,
-        ),
-        (
-            'op.execute("ALTER TABLE …")',
-            "migrations.drop_rules()\n    op.execute('ALTER TABLE statuses DROP colour')",
-            1,
-        ),
-        ("from alembic import op\n", "from alembic import op\n\nfrom iris import migrations\n", 1),
-    )
-    edit(
-        schema_folder / "tables" / "statuses.sql",
-        ("    -- Commas", f"    {COLOUR},\n    -- Commas", 1),
-        (
-            "COMMENT ON TABLE",
-            "COMMENT ON COLUMN statuses.colour IS 'How it looks';\nCOMMENT ON TABLE",
-            1,
-        ),
-    )
-    # A function that knows the column, so that it can't be dropped while that is there.
-    edit(
-        schema_folder / "calls" / "workflow.sql",
-        ("COMMENT ON FUNCTION workflow()", f"{NEW_RULE}\nCOMMENT ON FUNCTION workflow()", 1),
-    )
+    assert done.stdout.split("\n")[0] == str(copy.folder / revision)
+    skeleton = (copy.folder / revision).read_text()
+    (copy.folder / revision).write_text(skeleton[: skeleton.index("def upgrade")] + steps)
+    column, _, comment = sql.partition("COMMENT")
+    edit(copy.folder / table, "    CONSTRAINT", f"{column}    CONSTRAINT")
+    edit(copy.folder / table, "COMMENT ON TABLE", f"COMMENT{comment}COMMENT ON TABLE")
+    edit(copy.folder / model, "    version: ", f"    {field}    version: ")
 
     def iris(*arguments):
         monkeypatch.setenv("IRIS_OWNER_URL", fresh)
@@ -405,7 +378,7 @@ def test_a_revision_goes_up_and_down_with_data(server, owner, fresh, copy, monke
 
     assert "was at revision 0008, now it is at 0009" in iris("upgrade")
     above = structure(fresh)
-    assert any("colour text" in line for line in above)
+    assert any("severity text" in line for line in above)
     with owner.cursor() as cursor:
         cursor.execute("CREATE DATABASE iris_newer TEMPLATE template0")
     initdb = copy.folder / "postgres" / "initdb.sql"
@@ -413,12 +386,16 @@ def test_a_revision_goes_up_and_down_with_data(server, owner, fresh, copy, monke
     assert difference(above, structure(server.url("postgres", "iris_newer"))) == []
     with owner.cursor() as cursor:
         cursor.execute("DROP DATABASE iris_newer")
-    run(fresh, "UPDATE statuses SET colour = 'red'")
+    with pytest.raises(psycopg2.errors.CheckViolation, match="at most 20 characters"):
+        run(fresh, "UPDATE tickets SET severity = repeat('x', 21)")
+    run(fresh, "UPDATE tickets SET severity = 'bad'")
+    assert run(fresh, "SELECT version, severity FROM tickets_as_of(now())") == [(3, "bad")]
 
     assert "was at revision 0009, now it is at 0008" in iris("downgrade", "0008")
     assert difference(structure(fresh), before) == []
     assert run(fresh, "SELECT title, status FROM tickets") == [("x", "active")]
     run(fresh, "UPDATE tickets SET status = 'open'")
+    assert run(fresh, "SELECT version, status FROM tickets_as_of(now())") == [(4, "open")]
     server._psql("iris_fresh", "-c", iris("upgrade", "--sql"))
     assert difference(structure(fresh), above) == []
     server._psql("iris_fresh", "-c", iris("downgrade", "0008", "--sql"))

@@ -2,6 +2,8 @@
 
 from alembic import op
 
+from iris import migrations
+
 revision = ${repr(up_revision)}
 down_revision = ${repr(down_revision)}
 
@@ -13,4 +15,5 @@ def upgrade():
 
 def downgrade():
     """Go back down, with data in the tables; the rules of ${down_revision} follow."""
+    migrations.drop_rules()
     op.execute("ALTER TABLE …")

@@ -10,29 +10,29 @@ CREATE OR REPLACE FUNCTION tickets_as_of(moment timestamptz) RETURNS SETOF ticke
 LANGUAGE sql STABLE
 BEGIN ATOMIC
     -- Not touched since: as they are.
-    SELECT tickets.* FROM tickets WHERE tickets.updated <= moment
+    SELECT tickets.* FROM tickets WHERE tickets.updated <= tickets_as_of.moment
     UNION ALL
     -- Touched or deleted since: what is there now, if anything, with the first old value since of
     -- each column laid over it.
     -- (touched.ticket_id, not was.ticket_id, so that a condition on it reaches the index)
     SELECT {columns}
-        FROM (SELECT tickets.ticket_id FROM tickets WHERE tickets.updated > moment AND tickets.created <= moment
+        FROM (SELECT tickets.ticket_id FROM tickets WHERE tickets.updated > tickets_as_of.moment AND tickets.created <= tickets_as_of.moment
             UNION ALL
             SELECT events.ticket_id FROM events
-                WHERE events.kind = 'deleted' AND events.at > moment) AS touched
+                WHERE events.kind = 'deleted' AND events.at > tickets_as_of.moment) AS touched
         LEFT JOIN tickets ON tickets.ticket_id = touched.ticket_id
         CROSS JOIN LATERAL (
             SELECT coalesce(jsonb_object_agg(first.key, first.value -> 0), '{}') AS old
                 FROM (SELECT DISTINCT ON (item.key) item.key, item.value
                     FROM (SELECT events.event_id, events.at, events.changes || events.kept AS old FROM events
-                            WHERE events.ticket_id = touched.ticket_id AND events.at > moment
+                            WHERE events.ticket_id = touched.ticket_id AND events.at > tickets_as_of.moment
                         UNION ALL
                         SELECT events.event_id, events.at, events.other_kept FROM events
-                            WHERE events.other_id = touched.ticket_id AND events.at > moment) AS since
+                            WHERE events.other_id = touched.ticket_id AND events.at > tickets_as_of.moment) AS since
                     CROSS JOIN LATERAL jsonb_each(since.old) AS item
                     ORDER BY item.key, since.at, since.event_id) AS first) AS undone
         CROSS JOIN LATERAL jsonb_populate_record(tickets, undone.old) AS was
-        WHERE was.created <= moment;
+        WHERE was.created <= tickets_as_of.moment;
 END;
 $function$, '{columns}', (SELECT string_agg(format(CASE WHEN attname IN ('ticket_id') THEN 'touched.%I' ELSE 'was.%I' END, attname), ', ' ORDER BY attnum)
     FROM pg_attribute WHERE attrelid = 'tickets'::regclass AND attnum > 0 AND NOT attisdropped));
@@ -43,22 +43,22 @@ DO $generate$ BEGIN EXECUTE replace($function$
 CREATE OR REPLACE FUNCTION comments_as_of(moment timestamptz) RETURNS SETOF comments
 LANGUAGE sql STABLE
 BEGIN ATOMIC
-    SELECT comments.* FROM comments WHERE comments.updated <= moment
+    SELECT comments.* FROM comments WHERE comments.updated <= comments_as_of.moment
     UNION ALL
     SELECT {columns}
-        FROM (SELECT comments.ticket_id, comments.comment_id FROM comments WHERE comments.updated > moment AND comments.created <= moment
+        FROM (SELECT comments.ticket_id, comments.comment_id FROM comments WHERE comments.updated > comments_as_of.moment AND comments.created <= comments_as_of.moment
             UNION ALL
             SELECT events.ticket_id, events.comment_id FROM events
-                WHERE events.kind = 'comment_deleted' AND events.at > moment) AS touched
+                WHERE events.kind = 'comment_deleted' AND events.at > comments_as_of.moment) AS touched
         LEFT JOIN comments ON comments.ticket_id = touched.ticket_id AND comments.comment_id = touched.comment_id
         CROSS JOIN LATERAL (
             SELECT coalesce(jsonb_object_agg(first.key, first.value -> 0), '{}') AS old
                 FROM (SELECT DISTINCT ON (item.key) item.key, item.value
                     FROM events CROSS JOIN LATERAL jsonb_each(events.changes || coalesce(events.kept -> 'comment', '{}')) AS item
-                    WHERE events.ticket_id = touched.ticket_id AND events.comment_id = touched.comment_id AND events.at > moment
+                    WHERE events.ticket_id = touched.ticket_id AND events.comment_id = touched.comment_id AND events.at > comments_as_of.moment
                     ORDER BY item.key, events.at, events.event_id) AS first) AS undone
         CROSS JOIN LATERAL jsonb_populate_record(comments, undone.old) AS was
-        WHERE was.created <= moment;
+        WHERE was.created <= comments_as_of.moment;
 END;
 $function$, '{columns}', (SELECT string_agg(format(CASE WHEN attname IN ('ticket_id', 'comment_id') THEN 'touched.%I' ELSE 'was.%I' END, attname), ', ' ORDER BY attnum)
     FROM pg_attribute WHERE attrelid = 'comments'::regclass AND attnum > 0 AND NOT attisdropped));
@@ -71,13 +71,13 @@ BEGIN ATOMIC
     -- There now, and not made since.
     SELECT links.* FROM links
         WHERE NOT EXISTS (SELECT FROM events WHERE events.ticket_id = links.ticket_id AND events.other_id = links.other_id
-            AND events.at > moment AND events.kind = 'linked' AND events.changes -> 'kind' ->> 1 = links.kind::text)
+            AND events.at > links_as_of.moment AND events.kind = 'linked' AND events.changes -> 'kind' ->> 1 = links.kind::text)
     UNION ALL
     -- Unlinked since, with nothing before that since.
     SELECT first.ticket_id, (first.changes -> 'kind' ->> 0)::link_kind, first.other_id
         FROM (SELECT DISTINCT ON (events.ticket_id, events.other_id, coalesce(events.changes -> 'kind' ->> 0, events.changes -> 'kind' ->> 1))
                 events.ticket_id, events.other_id, events.kind, events.changes
-            FROM events WHERE events.kind IN ('linked', 'unlinked') AND events.other_id IS NOT NULL AND events.at > moment
+            FROM events WHERE events.kind IN ('linked', 'unlinked') AND events.other_id IS NOT NULL AND events.at > links_as_of.moment
             ORDER BY events.ticket_id, events.other_id, coalesce(events.changes -> 'kind' ->> 0, events.changes -> 'kind' ->> 1),
                 events.at, events.event_id) AS first
         WHERE first.kind = 'unlinked';
@@ -87,9 +87,9 @@ COMMENT ON FUNCTION links_as_of(timestamptz) IS 'The links as they were at some 
 CREATE OR REPLACE FUNCTION searches_as_of(moment timestamptz) RETURNS SETOF searches
 LANGUAGE sql STABLE
 BEGIN ATOMIC
-    SELECT ticket_id, 0::bigint, ticket_words(title, description, labels) FROM tickets_as_of(moment)
+    SELECT ticket_id, 0::bigint, ticket_words(title, description, labels) FROM tickets_as_of(searches_as_of.moment)
     UNION ALL
-    SELECT ticket_id, comment_id, to_tsvector('simple', body) FROM comments_as_of(moment);
+    SELECT ticket_id, comment_id, to_tsvector('simple', body) FROM comments_as_of(searches_as_of.moment);
 END;
 COMMENT ON FUNCTION searches_as_of(timestamptz) IS 'The words as they were at some moment; made anew, as nothing keeps them';
 
@@ -99,6 +99,6 @@ RETURN (workflow()::jsonb || coalesce((
     SELECT jsonb_object_agg(first.key, first.value -> 0)
         FROM (SELECT DISTINCT ON (item.key) item.key, item.value
             FROM events CROSS JOIN LATERAL jsonb_each(events.changes) AS item
-            WHERE events.ticket_id IS NULL AND events.at > moment
+            WHERE events.ticket_id IS NULL AND events.at > workflow_as_of.moment
             ORDER BY item.key, events.at, events.event_id) AS first), '{}'))::json;
 COMMENT ON FUNCTION workflow_as_of(timestamptz) IS 'The workflow as it was at some moment, as one document';

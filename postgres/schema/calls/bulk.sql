@@ -39,10 +39,10 @@ BEGIN ATOMIC
                 THEN row_number() OVER (PARTITION BY item ->> 'ticket_id' IS NULL ORDER BY ordinality) END AS place
             FROM unnest(items) WITH ORDINALITY AS listed(item, ordinality)),
     before AS MATERIALIZED (
-        SELECT tickets AS ticket, ticket_id FROM tickets WHERE ticket_id IN (SELECT id FROM given) ORDER BY ticket_id FOR NO KEY UPDATE),
+        SELECT tickets AS ticket, ticket_id FROM tickets WHERE ticket_id IN (SELECT given.id FROM given) ORDER BY ticket_id FOR NO KEY UPDATE),
     created AS (
         INSERT INTO tickets ({columns})
-            SELECT {created} FROM given WHERE id IS NULL ORDER BY nth
+            SELECT {created} FROM given WHERE given.id IS NULL ORDER BY given.nth
         RETURNING tickets AS ticket, ticket_id),
     changed AS (
         UPDATE tickets SET {changed}
@@ -61,8 +61,8 @@ BEGIN ATOMIC
 END;
 $function$,
     '{columns}', each_column('tickets', '%1$I')),
-    '{created}', each_column('tickets', 'CASE WHEN item ? %1$L THEN (value).%1$I ELSE %2$s END')),
-    '{changed}', each_column('tickets', '%1$I = CASE WHEN item ? %1$L THEN (value).%1$I ELSE tickets.%1$I END'));
+    '{created}', each_column('tickets', 'CASE WHEN given.item ? %1$L THEN (given.value).%1$I ELSE %2$s END')),
+    '{changed}', each_column('tickets', '%1$I = CASE WHEN given.item ? %1$L THEN (given.value).%1$I ELSE tickets.%1$I END'));
 END $generate$;
 COMMENT ON FUNCTION put_rows(jsonb[], integer, boolean) IS
     'Files and changes tickets, set by set, of which place is the first one''s index; a part of put_tickets()';
@@ -116,6 +116,8 @@ CREATE OR REPLACE FUNCTION put_tickets(rows jsonb, dry_run boolean DEFAULT false
 LANGUAGE plpgsql
 SET search_path = pg_catalog, public, pg_temp
 AS $$
+-- Whatever columns there will be.
+#variable_conflict use_variable
 DECLARE
     -- Of how many one is to blame, when they are refused; and of how many it is looked for singly.
     portion CONSTANT integer := 500;

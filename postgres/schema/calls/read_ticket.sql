@@ -8,14 +8,14 @@ AS $$
 #variable_conflict use_column
 BEGIN
     RETURN QUERY
-        SELECT CASE WHEN version = ANY (seen) THEN NULL ELSE row_to_json(ticket)::text END, version FROM (
+        SELECT CASE WHEN version = ANY (read_ticket.seen) THEN NULL ELSE row_to_json(ticket)::text END, version FROM (
             SELECT tickets.*,
                 (SELECT coalesce(json_agg(item), '[]') FROM (SELECT * FROM comments
                     WHERE comments.ticket_id = tickets.ticket_id ORDER BY comment_id) AS item) AS comments,
                 (SELECT coalesce(json_agg(item), '[]') FROM (SELECT * FROM links
                     WHERE links.ticket_id = tickets.ticket_id OR links.other_id = tickets.ticket_id
                     ORDER BY ticket_id, kind, other_id) AS item) AS links
-            FROM tickets WHERE ticket_id = id) AS ticket;
+            FROM tickets WHERE ticket_id = read_ticket.id) AS ticket;
 END $$;
 COMMENT ON FUNCTION read_ticket(bigint, bigint[]) IS
     'One ticket with its comments and links, as JSON, as GET /tickets/{ticket_id} shows it; null if its version was seen';

@@ -42,6 +42,8 @@ CREATE OR REPLACE FUNCTION comments_after() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = pg_catalog, public, pg_temp
 AS $$
+-- Whatever columns there will be.
+#variable_conflict use_variable
 DECLARE
     touched bigint := coalesce(NEW.ticket_id, OLD.ticket_id);
     moment timestamptz;

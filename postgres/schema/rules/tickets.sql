@@ -115,17 +115,15 @@ SET search_path = pg_catalog, public, pg_temp
 SET plan_cache_mode = force_generic_plan
 AS $$
 #variable_conflict use_column
-DECLARE
-    moment timestamptz;
 BEGIN
     -- Locked in the order of their numbers, so that two who touch the same tickets can't deadlock;
     -- one time for all of them, which is later than any of them has seen.
-    SELECT greatest(clock_timestamp(), max(updated) + interval '1 microsecond') INTO moment
-        FROM (SELECT updated FROM tickets WHERE ticket_id = ANY (ids) ORDER BY ticket_id FOR NO KEY UPDATE) AS locked;
+    SELECT greatest(clock_timestamp(), max(locked.updated) + interval '1 microsecond') INTO at
+        FROM (SELECT updated FROM tickets WHERE ticket_id = ANY (touch.ids) ORDER BY ticket_id FOR NO KEY UPDATE) AS locked;
     RETURN QUERY
-        UPDATE tickets SET version = old.version + cardinality(array_positions(ids, old.ticket_id)), updated = moment
-            FROM tickets AS old WHERE old.ticket_id = ANY (ids) AND tickets.ticket_id = old.ticket_id
-            RETURNING old.ticket_id, moment,
+        UPDATE tickets SET version = old.version + cardinality(array_positions(touch.ids, old.ticket_id)), updated = touch.at
+            FROM tickets AS old WHERE old.ticket_id = ANY (touch.ids) AND tickets.ticket_id = old.ticket_id
+            RETURNING old.ticket_id, touch.at,
                 jsonb_build_object('version', jsonb_build_array(old.version), 'updated', jsonb_build_array(old.updated));
 END $$;
 COMMENT ON FUNCTION touch(bigint[]) IS
