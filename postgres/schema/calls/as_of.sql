@@ -18,8 +18,10 @@ BEGIN ATOMIC
     SELECT {columns}
         FROM (SELECT tickets.ticket_id FROM tickets WHERE tickets.updated > tickets_as_of.moment AND tickets.created <= tickets_as_of.moment
             UNION ALL
+            -- What was filed since, too, need not be put together to see that it was not there.
             SELECT events.ticket_id FROM events
-                WHERE events.kind = 'deleted' AND events.at > tickets_as_of.moment) AS touched
+                WHERE events.kind = 'deleted' AND events.at > tickets_as_of.moment
+                    AND coalesce((events.kept -> 'created' ->> 0)::timestamptz <= tickets_as_of.moment, true)) AS touched
         LEFT JOIN tickets ON tickets.ticket_id = touched.ticket_id
         CROSS JOIN LATERAL (
             SELECT coalesce(jsonb_object_agg(first.key, first.value -> 0), '{}') AS old
@@ -49,7 +51,8 @@ BEGIN ATOMIC
         FROM (SELECT comments.ticket_id, comments.comment_id FROM comments WHERE comments.updated > comments_as_of.moment AND comments.created <= comments_as_of.moment
             UNION ALL
             SELECT events.ticket_id, events.comment_id FROM events
-                WHERE events.kind = 'comment_deleted' AND events.at > comments_as_of.moment) AS touched
+                WHERE events.kind = 'comment_deleted' AND events.at > comments_as_of.moment
+                    AND coalesce((events.kept -> 'comment' -> 'created' ->> 0)::timestamptz <= comments_as_of.moment, true)) AS touched
         LEFT JOIN comments ON comments.ticket_id = touched.ticket_id AND comments.comment_id = touched.comment_id
         CROSS JOIN LATERAL (
             SELECT coalesce(jsonb_object_agg(first.key, first.value -> 0), '{}') AS old
