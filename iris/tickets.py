@@ -24,7 +24,7 @@ from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 
 from iris import models, problems
 from iris.database import statements, writing
-from iris.intake import bodies, types
+from iris.intake import strict, types
 from iris.lists import filters, keys, listing, pages, search
 
 TABLE = models.NOW.tickets
@@ -57,7 +57,7 @@ def _field_split(name, pairs):
     for place, (key, text) in enumerate(pairs):
         values[f"{name}_{place}"] = json.dumps({key: text}, ensure_ascii=False)
         try:
-            meant = bodies.read_json(text)
+            meant = strict.read(text)
         except ValueError:
             meant = ""
         bare = not isinstance(meant, str | dict | list)
@@ -308,8 +308,8 @@ PUT = statements.compiled(
 )
 
 
-def row(given, ticket_id=None):
-    """Return one ticket's columns as a row of many.
+def rows(given, ticket_id=None):
+    """Return one ticket's columns as the only row of many, JSON text.
 
     given:    {column: value}, of the right types.
     """
@@ -318,17 +318,17 @@ def row(given, ticket_id=None):
         name: json.loads(value) if isinstance(TABLE.c[name].type, JSONB) and value else value
         for name, value in _writes(given).items()
     }
-    return made if ticket_id is None else {"ticket_id": ticket_id, **made}
+    return json.dumps([made if ticket_id is None else {"ticket_id": ticket_id, **made}])
 
 
 def put(rows, writer, dry_run=False):
     """File and change many tickets, all or nothing.
 
-    rows:     [{column: value}] of whatever came; those with a ticket_id are changes.
+    rows:     [{column: value}] of whatever came, JSON text; those with a ticket_id are changes.
     dry_run:  whether only to say what would happen.
     Returns:  the tickets as a JSON array, as text; of a dry run [{"index", "before", "after"}].
     Raises:   Problem 422; psycopg2.Error with SQLSTATE IR006 where rows are refused.
     Source:   one SELECT of put_tickets().
     """
-    values = {"rows": types.keepable(rows), "dry_run": dry_run}
+    values = {"rows": rows, "dry_run": dry_run}
     return writing.write(PUT, values, writer, seconds=MANY_SECONDS)[0]

@@ -262,7 +262,7 @@ class Live:
         raise AssertionError(self.stop())
 
     def connect(self):
-        return socket.create_connection(("127.0.0.1", self.port), timeout=40)
+        return socket.create_connection(("127.0.0.1", self.port), timeout=120)
 
     def raw(self, data, half_close=False):
         """Send bytes; return all that comes back until the end."""
@@ -288,14 +288,14 @@ class Live:
 
 
 def read_all(connection):
-    data = b""
+    data = bytearray()
     while True:
         try:
-            more = connection.recv(65536)
+            more = connection.recv(1 << 20)
         except ConnectionResetError:
-            return data
+            return bytes(data)
         if not more:
-            return data
+            return bytes(data)
         data += more
 
 

@@ -10,7 +10,7 @@ from conftest import ROOT
 
 from iris import __version__, cli, events, settings, tickets
 from iris.database import refusals
-from iris.intake import bodies, handlers
+from iris.intake import bodies, handlers, rows, strict
 
 README = (ROOT / "README.md").read_text()
 CODE = {path: path.read_text() for path in ROOT.glob("iris/**/*.py")}
@@ -107,9 +107,11 @@ def test_every_curl_command_works(live, http):
         assert done.stdout[-3:] in expected, (command, done.stdout)
 
 
-@pytest.mark.parametrize("name", ["body", "parse", "read_json"])
-def test_public_functions_say_what_they_raise(name):
-    assert "Raises:" in getattr(bodies, name).__doc__
+@pytest.mark.parametrize(
+    "function", [bodies.body, bodies.parse, strict.read, rows.array, rows.lines]
+)
+def test_public_functions_say_what_they_raise(function):
+    assert "Raises:" in function.__doc__
 
 
 def test_every_package_is_shipped():

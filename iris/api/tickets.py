@@ -32,7 +32,7 @@ def put(request, response, ticket_id=None, dry_run=False, **given):
     """
     rows = request.context.rows
     if dry_run and rows is None:
-        rows = [tickets.row(given, ticket_id)]
+        rows = tickets.rows(given, ticket_id)
     if rows is not None:
         return tickets.put(rows, auth.writer(request), dry_run)
     if ticket_id is not None:

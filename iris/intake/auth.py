@@ -3,7 +3,7 @@
 import hashlib
 import json
 
-from iris import problems
+from iris import bounds, problems
 from iris.database import writing
 
 ANONYMOUS = "anonymous"
@@ -29,6 +29,15 @@ def actor(request):
     return name
 
 
+def _digest(text):
+    if text is None:
+        return None
+    made = hashlib.sha256()
+    for piece in bounds.pieces(text, 1 << 20):
+        made.update(piece.encode())
+    return made.hexdigest()
+
+
 def writer(request, conditional=False):
     """Return the writing.Writer behind a request.
 
@@ -46,8 +55,7 @@ def writer(request, conditional=False):
                 400, "invalid_key", "Idempotency-Key must be 1 to 200 printable ASCII characters"
             )
         what = [request.method, request.path, request.env.get("HTTP_IF_MATCH")]
-        what += [request.context.given, request.context.rows]
-        text = json.dumps(what, sort_keys=True)
-        digest = hashlib.sha256(text.encode()).hexdigest()
+        what += [request.context.given, _digest(request.context.rows)]
+        digest = _digest(json.dumps(what, sort_keys=True))
     request.context.writer = writing.Writer(actor(request), key, digest)
     return request.context.writer

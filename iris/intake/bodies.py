@@ -1,13 +1,12 @@
 """Bodies: read whole and in time, then turned into names and values, strictly."""
 
-import json
 import re
-from decimal import Decimal
 from urllib.parse import parse_qsl
 
 import gevent
 
-from iris import problems
+from iris import bounds, problems
+from iris.intake import rows, strict
 
 MAX_BODY = 1 << 20
 # Of a request that is refused for something else: as much is read all the same.
@@ -15,7 +14,6 @@ MAX_UNWANTED = 1 << 16
 # Of many tickets at once.
 MAX_BULK = 64 << 20
 BODY_SECONDS = 30
-MAX_DEPTH = 32
 
 
 class Untyped(str):
@@ -71,7 +69,7 @@ def parse(raw, content_type, many=False):
     raw:          bytes.
     content_type: the header, or None.
     many:         whether it may be a list as well, or NDJSON.
-    Returns:      a dictionary; or a list of whatever the body has.
+    Returns:      a dictionary; or, of many, a JSON array as text.
     Raises:       Problem 400, 413, 415.
     """
     kind, _, options = (content_type or "").partition(";")
@@ -85,9 +83,14 @@ def parse(raw, content_type, many=False):
     except UnicodeDecodeError as error:
         raise problems.Problem(400, "malformed_body", f"the body is not UTF-8: {error}") from None
     if many and re.fullmatch(r"application/(x-)?(ndjson|jsonl|jsonlines)", kind):
-        return _lines(text)
+        return rows.lines(text)
     # `curl -d '{…}'` calls everything a form; no field's name starts with a brace.
-    if form and not text.lstrip().startswith(("{", "[")):
+    start = bounds.skip(text, 0)
+    first = text[start : start + 1]
+    is_list = many and first == "["
+    if len(raw) > MAX_BODY and not is_list:
+        raise problems.Problem(413, "body_too_large", f"one ticket has at most {MAX_BODY} bytes")
+    if form and first not in ("{", "["):
         return parse_form(text)
     if not form and not re.fullmatch(r"|application/(.+\+)?json", kind):
         raise problems.Problem(
@@ -96,30 +99,15 @@ def parse(raw, content_type, many=False):
             f"{kind} is not understood",
             hint="Send application/json, or a form (application/x-www-form-urlencoded).",
         )
+    if is_list:
+        return rows.array(text)
     try:
-        data = read_json(text)
+        data = strict.read(text)
     except ValueError as error:
         raise problems.Problem(400, "malformed_json", f"the body is no JSON: {error}") from None
-    if many and isinstance(data, list):
-        return data
     if not isinstance(data, dict):
         raise problems.Problem(400, "malformed_body", "the body must be a JSON object")
-    if len(raw) > MAX_BODY:
-        raise problems.Problem(413, "body_too_large", f"one ticket has at most {MAX_BODY} bytes")
     return data
-
-
-def _lines(text):
-    """Read NDJSON."""
-    rows = []
-    for line in text.split("\n"):
-        if line and not line.isspace():
-            try:
-                rows.append(read_json(line))
-            except ValueError as error:
-                detail = f"row {len(rows)} is no JSON: {error}"
-                raise problems.Problem(400, "malformed_json", detail, index=len(rows)) from None
-    return rows
 
 
 def parse_form(text):
@@ -137,59 +125,3 @@ def parse_form(text):
             raise problems.Problem(400, "given_twice", f"{name} is given twice")
         data[name] = Untyped(value)
     return data
-
-
-def read_json(text):
-    """Read JSON strictly: no NaN, no name twice, no number that would change, at most 32 deep.
-
-    Raises:   ValueError.
-    """
-    try:
-        data = json.loads(
-            text,
-            parse_constant=_constant,
-            parse_float=_float,
-            parse_int=_int,
-            object_pairs_hook=_pairs,
-        )
-        _depth(data)
-    except RecursionError:
-        raise ValueError("nested too deeply") from None
-    return data
-
-
-def _constant(name):
-    raise ValueError(f"{name} is no JSON")
-
-
-def _int(text):
-    # As many digits as Python reads in a moment.
-    if len(text) > 4300:
-        raise ValueError(f"the number {text[:40]}… has too many digits; send it as text")
-    return int(text)
-
-
-def _float(text):
-    value = float(text)
-    try:
-        kept = Decimal(repr(value)) == Decimal(text)
-    except ArithmeticError:  # an exponent that not even a Decimal has
-        kept = False
-    if not kept:
-        raise ValueError(f"the number {text[:40]} would lose digits; send it as text")
-    return value
-
-
-def _pairs(pairs):
-    data = dict(pairs)
-    if len(data) < len(pairs):
-        raise ValueError("a name is given twice")
-    return data
-
-
-def _depth(value, depth=0):
-    if depth > MAX_DEPTH:
-        raise ValueError("nested too deeply")
-    if isinstance(value, dict | list):
-        for item in value.values() if isinstance(value, dict) else value:
-            _depth(item, depth + 1)

@@ -59,7 +59,7 @@ class Intake:
         query, given, request.context.rows = request._params, {}, None
         if raw:
             given = bodies.parse(raw, request.content_type, many)
-        if isinstance(given, list):
+        if isinstance(given, str):
             request.context.rows, given = given, {}
         twice = query.keys() & given.keys()
         if twice:

@@ -13,23 +13,13 @@ import hug
 from sqlalchemy import BigInteger, Boolean
 from sqlalchemy.dialects.postgresql import ARRAY, ENUM, JSONB, TIMESTAMP
 
-from iris import problems
-from iris.intake import bodies
+from iris.intake import bodies, strict
 
+# Values of one filter.
+MAX_VALUES = 1000
 # Conditions on fields in one request: each is a part of the statement.
 MAX_PAIRS = 32
 LARGEST = 2**63 - 1
-
-
-def _clean(text):
-    """Return text that PostgreSQL can keep: no NUL, no half of a surrogate pair."""
-    if "\0" in text:
-        raise ValueError("must not contain a NUL character")
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        raise ValueError("must not contain half a surrogate pair") from None
-    return str(text)
 
 
 class Text(hug.types.Type):
@@ -38,7 +28,7 @@ class Text(hug.types.Type):
     def __call__(self, value, context=None):
         if not isinstance(value, str):
             raise ValueError("must be text")
-        return _clean(value)
+        return strict.clean(value)
 
 
 class Word(Text):
@@ -110,7 +100,7 @@ class Labels(hug.types.Type):
             value = [word.strip() for word in value.split(",")] if value else []
         if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
             raise ValueError("must be a list of texts")
-        return [_clean(item) for item in value]
+        return [strict.clean(item) for item in value]
 
 
 class Json(hug.types.Type):
@@ -119,11 +109,11 @@ class Json(hug.types.Type):
     def __call__(self, value, context=None):
         if isinstance(value, bodies.Untyped):
             try:
-                value = bodies.read_json(value)
+                value = strict.read(value)
             except ValueError as error:
                 raise ValueError(f"is no JSON: {error}") from None
-        for text in _texts(value):
-            _clean(text)
+        for text in strict.texts(value):
+            strict.clean(text)
         return value
 
 
@@ -173,6 +163,8 @@ class Several(hug.types.Type):
         values = value.removeprefix("!").split(",")
         if "" in values:
             raise ValueError("must be values separated by commas, none of them empty")
+        if len(values) > MAX_VALUES:
+            raise ValueError(f"must be at most {MAX_VALUES:,} values")
         return value.startswith("!"), values
 
 
@@ -182,7 +174,7 @@ class Pairs(hug.types.Type):
     def __call__(self, value, context=None):
         if len(value) > MAX_PAIRS:
             raise ValueError(f"must be at most {MAX_PAIRS}")
-        return tuple((_clean(name), Word()(text)) for name, text in value)
+        return tuple((strict.clean(name), Word()(text)) for name, text in value)
 
 
 class Names(hug.types.Type):
@@ -227,36 +219,3 @@ def of(column):
     if isinstance(column.type, ENUM):
         return Nullable(Enum(column.type.enums), column.nullable)
     return Nullable(TYPES.get(type(column.type), Text)(), column.nullable)
-
-
-def keepable(rows):
-    """Return rows as JSON text that PostgreSQL can keep; all else about them, it knows better.
-
-    rows:     a list of whatever JSON can hold.
-    Raises:   Problem 422 that names the first row with a NUL or half a surrogate pair.
-    """
-    text = json.dumps(rows, ensure_ascii=False)
-    try:
-        text.encode()
-        if "\\u0000" not in text:
-            return text
-    except UnicodeEncodeError:
-        pass
-    for index, row in enumerate(rows):
-        items = row.items() if isinstance(row, dict) else [("", row)]
-        for name, value in items:
-            try:
-                for each in _texts([name, value]):
-                    _clean(each)
-            except ValueError as error:
-                raise problems.bad_row(index, name, str(error)) from None
-    return text
-
-
-def _texts(value):
-    """Yield every text in a JSON value, names included."""
-    if isinstance(value, str):
-        yield value
-    elif isinstance(value, dict | list):
-        for item in [*value.keys(), *value.values()] if isinstance(value, dict) else value:
-            yield from _texts(item)
