@@ -238,3 +238,24 @@ def test_it_is_refused_by_its_line(clean, empty, whole, tmp_path, name):
     said = refused(restore.read, empty, str(tmp_path / "crafted"), quiet)
     assert said.startswith(f"line {export.line_of(table, **wanted)}") and words in said, said
     assert exported(empty) == before
+
+
+def test_a_history_that_began_after_its_ticket_is_none_the_worse(server, owner, whole, tmp_path):
+    """As databases have it that were there before there was any history."""
+    export = Export(whole)
+    event(export, ticket_id=3, kind="created")["source"] = "migration"
+    export.rows("tickets", ticket_id=3)[0]["version"] += 4
+    for row in export.rows("events"):
+        for side, number in (("kept", row["ticket_id"]), ("other_kept", row["other_id"])):
+            if number == 3 and "version" in row[side]:
+                row[side]["version"][0] += 4
+    (tmp_path / "crafted").write_bytes(export.data())
+    with owner.cursor() as cursor:
+        cursor.execute("CREATE DATABASE older")
+        server._psql("older", "-f", str(schema.INITDB), IRIS_PASS="x")
+        try:
+            restore.read(server.url("postgres", "older"), str(tmp_path / "crafted"), quiet)
+            again = exported(server.url(database="older")).splitlines()
+        finally:
+            cursor.execute("DROP DATABASE older WITH (FORCE)")
+    assert [json.loads(line) for line in again[1:]] == export.lines

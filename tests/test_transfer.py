@@ -10,10 +10,11 @@ import psycopg2
 import pytest
 from conftest import Sql
 from hypothesis import HealthCheck, given, settings, strategies
+from test_schema import empty, old  # noqa: F401 (fixtures)
 from test_time_travel import Life
 from test_up import IRIS, environment
 
-from iris import embedded, schema, transfer
+from iris import embedded, migrations, schema, transfer
 from iris.transfer import export, foreign, restore
 
 
@@ -119,6 +120,13 @@ def test_so_does_what_happened_while_the_clock_was_set_back(sql, server, owner, 
     assert exported(server.url(database=other)) == before
 
 
+def test_so_does_what_came_from_before_the_first_release(old, other, server, tmp_path):  # noqa: F811
+    list(migrations.move(old))
+    before = exported(old)
+    restored(server, other, before, tmp_path)
+    assert exported(server.url(database=other)) == before
+
+
 def test_an_empty_iris_goes_out_and_in(sql, server, other, tmp_path):
     sql("SELECT set_workflow(%s)", json.dumps(
         {"statuses": [{"status": "new", "is_open": True}, {"status": "Done", "is_open": False}],
@@ -137,7 +145,7 @@ def test_a_refused_import_changes_nothing(sql, ticket, server, other, tmp_path):
     sql("INSERT INTO comments (ticket_id, body) VALUES (1, 'hot')")
     whole = exported(server.url())
     lines = whole.splitlines(keepends=True)
-    empty = exported(server.url(database=other))
+    nothing = exported(server.url(database=other))
     header = json.loads(lines[0])
 
     def words(data):
@@ -174,7 +182,7 @@ def test_a_refused_import_changes_nothing(sql, ticket, server, other, tmp_path):
     assert refused(restore.read, server.url("postgres", other), str(tmp_path / "none"), quiet) == (
         f"{tmp_path}/none can't be read: No such file or directory"
     )
-    assert exported(server.url(database=other)) == empty
+    assert exported(server.url(database=other)) == nothing
     assert refused(restored, server, "iris", whole, tmp_path) == (
         "there are tickets or events already: an export goes into an empty Iris"
     )
