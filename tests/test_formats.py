@@ -239,3 +239,13 @@ def test_a_ticket_reads_like_a_letter(http, ticket):
     assert letter.endswith("--\nI smell smoke\nreally\n")
     assert all(wcwidth.width(line) <= 100 for line in lines)
     assert http.get(f"/tickets/{number}?format=text&as_of=tomorrow").text == letter
+
+
+@pytest.mark.parametrize(
+    ("form", "line"), [("csv", ""), ("tsv", "\\N"), ("ndjson", '{"assignee":null}')]
+)
+def test_a_column_that_is_empty_in_every_row(http, ticket, form, line):
+    for _ in range(3):
+        ticket()
+    answer = http.get(f"/tickets?columns=assignee&format={form}")
+    assert answer.text.splitlines()[-3:] == [line] * 3

@@ -130,10 +130,16 @@ class Connection:
             answer.body = self.file.read()
         return answer
 
+    def _size(self):
+        line = self._line()
+        if line is None:
+            raise Broken("the chunks ended before their end")
+        return int(line, 16)
+
     def _chunks(self, most):
         """Return (the bytes of all chunks, whether they came to their end)."""
         parts, have = [], 0
-        while size := int(self._line() or b"", 16):
+        while size := self._size():
             parts.append(self._bytes(size))
             have += size
             if self._bytes(2) != b"\r\n":

@@ -52,7 +52,7 @@ class Stream:
             lines, size, many, all_ = [], 0, len(rows), 0
             for (row,) in rows:
                 lines.append(row)
-                size += len(row)
+                size += len(row) + 1
                 if size > self.PIECE:
                     yield b"\n".join(lines) + b"\n"
                     all_, lines, size = all_ + size, [], 0
