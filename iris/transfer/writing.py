@@ -21,8 +21,23 @@ MISTAKES = (
     psycopg2.errors.StatementTooComplex,
     psycopg2.errors.ProgramLimitExceeded,
 )
-# Whose words name the constraint only.
-UNIQUE = psycopg2.errors.UniqueViolation
+# Constraints that have no words of their own, for triggers speak first as a rule: what a row is that
+# breaks one.
+CONSTRAINTS = {
+    "statuses_pkey": "there is another status of this name",
+    "statuses_position_key": "there is another status in this position",
+    "transitions_pkey": "there is this transition already",
+    "transitions_from_status_fkey": "from_status is none of the statuses",
+    "transitions_to_status_fkey": "to_status is none of the statuses",
+    "tickets_pkey": "there is another ticket of this number",
+    "comments_pkey": "there is another comment of this number",
+    "comments_ticket_id_fkey": "there is no such ticket",
+    "links_pkey": "there is this link already",
+    "links_parent_key": "the ticket has another parent",
+    "links_ticket_id_fkey": "there is no ticket ticket_id",
+    "links_other_id_fkey": "there is no ticket other_id",
+    "events_pkey": "there is another event of this number",
+}
 
 
 @contextlib.contextmanager
@@ -47,9 +62,12 @@ def rules_off(url):
 
 
 def words_of(error):
-    """Return PostgreSQL's own words, and the line of a COPY that they are about, or None."""
+    """Return what is wrong in words, and the line of a COPY that they are about, or None."""
     found = re.search(r"^COPY \w+, line (\d+)", error.diag.context or "", re.MULTILINE)
     words = error.diag.message_primary
-    if error.diag.message_detail and isinstance(error, (psycopg2.DataError, UNIQUE)):
+    # Not a CHECK's: it refuses in words.
+    if isinstance(error, (psycopg2.errors.UniqueViolation, psycopg2.errors.ForeignKeyViolation)):
+        words = CONSTRAINTS.get(error.diag.constraint_name, words)
+    if error.diag.message_detail and isinstance(error, psycopg2.DataError):
         words += f" ({error.diag.message_detail})"
     return words, int(found[1]) if found else None
