@@ -113,8 +113,8 @@ def _plan(revision, target, down):
         raise Refused(f"there is no revision {target}; this Iris knows {', '.join(revisions)}")
     before = (
         "SET LOCAL search_path = public;\n"
-        # An upgrade that waits for a lock makes everybody behind it wait.
-        "SET LOCAL lock_timeout = '10s';\n"
+        # Whoever waits behind an upgrade that waits for a lock gives up after 5 s: it does before them.
+        "SET LOCAL lock_timeout = '4s';\n"
         "LOCK TABLE alembic_version IN ACCESS EXCLUSIVE MODE;\n"
         "DO $$ BEGIN\n"
         f"    IF '{revision}' <> ALL (SELECT version_num FROM alembic_version) THEN\n"
@@ -174,6 +174,7 @@ def move(url, target="head", *, down=False):
 
     engine = create_engine("postgresql+psycopg2://", creator=connect, poolclass=NullPool)
     for left in reversed(range(TRIES)):
+        notices.words.clear()
         try:
             with engine.begin() as connection:
                 revision = _revision(connection)

@@ -13,6 +13,7 @@ import time
 from pathlib import Path
 
 import psutil
+import psycopg2
 import pytest
 from conftest import free_port
 
@@ -278,6 +279,27 @@ def test_a_password_may_come_from_a_file(tmp_path, monkeypatch):
     monkeypatch.setenv("IRIS_PASS_FILE", str(tmp_path / "pass"))
     monkeypatch.setenv("IRIS_DB_HOST", "db")
     assert location.dsn() == "host=db port=5432 dbname=iris user=iris password=sec\\'ret"
+
+
+def test_an_open_transaction_does_not_keep_it_from_starting(folder):
+    port = free_port()
+    up = Up(folder, port).until("^    curl")
+    up.first()
+    # All but PostgreSQL, which is left behind.
+    os.kill(up.process.pid, signal.SIGKILL)
+    up.process.wait()
+    for process in everything_of(port):
+        if process.name() != "postgres":
+            process.kill()
+    time.sleep(0.5)
+    connection = psycopg2.connect(embedded.Server(folder).url())
+    with contextlib.closing(connection), connection.cursor() as cursor:
+        cursor.execute("UPDATE tickets SET title = 'half written'")
+        up = Up(folder, port).until("^    curl")
+        assert "somebody's transaction is open, so the rules were not run again" in up.said
+        assert up.curl(f"127.0.0.1:{port}/tickets/1")["title"] == "A new ticket"
+        connection.commit()
+    assert up.stop() == 0
 
 
 def test_an_older_database_is_brought_up_to_date(folder):

@@ -9,6 +9,8 @@ import time
 import urllib.error
 import urllib.request
 
+from psycopg2 import errors
+
 from iris import embedded, schema, settings
 from iris.cli import common, serve
 
@@ -98,8 +100,17 @@ def _start(server):
     revision = common.revision_of(server.url())
     if revision != schema.REVISION:
         common.say(f"upgrading the database from revision {revision} to {schema.REVISION}")
-    for words in migrations.move(server.url("postgres")):
-        common.say(words)
+    try:
+        for words in migrations.move(server.url("postgres")):
+            common.say(words)
+    except errors.LockNotAvailable:
+        if revision != schema.REVISION:
+            raise
+        # Of a PostgreSQL that was left running; tickets are more urgent.
+        common.say(
+            "somebody's transaction is open, so the rules were not run again;"
+            " `iris db upgrade` does it later"
+        )
 
 
 def _greet(host, port, service):
