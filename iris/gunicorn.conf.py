@@ -21,8 +21,9 @@ proc_name = "iris"
 # A worker whose loop hangs this long is replaced; one that is told to stop may finish for so long.
 timeout = 60
 graceful_timeout = 10
-# An idle connection holds up the end of a worker for as long.
-keepalive = 2
+# Longer than the minute for which proxies and load balancers keep connections that they may send the next
+# request on: they must be the first to close them.
+keepalive = 75
 limit_request_line = 8190
 
 accesslog = "-"

@@ -3,10 +3,12 @@
 Nothing of Iris's that could import gevent's victims is imported here: gunicorn's master reads this, too.
 """
 
+import contextlib
 import errno
 import logging
 import random
 
+import gevent
 from gunicorn import util
 from gunicorn.workers import ggevent
 
@@ -19,6 +21,9 @@ STALLED_SECONDS = 30
 # Seconds, and bytes, for which a client that is still sending is listened to: closing at once, what it
 # was answered would be lost.
 LINGER, MOST_AFTER = 2, 64 << 20
+
+# {greenlet: its Timeout} of the connections that wait for a request.
+IDLE = {}
 
 # What gunicorn refuses before the service sees it.
 CODES = {
@@ -42,7 +47,10 @@ class Client:
 
     def recv(self, *given):
         bounds.breathe()
-        return self._sock.recv(*given)
+        found = self._sock.recv(*given)
+        # It has begun a request, which may be finished.
+        IDLE.pop(gevent.getcurrent(), None)
+        return found
 
 
 def write_problem(client, status, reason, detail):
@@ -73,6 +81,25 @@ def is_unread(reader):
 
 class Worker(ggevent.GeventWorker):
     """A worker that gives up readers who stall, and knows when a connection is of no more use."""
+
+    @contextlib.contextmanager
+    def timeout_ctx(self):
+        """Wait for a request as long as connections are kept, or until the worker is told to stop."""
+        greenlet = gevent.getcurrent()
+        with gevent.Timeout(self.cfg.keepalive, False) as waiting:
+            IDLE[greenlet] = waiting
+            try:
+                yield
+            finally:
+                IDLE.pop(greenlet, None)
+
+    def handle_exit(self, sig, frame):
+        super().handle_exit(sig, frame)
+        gevent.spawn(self._hang_up)
+
+    def _hang_up(self):
+        for greenlet, waiting in list(IDLE.items()):
+            gevent.kill(greenlet, waiting)
 
     def handle(self, listener, client, addr):
         super().handle(listener, Client(client), addr)

@@ -160,7 +160,7 @@ def test_other_methods(http, ticket):
         assert (answer.status, answer.json["code"]) == (405, "method_not_allowed")
         assert answer.headers["allow"] == "GET, HEAD, POST, PUT, OPTIONS"
     assert http("BREW", "/nothing").status == 404
-    assert http("OPTIONS", "/tickets").headers["allow"] == "GET, POST, PUT"
+    assert http("OPTIONS", "/tickets").headers["allow"] == "GET, HEAD, POST, PUT"
     head, get = http("HEAD", "/tickets/1"), http.get("/tickets/1")
     assert (head.status, head.text) == (200, "")
     assert head.headers["content-length"] == str(len(get.text))

@@ -39,6 +39,10 @@ def listed(noun, given, request, response):
     return kind.render(found.rows, given.get("columns", noun.LIST.shown), noun.LIST.times())
 
 
+# A version as a tag, or bare, as people type it; and what else may stand in a header of tags.
+TAG = re.compile(r'\s*(?:(?:W/)?"(\d{1,18})"|(\d{1,18})|(?:W/)?"[^"]*"|[^",]*)\s*(?:,|$)')
+
+
 def versions(header):
     """Read If-Match or If-None-Match.
 
@@ -47,9 +51,20 @@ def versions(header):
     """
     if header is None or header.strip() == "*":
         return None
-    return [
-        int(number) for number in re.findall(r'(?<![\w"])(?:W/)?"?(\d{1,18})"?(?![\w"])', header)
-    ]
+    found, place = [], 0
+    while place < len(header):
+        tag = TAG.match(header, place)
+        if not tag:
+            # Not even a list of tags.
+            return []
+        found += [int(number) for number in tag.groups() if number]
+        place = tag.end()
+    return found
+
+
+def address(request, path):
+    """Return a path as seen from a request's: under whatever prefix a proxy has put it, it leads there."""
+    return "../" * (request.env["PATH_INFO"].count("/") - 1) + path.lstrip("/")
 
 
 def tagged(response, version):

@@ -3,7 +3,7 @@
 import falcon
 
 from iris import comments
-from iris.api import LISTED, ROUTE, listed
+from iris.api import LISTED, ROUTE, address, listed
 from iris.intake import auth, routes, types
 
 NUMBER = types.Number()
@@ -33,7 +33,7 @@ def put(request, response, ticket_id, **given):
     """
     row, number = comments.create(ticket_id, given, auth.writer(request))
     response.status = falcon.HTTP_201
-    response.set_header("Location", f"/comments/{number}")
+    response.set_header("Location", address(request, f"/comments/{number}"))
     return row
 
 

@@ -3,7 +3,7 @@
 import falcon
 
 from iris import tickets
-from iris.api import LISTED, READ, ROUTE, listed, tagged, versions
+from iris.api import LISTED, READ, ROUTE, address, listed, tagged, versions
 from iris.formats import terminal
 from iris.intake import auth, routes, types
 
@@ -39,7 +39,7 @@ def put(request, response, ticket_id=None, dry_run=False, **given):
         return change(request, response, ticket_id, **given)
     row, version, number = tickets.create(given, auth.writer(request))
     response.status = falcon.HTTP_201
-    response.set_header("Location", f"/tickets/{number}")
+    response.set_header("Location", address(request, f"/tickets/{number}"))
     tagged(response, version)
     return row
 

@@ -3,22 +3,45 @@
 from http import HTTPStatus
 
 import hug
+from falcon.vendor import mimeparse
 
 from iris import problems
+from iris.formats import terminal
 
-PROBLEM = "application/problem+json"
+PROBLEM, JSON, TEXT = "application/problem+json", "application/json", "text/plain"
 REASONS = {status.value: status.phrase for status in HTTPStatus}
 
 
 def write(problem, request, response):
     """Make a response the telling of a Problem."""
-    document = problem.document(request.context.get("request_id"))
     response.status = f"{problem.status} {REASONS.get(problem.status, 'Problem')}"
     response.body, response.stream = None, None
-    response.data = document.encode() + b"\n"
-    response.content_type = PROBLEM
+    if _is_for_people(request):
+        response.data = sentences(problem).encode()
+        response.content_type = "text/plain; charset=utf-8"
+    else:
+        response.data = problem.document(request.context.get("request_id")).encode() + b"\n"
+        response.content_type = PROBLEM
     for name, value in problem.headers.items():
         response.set_header(name, value)
+
+
+def _is_for_people(request):
+    """Whether somebody reads this at a terminal: by format=text, or by Accept."""
+    if request.context.get("format") == "text" or (request._params or {}).get("format") == "text":
+        return True
+    try:
+        liked = [mimeparse.quality(media, request.accept) for media in (TEXT, PROBLEM, JSON)]
+        return liked[0] > max(liked[1:])
+    except ValueError:
+        return False
+
+
+def sentences(problem):
+    """Return a problem as text: what is wrong, then a hint, as psql says them."""
+    hint = problem.more.get("hint")
+    lines = [problem.detail, *([f"hint: {hint}"] if hint else [])]
+    return "".join(f"{terminal.safe(each)}\n" for each in lines)
 
 
 @hug.format.content_type(PROBLEM)

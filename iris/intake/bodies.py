@@ -30,6 +30,13 @@ def body(request, most=MAX_BODY):
     length, chunked = request.content_length, "HTTP_TRANSFER_ENCODING" in request.env
     if not chunked and not length:
         return b""
+    coding = request.get_header("Content-Encoding")
+    if coding and coding.strip().lower() != "identity":
+        raise problems.Problem(
+            415,
+            "unsupported_media_type",
+            f"a body in {coding[:100]!r} is not understood; send it as it is",
+        )
     if "body" in request.context:
         return request.context.body
     too_large = problems.Problem(413, "body_too_large", f"a body has at most {most} bytes")

@@ -67,7 +67,7 @@ class Intake:
             raise problems.Problem(
                 400, "given_twice", f"{name} is given in the query and in the body"
             )
-        request.context.here = lambda **more: _here(request.path, query, more)
+        request.context.here = lambda **more: f"?{urlencode({**query, **more})}"
         given = {**query, **given}
         if "fields" in known and known["fields"].__class__ is types.Pairs:
             _gather_fields(given)
@@ -86,6 +86,10 @@ class Intake:
         writer = request.context.get("writer")
         if writer is not None and writer.replayed:
             response.set_header("Idempotent-Replayed", "true")
+        if request.method == "OPTIONS" and response.get_header("Allow"):
+            response.set_header(
+                "Allow", response.get_header("Allow").replace("GET", "GET, HEAD", 1)
+            )
         if request.context.get("head"):
             request.method = "HEAD"
             if hasattr(response.stream, "close"):
@@ -100,11 +104,6 @@ def _host(origin):
         return urlsplit(origin).netloc
     except ValueError:
         return None
-
-
-def _here(path, query, more):
-    """Return this request's address with some of its parameters changed."""
-    return f"{path}?{urlencode({**query, **more})}"
 
 
 def _gather_fields(given):

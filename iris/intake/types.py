@@ -7,6 +7,7 @@ here but in the database, where they hold for both doors.
 
 import json
 import re
+import unicodedata
 from functools import partial
 
 import hug
@@ -20,6 +21,10 @@ MAX_VALUES = 1000
 # Conditions on fields in one request: each is a part of the statement.
 MAX_PAIRS = 32
 LARGEST = 2**63 - 1
+# A time of the day, and the blank before a time zone's hours.
+PLUS = re.compile(r"(:[0-9]{2}(?:\.[0-9]+)?) (?=[0-9]{2}(?::?[0-9]{2})?$)")
+# A time zone as JavaScript writes it; PostgreSQL reads it as POSIX has it, by the other sign.
+TURNED_ROUND = re.compile(r"(GMT|UTC|UT)[+-][0-9]", re.IGNORECASE)
 
 
 class Text(hug.types.Type):
@@ -37,7 +42,8 @@ class Word(Text):
     def __call__(self, value, context=None):
         if value == "":
             raise ValueError("must not be empty")
-        return super().__call__(value)
+        # As the database keeps texts, however somebody's keyboard composes them.
+        return unicodedata.normalize("NFC", super().__call__(value))
 
 
 class Time(Word):
@@ -46,6 +52,14 @@ class Time(Word):
     def __call__(self, value, context=None):
         if not isinstance(value, str):
             raise ValueError("must be a time as text, such as 2026-12-01 or tomorrow")
+        if isinstance(value, bodies.Untyped):
+            # In a form or a query, + is a blank.
+            value = bodies.Untyped(PLUS.sub(r"\1+", value))
+        if TURNED_ROUND.search(value):
+            raise ValueError(
+                "must not name its zone like GMT+0100, which means one hour west of Greenwich to PostgreSQL;"
+                " send it like 2026-12-01T09:00:00+01:00"
+            )
         return super().__call__(value)
 
     def is_unfit(self, value, message):

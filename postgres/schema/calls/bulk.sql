@@ -12,8 +12,10 @@ RETURN CASE WHEN value IS NULL OR value = 'null' THEN NULL ELSE (
             CASE WHEN jsonb_typeof(value) <> 'number' OR value::text !~ '^-?[0-9]+$' THEN 'must be a whole number' END
         WHEN typcategory = 'N' THEN CASE WHEN jsonb_typeof(value) <> 'number' THEN 'must be a number' END
         WHEN typcategory = 'B' THEN CASE WHEN jsonb_typeof(value) <> 'boolean' THEN 'must be true or false' END
-        WHEN typcategory = 'D' THEN CASE WHEN jsonb_typeof(value) <> 'string' THEN
-            'must be a time as text, such as 2026-12-01 or tomorrow' END
+        WHEN typcategory = 'D' THEN CASE
+            WHEN jsonb_typeof(value) <> 'string' THEN 'must be a time as text, such as 2026-12-01 or tomorrow'
+            WHEN value #>> '{}' ~* '(GMT|UTC|UT)[+-][0-9]' THEN 'must not name its zone like GMT+0100, which means one hour west of Greenwich'
+                ' to PostgreSQL; send it like 2026-12-01T09:00:00+01:00' END
         WHEN jsonb_typeof(value) <> 'string' THEN 'must be text' END
     FROM pg_type WHERE oid = of) END;
 COMMENT ON FUNCTION misfit(jsonb, regtype) IS 'What a JSON value must be for a column of this type, if it is something else, reading on after the column''s name';

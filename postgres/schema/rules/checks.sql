@@ -29,6 +29,9 @@ BEGIN
         RETURN refuse('fields must be a JSON object of at most 16 KiB', 'tickets_check', 'fields');
     ELSIF NOT isfinite(due) THEN
         RETURN refuse('due must be a finite time', 'tickets_check', 'due');
+    ELSIF due < '0001-01-01 00:00+00' OR due >= '10000-01-01 00:00+00' THEN
+        -- RFC 3339 has no other years, nor has anybody who reads JSON.
+        RETURN refuse('due must be in a year from 1 to 9999', 'tickets_check', 'due');
     END IF;
     FOREACH label IN ARRAY labels LOOP
         IF label IS NULL OR char_length(label) > 50 OR cardinality(labels) > 50 OR array_ndims(labels) > 1 THEN

@@ -1,5 +1,6 @@
 -- RULES OF COMMENTS: what the database keeps, words, history
 
+DO $generate$ BEGIN EXECUTE replace($function$
 CREATE OR REPLACE FUNCTION comments_before() RETURNS trigger
 LANGUAGE plpgsql
 SET search_path = pg_catalog, public, pg_temp
@@ -11,6 +12,7 @@ BEGIN
     IF missing IS NOT NULL THEN
         RAISE not_null_violation USING MESSAGE = missing || ' is required', COLUMN = missing;
     END IF;
+    {composed}
     IF TG_OP = 'INSERT' THEN
         -- Locked, so that it can't go before the comment is there.
         PERFORM FROM tickets WHERE ticket_id = NEW.ticket_id FOR KEY SHARE;
@@ -32,6 +34,8 @@ BEGIN
     END IF;
     RETURN NEW;
 END $$;
+$function$, '{composed}', composed('comments'));
+END $generate$;
 COMMENT ON FUNCTION comments_before() IS 'Keeps what the database keeps of a comment';
 
 CREATE OR REPLACE TRIGGER comments_before BEFORE INSERT OR UPDATE ON comments

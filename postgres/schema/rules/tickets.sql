@@ -25,7 +25,7 @@ COMMENT ON FUNCTION locked_transition(text, text) IS 'Whether there is such a tr
 
 GRANT EXECUTE ON FUNCTION locked_status(text), locked_transition(text, text) TO iris;
 
-DO $generate$ BEGIN EXECUTE replace($function$
+DO $generate$ BEGIN EXECUTE replace(replace($function$
 CREATE OR REPLACE FUNCTION tickets_before() RETURNS trigger
 LANGUAGE plpgsql
 -- The path is the rule's own, not the caller's: whoever wrote it could give what they made in pg_temp
@@ -42,8 +42,9 @@ BEGIN
     IF missing IS NOT NULL THEN
         RAISE not_null_violation USING MESSAGE = missing || ' is required', COLUMN = missing;
     END IF;
-    IF cardinality(NEW.labels) > 1 THEN
-        NEW.labels := ARRAY(SELECT DISTINCT label COLLATE "C" FROM unnest(NEW.labels) AS label ORDER BY 1);
+    {composed}
+    IF cardinality(NEW.labels) > 1 OR octet_length(NEW.labels[1]) <> char_length(NEW.labels[1]) THEN
+        NEW.labels := ARRAY(SELECT DISTINCT normalize(label) COLLATE "C" FROM unnest(NEW.labels) AS label ORDER BY 1);
     END IF;
 
     IF TG_OP = 'INSERT' THEN
@@ -101,7 +102,9 @@ BEGIN
         ELSE NEW.updated END;
     RETURN NEW;
 END $$;
-$function$, '{missing}', each_column('tickets', 'WHEN NEW.%1$I IS NULL THEN %1$L', ' ', required => true));
+$function$,
+    '{missing}', each_column('tickets', 'WHEN NEW.%1$I IS NULL THEN %1$L', ' ', required => true)),
+    '{composed}', composed('tickets'));
 END $generate$;
 COMMENT ON FUNCTION tickets_before() IS 'Keeps what the database keeps of a ticket, and holds it to the workflow';
 

@@ -54,6 +54,15 @@ RETURN (SELECT string_agg(format(pattern, attname, coalesce(pg_get_expr(adbin, a
 COMMENT ON FUNCTION each_column(regclass, text, text, boolean) IS
     'A pattern of format(), filled in for each column that a client gives: %1$s its name, %2$s its default, %3$s its type; required: only those that are never null, or only those that may be';
 
+CREATE OR REPLACE FUNCTION composed(of regclass) RETURNS text
+LANGUAGE sql STABLE
+-- Asked of all at once whether there is anything to do: most texts are ASCII.
+RETURN (SELECT 'IF ' || string_agg(format('octet_length(NEW.%1$I) <> char_length(NEW.%1$I)', attname), ' OR ') || ' THEN '
+        || string_agg(format('NEW.%1$I := normalize(NEW.%1$I);', attname), ' ') || ' END IF;'
+    FROM pg_attribute WHERE attrelid = of AND attnum > 0 AND NOT attisdropped AND atttypid = 'text'::regtype);
+COMMENT ON FUNCTION composed(regclass) IS
+    'Statements that bring all texts of the row NEW into Unicode''s NFC, so that what looks alike is alike';
+
 CREATE OR REPLACE FUNCTION recorded(of regclass, was text, now text) RETURNS text
 LANGUAGE sql STABLE
 -- All that is never null at once: to add one to another is to copy it.
