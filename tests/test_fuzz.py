@@ -1,7 +1,10 @@
 """What the fuzzer sends, a little of it: no answer is a 5xx, another's, or what it does not say it is."""
 
 import fuzz
+import psycopg2
+import pytest
 import replay
+import rubbish
 
 
 def test_whatever_is_sent_gets_the_answer_it_deserves(live, http, sql, owner, server):
@@ -27,3 +30,40 @@ def test_what_it_tells_sends_the_same_once_more():
     spelled = fuzz.spelled(data)
     assert eval(spelled) == data
     assert len(spelled) < 200
+
+
+class Five(fuzz.World):
+    """A world of five tickets, of which there is nothing more to know."""
+
+    def __init__(self):
+        self.cursors, self.largest = [], 5
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_both_doors_say_the_same_of_any_rows(http, sql, seed):
+    sql("INSERT INTO tickets (title) SELECT 'x' FROM generate_series(1, 5)")
+    some, told = rubbish.Some(f"doors/{seed}", Five()), set()
+    for _ in range(60):
+        some.malice = some.of((0, 0.05, 0.2, 0.5))
+        rows = [
+            some.json() if some.wilful(0.1) else some.document([*rubbish.COLUMNS, "titel"])
+            for _ in range(some.of((0, 1, 2, 4)))
+        ]
+        body = f"[{','.join(rows)}]".encode("utf-8", "surrogatepass")
+        answer = http(
+            "PUT", "/tickets?dry_run=true", raw=body, headers={"Content-Type": "application/json"}
+        )
+        told.add(answer.status)
+        if answer.status == 400 and answer.json["code"].startswith("malformed"):
+            continue
+        try:
+            sql("SELECT put_tickets(%s, true)", body.decode())
+        except psycopg2.Error as error:
+            # What JSON can spell and no text can be, PostgreSQL refuses before anybody calls it a row.
+            if error.pgcode in ("22P02", "22P05"):
+                assert answer.status == 422
+            else:
+                assert error.diag.message_primary == answer.json["detail"], body
+        else:
+            assert answer.status == 200, (body, answer.text)
+    assert {200, 422} <= told

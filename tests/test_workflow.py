@@ -1,5 +1,7 @@
 """The workflow."""
 
+import pytest
+
 SEEDED = {
     "statuses": [
         {"status": "open", "is_open": True},
@@ -132,3 +134,10 @@ def test_it_can_be_asked_for_as_of_any_moment(http, sql):
         assert http.get(f"/workflow?as_of={moment}").json == document
     assert http.get("/workflow?as_of=2001-01-01").json == seen[0][1]
     assert http.get("/workflow?as_of=someday").status == 422
+
+
+@pytest.mark.parametrize("document", ["5", "[]", "null", '"x"'])
+def test_psql_is_told_what_a_workflow_is(sql, document):
+    error = sql.refusal("SELECT set_workflow(%s)", document)
+    words = "a workflow must be a JSON object with statuses and transitions"
+    assert (error.pgcode, error.diag.message_primary) == ("23514", words)

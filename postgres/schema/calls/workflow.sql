@@ -17,6 +17,9 @@ AS $$
 DECLARE
     wrong text;
 BEGIN
+    IF jsonb_typeof(document) IS DISTINCT FROM 'object' THEN
+        RAISE check_violation USING MESSAGE = 'a workflow must be a JSON object with statuses and transitions';
+    END IF;
     SELECT key INTO wrong FROM jsonb_object_keys(document) AS key WHERE key NOT IN ('statuses', 'transitions') LIMIT 1;
     IF FOUND THEN
         RAISE check_violation USING MESSAGE = format('a workflow has statuses and transitions, no "%s"', wrong), COLUMN = wrong;
