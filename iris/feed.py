@@ -6,7 +6,6 @@ while it waits, and one whose reader has stalled costs no more than the others.
 """
 
 import logging
-import socket
 import time
 
 import gevent
@@ -29,8 +28,6 @@ PIECE_BYTES = 64 * 1024
 RECENT = 4 << 20
 # Streams of a worker that may have a piece of their own at once; others wait until theirs is sent.
 BEHIND = Semaphore(256)
-# Bytes that the kernel keeps for a reader who is slow.
-BUFFER = 64 * 1024
 
 # No empty line after these: there are clients who would take it for the end of an event.
 HELLO = b"retry: 1000\n: Iris\n"
@@ -109,14 +106,11 @@ def frame(position, body):
     return f"id: {position}\ndata: {body}\n\n".encode()
 
 
-def stream(position, sock=None):
+def stream(position):
     """Yield the feed from a position on, as server-sent events, until the reader or Iris goes.
 
     position: the last one that the reader has, 0 for none.
-    sock:     the reader's socket, of which not much is to be kept in the kernel either.
     """
-    if sock is not None:
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, BUFFER)
     yield HELLO
     with FEED:
         quiet = time.monotonic()

@@ -7,6 +7,7 @@ import contextlib
 import errno
 import logging
 import random
+import socket
 
 import gevent
 from gunicorn import util
@@ -16,8 +17,9 @@ from iris import bounds
 
 log = logging.getLogger("iris")
 
-# Seconds that a client may take to read a piece of an answer.
+# Seconds that a client may take to read a piece of an answer, and the bytes of one.
 STALLED_SECONDS = 30
+PIECE = 64 * 1024
 # Seconds, and bytes, for which a client that is still sending is listened to: closing at once, what it
 # was answered would be lost.
 LINGER, MOST_AFTER = 2, 64 << 20
@@ -37,7 +39,11 @@ CODES = {
 
 
 class Client:
-    """A client's socket: who sends faster than it is read would never let others have their turn."""
+    """A client's socket.
+
+    Who sends faster than it is read would never let others have their turn. And who reads a large answer
+    slowly has not stalled, so that the socket's time limit is for a piece.
+    """
 
     def __init__(self, sock):
         self._sock = sock
@@ -51,6 +57,10 @@ class Client:
         # It has begun a request, which may be finished.
         IDLE.pop(gevent.getcurrent(), None)
         return found
+
+    def sendall(self, data, *given):
+        for piece in bounds.pieces(memoryview(data), PIECE):
+            self._sock.sendall(piece, *given)
 
 
 def write_problem(client, status, reason, detail):
@@ -102,6 +112,9 @@ class Worker(ggevent.GeventWorker):
             gevent.kill(greenlet, waiting)
 
     def handle(self, listener, client, addr):
+        if hasattr(socket, "TCP_NOTSENT_LOWAT"):
+            # Else the kernel takes megabytes for who stalls, and then, of who is slow, nothing for long.
+            client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, 2 * PIECE)
         super().handle(listener, Client(client), addr)
 
     def handle_request(self, listener_name, req, sock, addr):

@@ -30,6 +30,8 @@ def listed(noun, given, request, response):
         response.content_type = f"{kind.media}; charset=utf-8"
     if kind.line:
         response.set_header("Content-Disposition", f'attachment; filename="{name}.{form}"')
+        # A proxy that gathers an answer before it passes it on would gather all of it.
+        response.set_header("X-Accel-Buffering", "no")
         response.stream = found
         return None
     if found.cursor:

@@ -33,7 +33,7 @@ def index(request, response, **given):
         response.content_type = formats.STREAM
         response.set_header("Cache-Control", "no-store")
         response.set_header("X-Accel-Buffering", "no")
-        response.stream = feed.stream(_last(request, given), request.env.get("gunicorn.socket"))
+        response.stream = feed.stream(_last(request, given))
         return None
     if "after" not in given:
         _only(given, PARAMETERS)
