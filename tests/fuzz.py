@@ -101,18 +101,24 @@ class World:
 UNREAD = (400, 414, 417, 431, 501)
 
 
-def wrong(world, method, marker, answer, framed):
+def wrong(world, method, marker, answer, framed, data):
     """Return what is wrong with an answer, a sentence, or None.
 
     framed:   whether the request is one that Iris must have understood.
+    data:     the request.
     """
     # What is refused before it is understood has a marker of its own, and ends the connection.
     unread = answer.status in UNREAD and answer.headers.get("connection") == "close"
     if answer.marker != marker and (re.fullmatch(r"\d+-\d+", answer.marker or "") or not unread):
         return f"it is answered with another's answer, {answer.marker}: {answer.status}"
     if answer.status >= 400:
+        declared = answer.status == 503 and "retry-after" in answer.headers
+        if answer.status >= 500 and answer.status != 501 and not declared:
+            return f"a {answer.status}"
         if method == "HEAD":
-            return None if answer.status < 500 else "a 5xx"
+            return None
+        if answer.kind == "text/plain" and re.search(rb"format=text|[Aa]ccept: .*text/", data):
+            return shape(answer)
         if answer.kind != "application/problem+json":
             return f"a problem as {answer.kind}"
         try:
@@ -125,12 +131,6 @@ def wrong(world, method, marker, answer, framed):
         code = document.get("code")
         if answer.status not in world.codes.get(code, ()):
             return f"{answer.status} {code} is not in the README"
-        if (
-            answer.status >= 500
-            and not (answer.status == 503 and "retry-after" in answer.headers)
-            and answer.status != 501
-        ):
-            return f"a {answer.status}"
         if document["status"] != answer.status or (
             answer.marker and document["request_id"] != answer.marker
         ):
@@ -311,7 +311,7 @@ class Fuzzer:
         if not framed:
             connection.half_close()
         try:
-            for marker, method, _, good in batch:
+            for marker, method, asked, good in batch:
                 answer = connection.answer(method, most=MOST)
                 if answer is None:
                     if good and marker == batch[0][0] and not used:
@@ -321,7 +321,7 @@ class Fuzzer:
                 self.statuses[answer.status] += 1
                 code = re.search(rb'"code": "(\w+)"', answer.body) if answer.status >= 400 else None
                 self.codes[code[1].decode() if code else str(answer.status)] += 1
-                sentence = wrong(self.world, method, marker, answer, good)
+                sentence = wrong(self.world, method, marker, answer, good, asked)
                 if sentence:
                     self.fail(sentence, data)
                 self.world.learn(answer)
