@@ -54,11 +54,11 @@ def page(given, form="json"):
 
 def _after():
     """Return the statement for a piece of the feed: its positions, and each event as JSON."""
-    columns = (column(name, TABLE.c[name].type) for name in LIST.columns())
+    columns = (column(name, TABLE.c[name].type) for name in LIST.columns)
     piece = func.events_after(bindparam("after"), bindparam("limit")).table_valued(
         *columns, name="piece"
     )
-    rows = select(*(piece.c[name] for name in LIST.columns())).subquery("event")
+    rows = select(*(piece.c[name] for name in LIST.columns)).subquery("event")
     body = cast(func.row_to_json(literal_column("event")), Text).label("body")
     lines = select(rows.c.position, body).cte("line").prefix_with("MATERIALIZED")
     length = func.octet_length(lines.c.body)

@@ -38,7 +38,7 @@ def listed(noun, given, request, response):
         response.set_header("Link", f'<{request.context.here(cursor=found.cursor)}>; rel="next"')
     if found.total is not None:
         response.set_header("Total-Count", str(found.total))
-    return kind.render(found.rows, given.get("columns", noun.LIST.shown), noun.LIST.times())
+    return kind.render(found.rows, given.get("columns", noun.LIST.shown), noun.LIST.times)
 
 
 # A version as a tag, or bare, as people type it; and what else may stand in a header of tags.

@@ -1,6 +1,7 @@
 """What there is to know of a noun's list: a List, from which its parameters and statements are made."""
 
 import dataclasses
+import functools
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -51,13 +52,15 @@ class List:
         """Return a column as its model has it."""
         return self.model.__table__.c[name]
 
+    @functools.cached_property
     def columns(self):
         """Return the names of all columns, in the order of an answer."""
         return tuple(each.name for each in self.model.__table__.c if "internal" not in each.info)
 
+    @functools.cached_property
     def times(self):
         """Return the names of the columns that are times."""
-        return {name for name in self.columns() if isinstance(self.column(name).type, TIMESTAMP)}
+        return {name for name in self.columns if isinstance(self.column(name).type, TIMESTAMP)}
 
     def parameters(self):
         """Return what a request for it takes, {name: type}."""
@@ -67,7 +70,7 @@ class List:
             "cursor": types.Word(),
             "count": types.Flag(),
             "sort": types.OneOf(sign + name for name in self.sorts for sign in ("", "-")),
-            "columns": types.Names(self.columns()),
+            "columns": types.Names(self.columns),
             "csv": types.OneOf(["safe"]),
         }
 
