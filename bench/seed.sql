@@ -39,8 +39,11 @@ CREATE TEMP TABLE sentences AS
     FROM generate_series(0, 4999) AS n;
 CREATE INDEX ON sentences (n);
 ANALYZE sentences;
+CREATE FUNCTION pg_temp.changed(name text, old anycompatible, new anycompatible) RETURNS jsonb
+LANGUAGE sql IMMUTABLE
+AS $$ SELECT CASE WHEN old IS DISTINCT FROM new THEN jsonb_build_object(name, jsonb_build_array(old, new)) ELSE '{}' END $$;
 CREATE TEMP TABLE texts AS
-    SELECT long * 10000 + start AS id, body, to_tsvector('simple', body) AS words, changed('body', NULL, body) AS changes
+    SELECT long * 10000 + start AS id, body, to_tsvector('simple', body) AS words, pg_temp.changed('body', NULL, body) AS changes
     FROM unnest(ARRAY[1, 2, 3, 4, 5, 60, 150]) AS long,
         -- Of the long ones, fewer do.
         generate_series(0, 4799, CASE WHEN long > 5 THEN 50 ELSE 1 END) AS start,
@@ -109,12 +112,12 @@ INSERT INTO events (event_id, position, at, actor, source, ticket_id, kind, comm
 OVERRIDING SYSTEM VALUE
 SELECT id, id, at, actor, 'http', ticket_id, kind, CASE WHEN kind = 'commented' THEN comment_id END,
     CASE kind WHEN 'created' THEN
-            changed('title', NULL, title) || changed('description', NULL, description) || changed('status', NULL, status)
-            || changed('assignee', NULL, CASE WHEN comments = 4 THEN 'helper1' ELSE assignee END)
-            || changed('reporter', NULL, reporter) || changed('priority', NULL, priority)
-            || changed('labels', NULL, labels) || changed('fields', NULL, fields) || changed('due', NULL, due)
+            pg_temp.changed('title', NULL, title) || pg_temp.changed('description', NULL, description) || pg_temp.changed('status', NULL, status)
+            || pg_temp.changed('assignee', NULL, CASE WHEN comments = 4 THEN 'helper1' ELSE assignee END)
+            || pg_temp.changed('reporter', NULL, reporter) || pg_temp.changed('priority', NULL, priority)
+            || pg_temp.changed('labels', NULL, labels) || pg_temp.changed('fields', NULL, fields) || pg_temp.changed('due', NULL, due)
         WHEN 'commented' THEN (SELECT texts.changes FROM texts WHERE texts.id = pg_temp.text_of_comment(comment_id))
-        ELSE changed('assignee', 'helper' || place - 5, CASE WHEN place = 10 THEN assignee ELSE 'helper' || place - 4 END) END,
+        ELSE pg_temp.changed('assignee', 'helper' || place - 5, CASE WHEN place = 10 THEN assignee ELSE 'helper' || place - 4 END) END,
     CASE kind WHEN 'created' THEN '{}' ELSE
         jsonb_build_object('version', jsonb_build_array(place - 1), 'updated', jsonb_build_array(at - interval '1 minute'))
             || CASE kind WHEN 'changed' THEN jsonb_build_object('closed', jsonb_build_array(closed)) ELSE '{}' END END
