@@ -9,7 +9,7 @@ FIRST = '{"title": "A new ticket", "assignee": "jchittum", "description": "Get t
 
 def test_the_first_command_that_anyone_tries(http):
     answer = http("PUT", "/tickets", raw=FIRST, headers={"Content-Type": "application/json"})
-    assert (answer.status, answer.headers["location"]) == (201, "/tickets/1")
+    assert (answer.status, answer.headers["location"]) == (201, "tickets/1")
     created = datetime.fromisoformat(answer.json["created"])
     assert abs((datetime.now(UTC) - created).total_seconds()) < 5
     assert answer.json == {
