@@ -96,7 +96,9 @@ class Worker(ggevent.GeventWorker):
     def timeout_ctx(self):
         """Wait for a request as long as connections are kept, or until the worker is told to stop."""
         greenlet = gevent.getcurrent()
-        with gevent.Timeout(self.cfg.keepalive, False) as waiting:
+        # One whose answer ends after the worker has been told to stop, such as a stream, is not kept at all.
+        seconds = self.cfg.keepalive if self.alive else 0
+        with gevent.Timeout(seconds, False) as waiting:
             IDLE[greenlet] = waiting
             try:
                 yield
