@@ -3,13 +3,13 @@
 Nothing of Iris's that could import gevent's victims is imported here: gunicorn's master reads this, too.
 """
 
-import contextlib
 import errno
 import logging
 import random
 import socket
 
 import gevent
+from gevent import socket as gevent_socket
 from gunicorn import util
 from gunicorn.workers import ggevent
 
@@ -38,29 +38,44 @@ CODES = {
 }
 
 
-class Client:
-    """A client's socket.
+class Client(gevent_socket.socket):
+    """A client's socket; one that gevent has accepted is made one of these.
 
     Who sends faster than it is read would never let others have their turn. And who reads a large answer
     slowly has not stalled, so that the socket's time limit is for a piece.
     """
 
-    def __init__(self, sock):
-        self._sock = sock
-
-    def __getattr__(self, name):
-        return getattr(self._sock, name)
+    __slots__ = ()
 
     def recv(self, *given):
         bounds.breathe()
-        found = self._sock.recv(*given)
+        # How long a request may take to come is for whoever reads it to say.
+        self.timeout = None
+        found = super().recv(*given)
         # It has begun a request, which may be finished.
         IDLE.pop(gevent.getcurrent(), None)
         return found
 
     def sendall(self, data, *given):
+        # gevent's attribute: its settimeout() takes longer than to send an answer.
+        self.timeout = STALLED_SECONDS
+        if len(data) <= PIECE:
+            super().sendall(data, *given)
+            return
         for piece in bounds.pieces(memoryview(data), PIECE):
-            self._sock.sendall(piece, *given)
+            super().sendall(piece, *given)
+
+
+class Waiting(gevent.Timeout):
+    """How long a connection waits for a request; IDLE has it until one begins."""
+
+    def __enter__(self):
+        IDLE[gevent.getcurrent()] = self
+        return super().__enter__()
+
+    def __exit__(self, *error):
+        IDLE.pop(gevent.getcurrent(), None)
+        return super().__exit__(*error)
 
 
 def write_problem(client, status, reason, detail):
@@ -92,18 +107,10 @@ def is_unread(reader):
 class Worker(ggevent.GeventWorker):
     """A worker that gives up readers who stall, and knows when a connection is of no more use."""
 
-    @contextlib.contextmanager
     def timeout_ctx(self):
         """Wait for a request as long as connections are kept, or until the worker is told to stop."""
-        greenlet = gevent.getcurrent()
         # One whose answer ends after the worker has been told to stop, such as a stream, is not kept at all.
-        seconds = self.cfg.keepalive if self.alive else 0
-        with gevent.Timeout(seconds, False) as waiting:
-            IDLE[greenlet] = waiting
-            try:
-                yield
-            finally:
-                IDLE.pop(greenlet, None)
+        return Waiting(self.cfg.keepalive if self.alive else 0, False)
 
     def handle_exit(self, sig, frame):
         super().handle_exit(sig, frame)
@@ -117,16 +124,17 @@ class Worker(ggevent.GeventWorker):
         if hasattr(socket, "TCP_NOTSENT_LOWAT"):
             # Else the kernel takes megabytes for who stalls, and then, of who is slow, nothing for long.
             client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, 2 * PIECE)
-        super().handle(listener, Client(client), addr)
+        client.__class__ = Client
+        super().handle(listener, client, addr)
 
     def handle_request(self, listener_name, req, sock, addr):
         # A connection may bring its requests faster than they are answered.
         bounds.breathe()
-        sock.settimeout(STALLED_SECONDS)
-        asked = req.should_close
-        # What is left of a body would have to be read, whatever its length, before the next request; so
-        # the answer says that it is the last one.
-        req.should_close = lambda: asked() or is_unread(req.body.reader)
+        if is_unread(req.body.reader):
+            # What is left of a body would have to be read, whatever its length, before the next request; so
+            # the answer says that it is the last one.
+            asked = req.should_close
+            req.should_close = lambda: asked() or is_unread(req.body.reader)
         try:
             super().handle_request(listener_name, req, sock, addr)
         except StopIteration:
@@ -137,4 +145,3 @@ class Worker(ggevent.GeventWorker):
                 "%s took nothing for %s s and was given up: %s", addr[0], STALLED_SECONDS, req.uri
             )
             raise ConnectionResetError(errno.ECONNRESET, "the reader has stalled") from None
-        sock.settimeout(None)
