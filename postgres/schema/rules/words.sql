@@ -56,8 +56,9 @@ COMMENT ON FUNCTION each_column(regclass, text, text, boolean) IS
 
 CREATE OR REPLACE FUNCTION composed(of regclass) RETURNS text
 LANGUAGE sql STABLE
--- Asked of all at once whether there is anything to do: most texts are ASCII.
-RETURN (SELECT 'IF ' || string_agg(format('octet_length(NEW.%1$I) <> char_length(NEW.%1$I)', attname), ' OR ') || ' THEN '
+-- Asked of all at once whether there is anything to do: most texts are ASCII. By few functions, for each one
+-- named in a rule is looked up anew in every transaction, and who may execute it.
+RETURN (SELECT format('IF octet_length(concat(%1$s)) <> char_length(concat(%1$s)) THEN ', string_agg(format('NEW.%I', attname), ', '))
         || string_agg(format('NEW.%1$I := normalize(NEW.%1$I);', attname), ' ') || ' END IF;'
     FROM pg_attribute WHERE attrelid = of AND attnum > 0 AND NOT attisdropped AND atttypid = 'text'::regtype);
 COMMENT ON FUNCTION composed(regclass) IS
