@@ -3,10 +3,11 @@
 import graphlib
 import json
 
+from iris import models
 from iris.transfer import export, files, writing
 
 # What only the database writes of a ticket.
-KEPT = ["ticket_id", "created", "updated", "closed", "version"]
+KEPT = ["ticket_id", *models.names(models.Ticket, "kept")]
 # A row has to say what it makes: a value of another type would be bent, a name that isn't known left out.
 INSERT = """
     INSERT INTO {name} OVERRIDING SYSTEM VALUE SELECT made.* FROM staged
