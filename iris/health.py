@@ -36,7 +36,6 @@ def read():
         revision, server, standby, position, waiting, seconds = session.execute(CHECK).one()
     if revision != schema.REVISION:
         raise problems.Problem(
-            503,
             "database_not_ready",
             f"the database's schema is at revision {revision}, this Iris needs {schema.REVISION}",
             headers={"Retry-After": "10"},

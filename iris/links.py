@@ -36,4 +36,4 @@ def remove(ticket_id, kind, other_id, writer):
     values = {"ticket_id": ticket_id, "kind": kind, "other_id": other_id}
     if writing.write(DELETE, values, writer) is None:
         detail = f"ticket {ticket_id} has no link {kind} to ticket {other_id}"
-        raise problems.Problem(404, "no_such_link", detail)
+        raise problems.Problem("no_such_link", detail)

@@ -2,6 +2,52 @@
 
 import json
 
+# Every refusal there is, {code: (status, title)}: the only place that says which status goes with a code.
+# README's table tells the same; what a client's program may do about one hangs on its code.
+CODES = {
+    "malformed_request": (400, "No HTTP that Iris understands"),
+    "malformed_json": (400, "Not JSON"),
+    "malformed_form": (400, "Not a form"),
+    "malformed_body": (400, "Not a body that this address takes"),
+    "body_truncated": (400, "The body ended early"),
+    "unknown_parameter": (400, "A name that is unknown here"),
+    "given_twice": (400, "Given twice"),
+    "invalid_actor": (400, "Not a name of who acts"),
+    "invalid_key": (400, "Not an Idempotency-Key"),
+    "invalid_position": (400, "Not a position of the feed"),
+    "no_such_condition": (400, "A condition that means nothing here"),
+    "cross_origin": (403, "A page of another site wants to write"),
+    "no_such_route": (404, "Nothing at this address"),
+    "no_such_ticket": (404, "No such ticket"),
+    "no_such_comment": (404, "No such comment"),
+    "no_such_link": (404, "No such link"),
+    "method_not_allowed": (405, "This address does not take this method"),
+    "not_acceptable": (406, "No such format"),
+    "body_too_slow": (408, "The body took too long"),
+    "transition_not_allowed": (409, "The workflow has no such transition"),
+    "link_cycle": (409, "Links would lead in a circle"),
+    "second_parent": (409, "There is a parent already"),
+    "status_in_use": (409, "Tickets are in this status"),
+    "conflict": (409, "Something is in the way"),
+    "version_moved_on": (412, "The ticket has changed meanwhile"),
+    "body_too_large": (413, "Too many bytes"),
+    "too_many_rows": (413, "Too many rows"),
+    "address_too_long": (414, "The address is too long"),
+    "unsupported_media_type": (415, "Not a type that is taken here"),
+    "expectation_failed": (417, "An expectation that Iris does not know"),
+    "invalid_value": (422, "A value of a wrong type, or out of its rule"),
+    "key_reused": (422, "The Idempotency-Key was another request's"),
+    "headers_too_large": (431, "The headers are too large"),
+    "internal_error": (500, "A mistake in Iris"),
+    "unknown_transfer_coding": (501, "A transfer coding that Iris does not know"),
+    "database_unavailable": (503, "The database is away"),
+    "database_refused": (503, "The database does not let Iris in"),
+    "database_busy": (503, "The database is busy"),
+    "database_slow": (503, "The database took too long"),
+    "database_not_ready": (503, "The database is not what this Iris needs"),
+    "too_many_streams": (503, "Too many streams"),
+}
+
 
 class Json(str):
     """JSON as PostgreSQL wrote it: not everything in it survives Python."""
@@ -10,16 +56,16 @@ class Json(str):
 class Problem(Exception):
     """An answer that is no success, as RFC 9457 has it.
 
-    status:   the HTTP status, a number.
-    code:     a stable word for programs.
+    code:     a stable word for programs, one of CODES; it settles status and title.
     detail:   a sentence for people.
     headers:  {name: value} of the answer.
     more:     errors ({field: message}), hint, allowed, current, index, as fits.
     """
 
-    def __init__(self, status, code, detail, headers=None, **more):
+    def __init__(self, code, detail, headers=None, **more):
         super().__init__(detail)
-        self.status, self.code, self.detail = status, code, detail
+        self.code, self.detail = code, detail
+        self.status, self.title = CODES[code]
         self.headers, self.more = headers or {}, more
 
     def given(self):
@@ -30,7 +76,7 @@ class Problem(Exception):
         """Return the problem as JSON text, in the order that people read it."""
         document = {
             "type": f"urn:iris:problem:{self.code}",
-            "title": self.code.replace("_", " ").capitalize(),
+            "title": self.title,
             "status": self.status,
             "detail": self.detail,
             "code": self.code,
@@ -52,7 +98,6 @@ class Stale(Problem):
 
     def __init__(self, ticket_id, version, current):
         super().__init__(
-            412,
             "version_moved_on",
             f"ticket {ticket_id} is at version {version} by now",
             headers={"ETag": f'"{version}"'},
@@ -64,12 +109,12 @@ class Stale(Problem):
 def mistake():
     """Return the 500 for what is nobody else's fault."""
     detail = "this is a mistake in Iris; its log has more under this request_id"
-    return Problem(500, "internal_error", detail)
+    return Problem("internal_error", detail)
 
 
 def no_such(thing, number):
     """Return the 404 for a ticket or comment that is not there."""
-    return Problem(404, f"no_such_{thing}", f"there is no {thing} {number}")
+    return Problem(f"no_such_{thing}", f"there is no {thing} {number}")
 
 
 def invalid(errors):
@@ -78,7 +123,6 @@ def invalid(errors):
     errors:   {field: message}.
     """
     return Problem(
-        422,
         "invalid_value",
         "; ".join(f"{name} {message}" for name, message in errors.items()),
         errors=errors,
@@ -92,4 +136,4 @@ def bad_row(index, name, message):
     """
     detail = f"{name} {message}".strip()
     mistake = {"index": index, "detail": detail, "code": "invalid_value", "errors": {name: message}}
-    return Problem(422, "invalid_value", f"row {index}: {detail}", index=index, errors=[mistake])
+    return Problem("invalid_value", f"row {index}: {detail}", index=index, errors=[mistake])

@@ -86,11 +86,12 @@ def write_problem(client, status, reason, detail):
     number = f"{random.getrandbits(128):032x}"
     log.warning("%s %s %s: %s", number, status, reason, detail)
     code = CODES.get(status)
-    problem = problems.Problem(status, code, detail or reason) if code else problems.mistake()
+    problem = problems.Problem(code, detail or reason) if code else problems.mistake()
     body = problem.document(number) + "\n"
     head = (
-        f"HTTP/1.1 {status} {reason}\r\nConnection: close\r\nContent-Type: {problem_format.PROBLEM}\r\n"
-        f"X-Request-Id: {number}\r\nContent-Length: {len(body)}\r\n\r\n"
+        f"HTTP/1.1 {problem_format.line(problem)}\r\nConnection: close\r\n"
+        f"Content-Type: {problem_format.PROBLEM}\r\nContent-Length: {len(body)}\r\n"
+        f"X-Request-Id: {number}\r\n\r\n"
     )
     util.write_nonblock(client, (head + body).encode())
     util.close_graceful(client, LINGER, MOST_AFTER)

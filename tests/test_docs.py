@@ -5,10 +5,11 @@ import shutil
 import subprocess
 import tomllib
 
+import fuzz
 import pytest
 from conftest import ROOT
 
-from iris import __version__, cli, events, settings, tickets
+from iris import __version__, cli, events, problems, settings, tickets, worker
 from iris.database import refusals
 from iris.intake import bodies, handlers, rows, strict
 
@@ -47,13 +48,16 @@ def test_every_route_is_there(server):
         assert (method, url) in known
 
 
-def test_every_code_is_there():
-    codes = {rule[1] for rule in [*refusals.RULES.values(), *refusals.STATES.values()]}
+def test_every_code_is_there_with_its_status():
+    told = fuzz.codes()
+    assert {code: {status} for code, (status, _) in problems.CODES.items()} == told
+    # Each is raised somewhere: in Python by its name, of a thing by its noun, or by what PostgreSQL says.
+    raised = {*refusals.RULES.values(), *worker.CODES.values()}
+    raised |= {code for code, _ in [*refusals.STATES.values(), *handlers.FALCON.values()]}
     for text in CODE.values():
-        codes |= set(re.findall(r'Problem\(\s*\d+,\s*"(\w+)"', text))
-    codes |= {code for code, _ in handlers.FALCON.values()}
-    table = README[README.index("## Errors") : README.index("## Settings")]
-    assert sorted(code for code in codes if f"`{code}`" not in table) == []
+        raised |= set(re.findall(r'(?:Problem|__init__)\(\s*"(\w+)"', text))
+        raised |= {f"no_such_{noun}" for noun in re.findall(r'no_such\(\s*"(\w+)"', text)}
+    assert raised == set(problems.CODES)
 
 
 def test_every_filter_and_order_is_there():

@@ -40,7 +40,7 @@ def index(request, response, **given):
         return listed(events, given, request, response)
     _only(given, FEED)
     if request.context.format != "json":
-        raise problems.Problem(406, "not_acceptable", "the feed comes as JSON or text/event-stream")
+        raise problems.Problem("not_acceptable", "the feed comes as JSON or text/event-stream")
     position = given["after"]
     piece = feed.wait(position, given.get("limit", 50), given.get("wait", 0))
     if piece:
@@ -57,7 +57,7 @@ def _last(request, given):
     try:
         return types.Number(0)(bodies.Untyped(header))
     except ValueError as error:
-        raise problems.Problem(400, "invalid_position", f"Last-Event-ID {error}") from None
+        raise problems.Problem("invalid_position", f"Last-Event-ID {error}") from None
 
 
 def _only(given, known):
@@ -65,7 +65,6 @@ def _only(given, known):
         if name not in known:
             what = "the feed" if name in PARAMETERS else "a list; it goes with after"
             raise problems.Problem(
-                400,
                 "unknown_parameter",
                 f"{name} is not for {what}",
                 errors={name: f"is not for {what}"},

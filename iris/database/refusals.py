@@ -1,4 +1,4 @@
-"""What PostgreSQL refuses, as a Problem: one table from SQLSTATE to status and code.
+"""What PostgreSQL refuses, as a Problem: one table from SQLSTATE to code.
 
 A problem's words come from whoever knows best. Rules are PostgreSQL's, so their message and hint
 are passed on as psql prints them.
@@ -11,8 +11,8 @@ import psycopg2
 
 from iris import problems
 
-UNAVAILABLE = (503, "database_unavailable", "the database is away; try again")
-REFUSED = (503, "database_refused", "the database does not let Iris in; Iris's log says why")
+UNAVAILABLE = ("database_unavailable", "the database is away; try again")
+REFUSED = ("database_refused", "the database does not let Iris in; Iris's log says why")
 # libpq tells no SQLSTATE of a connection that was not made, so these are its words, and in English; in
 # other languages, the database is merely away.
 NOT_LET_IN = re.compile(
@@ -24,43 +24,43 @@ NOT_LET_IN = re.compile(
 WAITED_IN_VAIN = "55P03"
 
 # Rules that Iris holds in the database, by SQLSTATE or, where one state says too little, by the
-# constraint's name. None: the message is PostgreSQL's own words to the client.
+# constraint's name. The message is PostgreSQL's own words to the client.
 RULES = {
-    "IR001": (409, "transition_not_allowed", None),
-    "IR002": (409, "link_cycle", None),
-    "IR003": (409, "second_parent", None),
-    "IR004": (409, "status_in_use", None),
-    "IR005": (422, "key_reused", None),
-    "IR007": (422, "given_twice", None),
-    "IR008": (400, "unknown_parameter", None),
-    "tickets_status_fkey": (422, "invalid_value", None),
-    "comments_ticket_id_fkey": (404, "no_such_ticket", None),
-    "links_ticket_id_fkey": (404, "no_such_ticket", None),
-    "links_other_id_fkey": (404, "no_such_ticket", None),
+    "IR001": "transition_not_allowed",
+    "IR002": "link_cycle",
+    "IR003": "second_parent",
+    "IR004": "status_in_use",
+    "IR005": "key_reused",
+    "IR007": "given_twice",
+    "IR008": "unknown_parameter",
+    "tickets_status_fkey": "invalid_value",
+    "comments_ticket_id_fkey": "no_such_ticket",
+    "links_ticket_id_fkey": "no_such_ticket",
+    "links_other_id_fkey": "no_such_ticket",
 }
 
-# Everything else, by SQLSTATE or by its class, the first two characters.
+# Everything else, by SQLSTATE or by its class, the first two characters. None: in PostgreSQL's own words.
 STATES = {
-    "22": (422, "invalid_value", None),
-    "23502": (422, "invalid_value", None),
-    "23503": (409, "conflict", None),
-    "23505": (409, "conflict", None),
-    "23514": (422, "invalid_value", None),
-    "54": (422, "invalid_value", None),
+    "22": ("invalid_value", None),
+    "23502": ("invalid_value", None),
+    "23503": ("conflict", None),
+    "23505": ("conflict", None),
+    "23514": ("invalid_value", None),
+    "54": ("invalid_value", None),
     "25006": UNAVAILABLE,
-    "40": (503, "database_busy", "others changed the same just now; try again"),
-    "53": (503, "database_busy", "the database is short of resources; try again"),
-    WAITED_IN_VAIN: (503, "database_busy", "somebody else holds this too long; try again"),
-    "57014": (503, "database_slow", "this took too long and was given up; ask for less"),
+    "40": ("database_busy", "others changed the same just now; try again"),
+    "53": ("database_busy", "the database is short of resources; try again"),
+    WAITED_IN_VAIN: ("database_busy", "somebody else holds this too long; try again"),
+    "57014": ("database_slow", "this took too long and was given up; ask for less"),
     "57": UNAVAILABLE,
     "58": UNAVAILABLE,
     "08": UNAVAILABLE,
     "28": REFUSED,
     "3D": REFUSED,
-    "42501": (503, "database_not_ready", "the database lacks what this Iris needs: iris db check"),
-    "42P01": (503, "database_not_ready", "the database lacks what this Iris needs: iris db check"),
-    "42883": (503, "database_not_ready", "the database lacks what this Iris needs: iris db check"),
-    "42703": (503, "database_not_ready", "the database lacks what this Iris needs: iris db check"),
+    "42501": ("database_not_ready", "the database lacks what this Iris needs: iris db check"),
+    "42P01": ("database_not_ready", "the database lacks what this Iris needs: iris db check"),
+    "42883": ("database_not_ready", "the database lacks what this Iris needs: iris db check"),
+    "42703": ("database_not_ready", "the database lacks what this Iris needs: iris db check"),
 }
 
 
@@ -87,8 +87,8 @@ def from_database(error, given=None, known=None):
     state = getattr(error, "pgcode", None) or ""
     diag = getattr(error, "diag", None)
     if not state and is_disconnect(error):
-        status, code, detail = REFUSED if NOT_LET_IN.search(str(error)) else UNAVAILABLE
-        return problems.Problem(status, code, detail, headers={"Retry-After": "1"})
+        code, detail = REFUSED if NOT_LET_IN.search(str(error)) else UNAVAILABLE
+        return problems.Problem(code, detail, headers={"Retry-After": "1"})
     if diag is None:
         return None
     # What programs need of a refusal the rules put where psql doesn't show it.
@@ -115,28 +115,22 @@ def refusal(said):
     Returns:  a Problem, or None for what only a mistake of ours explains.
     """
     state, column = said["sqlstate"], said.get("column")
-    found = (
-        RULES.get(state)
-        or RULES.get(said.get("constraint"))
-        or STATES.get(state)
-        or STATES.get(state[:2])
+    rule = RULES.get(state) or RULES.get(said.get("constraint"))
+    code, detail = (
+        (rule, None) if rule else STATES.get(state) or STATES.get(state[:2], (None, None))
     )
-    if found is None:
+    if code is None:
         return None
-    status, code, detail = found
-    if status == 503:
-        return problems.Problem(status, code, detail, headers={"Retry-After": "1"}, sqlstate=state)
-    detail = detail or said["message"]
-    errors = said.get("errors") or ({column: detail} if column and status == 422 else None)
-    return problems.Problem(
-        status,
-        code,
-        detail,
-        errors=errors,
-        hint=said.get("hint"),
-        allowed=said.get("allowed"),
-        sqlstate=state,
-    )
+    if detail is not None:
+        return problems.Problem(code, detail, headers={"Retry-After": "1"}, sqlstate=state)
+    problem = problems.Problem(code, said["message"], sqlstate=state)
+    errors = {column: problem.detail} if column and problem.status == 422 else None
+    problem.more |= {
+        "errors": said.get("errors") or errors,
+        "hint": said.get("hint"),
+        "allowed": said.get("allowed"),
+    }
+    return problem
 
 
 def _bulk(said):
@@ -152,7 +146,6 @@ def _bulk(said):
         for mistake, problem in zip(said["mistakes"], told, strict=True)
     ]
     return problems.Problem(
-        told[0].status,
         told[0].code,
         said["message"],
         index=mistakes[0]["index"],

@@ -26,7 +26,6 @@ class Stream:
     def __init__(self, sql, values, heading=""):
         if Stream._running >= self.MOST:
             raise problems.Problem(
-                503,
                 "too_many_streams",
                 f"{self.MOST} streams are running already; try again",
                 headers={"Retry-After": "5"},

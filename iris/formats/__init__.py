@@ -51,5 +51,5 @@ def of(name, given):
         return LISTS[name]
     if name != "csv":
         wrong = "is for format=csv"
-        raise problems.Problem(400, "unknown_parameter", f"csv {wrong}", errors={"csv": wrong})
+        raise problems.Problem("unknown_parameter", f"csv {wrong}", errors={"csv": wrong})
     return SAFE

@@ -12,9 +12,14 @@ PROBLEM, JSON, TEXT = "application/problem+json", "application/json", "text/plai
 REASONS = {status.value: status.phrase for status in HTTPStatus}
 
 
+def line(problem):
+    """Return what the status line says: `404 Not Found`."""
+    return f"{problem.status} {REASONS[problem.status]}"
+
+
 def write(problem, request, response):
     """Make a response the telling of a Problem."""
-    response.status = f"{problem.status} {REASONS.get(problem.status, 'Problem')}"
+    response.status = line(problem)
     response.body, response.stream = None, None
     if _is_for_people(request):
         response.data = sentences(problem).encode()

@@ -24,7 +24,7 @@ def actor(request):
         name = ""
     if not 1 <= len(name) <= 100 or not name.isprintable():
         raise problems.Problem(
-            400, "invalid_actor", "Iris-Actor must be 1 to 100 printable characters of UTF-8"
+            "invalid_actor", "Iris-Actor must be 1 to 100 printable characters of UTF-8"
         )
     return name
 
@@ -46,13 +46,13 @@ def writer(request, conditional=False):
     """
     if "HTTP_IF_MATCH" in request.env and not conditional:
         raise problems.Problem(
-            400, "no_such_condition", "If-Match is for changing or deleting one ticket"
+            "no_such_condition", "If-Match is for changing or deleting one ticket"
         )
     key, digest = request.env.get("HTTP_IDEMPOTENCY_KEY"), None
     if key is not None:
         if not 1 <= len(key) <= 200 or not key.isascii() or not key.isprintable():
             raise problems.Problem(
-                400, "invalid_key", "Idempotency-Key must be 1 to 200 printable ASCII characters"
+                "invalid_key", "Idempotency-Key must be 1 to 200 printable ASCII characters"
             )
         what = [request.method, request.path, request.env.get("HTTP_IF_MATCH")]
         what += [request.context.given, _digest(request.context.rows)]

@@ -33,16 +33,15 @@ def body(request, most=MAX_BODY):
     coding = request.get_header("Content-Encoding")
     if coding and coding.strip().lower() != "identity":
         raise problems.Problem(
-            415,
             "unsupported_media_type",
             f"a body in {coding[:100]!r} is not understood; send it as it is",
         )
     if "body" in request.context:
         return request.context.body
-    too_large = problems.Problem(413, "body_too_large", f"a body has at most {most} bytes")
+    too_large = problems.Problem("body_too_large", f"a body has at most {most} bytes")
     if length and length > most:
         raise too_large
-    late = problems.Problem(408, "body_too_slow", f"a body must arrive within {BODY_SECONDS} s")
+    late = problems.Problem("body_too_slow", f"a body must arrive within {BODY_SECONDS} s")
     try:
         with gevent.Timeout(BODY_SECONDS, late):
             raw = request.env["wsgi.input"].read(most + 1 if chunked else length)
@@ -51,13 +50,13 @@ def body(request, most=MAX_BODY):
     except TimeoutError:
         raise late from None
     except OSError:
-        raise problems.Problem(400, "body_truncated", "the body ended before its end") from None
+        raise problems.Problem("body_truncated", "the body ended before its end") from None
     except Exception as error:  # gunicorn has a class for each way to break chunks
-        raise problems.Problem(400, "malformed_body", f"the chunks are broken: {error}") from None
+        raise problems.Problem("malformed_body", f"the chunks are broken: {error}") from None
     if len(raw) > most:
         raise too_large
     if not chunked and len(raw) < length:
-        raise problems.Problem(400, "body_truncated", "the body ended before its end")
+        raise problems.Problem("body_truncated", "the body ended before its end")
     return raw
 
 
@@ -83,12 +82,12 @@ def parse(raw, content_type, many=False):
     kind = kind.strip().lower()
     charset = re.search(r"charset\s*=\s*\"?([\w-]+)", options, re.IGNORECASE)
     if charset and charset[1].lower() not in ("utf-8", "utf8", "us-ascii"):
-        raise problems.Problem(415, "unsupported_media_type", "send UTF-8")
+        raise problems.Problem("unsupported_media_type", "send UTF-8")
     form = kind == "application/x-www-form-urlencoded"
     try:
         text = raw.decode()
     except UnicodeDecodeError as error:
-        raise problems.Problem(400, "malformed_body", f"the body is not UTF-8: {error}") from None
+        raise problems.Problem("malformed_body", f"the body is not UTF-8: {error}") from None
     if many and re.fullmatch(r"application/(x-)?(ndjson|jsonl|jsonlines)", kind):
         return rows.lines(text)
     # `curl -d '{…}'` calls everything a form; no field's name starts with a brace.
@@ -96,12 +95,11 @@ def parse(raw, content_type, many=False):
     first = text[start : start + 1]
     is_list = many and first == "["
     if len(raw) > MAX_BODY and not is_list:
-        raise problems.Problem(413, "body_too_large", f"one ticket has at most {MAX_BODY} bytes")
+        raise problems.Problem("body_too_large", f"one ticket has at most {MAX_BODY} bytes")
     if form and first not in ("{", "["):
         return parse_form(text)
     if not form and not re.fullmatch(r"|application/(.+\+)?json", kind):
         raise problems.Problem(
-            415,
             "unsupported_media_type",
             f"{kind} is not understood",
             hint="Send application/json, or a form (application/x-www-form-urlencoded).",
@@ -111,9 +109,9 @@ def parse(raw, content_type, many=False):
     try:
         data = strict.read(text)
     except ValueError as error:
-        raise problems.Problem(400, "malformed_json", f"the body is no JSON: {error}") from None
+        raise problems.Problem("malformed_json", f"the body is no JSON: {error}") from None
     if not isinstance(data, dict):
-        raise problems.Problem(400, "malformed_body", "the body must be a JSON object")
+        raise problems.Problem("malformed_body", "the body must be a JSON object")
     return data
 
 
@@ -125,10 +123,10 @@ def parse_form(text):
     try:
         pairs = parse_qsl(text, keep_blank_values=True, errors="strict", max_num_fields=1000)
     except ValueError as error:
-        raise problems.Problem(400, "malformed_form", f"this can't be decoded: {error}") from None
+        raise problems.Problem("malformed_form", f"this can't be decoded: {error}") from None
     data = {}
     for name, value in pairs:
         if name in data:
-            raise problems.Problem(400, "given_twice", f"{name} is given twice")
+            raise problems.Problem("given_twice", f"{name} is given twice")
         data[name] = Untyped(value)
     return data

@@ -21,12 +21,15 @@ def on_problem(request, response, problem, params):
 
 def on_falcon(request, response, error, params):
     status = int(error.status[:3])
-    code, detail = FALCON.get(status, ("http_error", None))
+    if status not in FALCON:
+        on_crash(request, response, error, params)
+        return
+    code, detail = FALCON[status]
     headers = dict(error.headers or {})
     if status == 405 and "GET" in headers.get("Allow", ""):
         headers["Allow"] = headers["Allow"].replace("GET", "GET, HEAD", 1)
     detail = detail or error.description or error.title
-    on_problem(request, response, problems.Problem(status, code, detail, headers), params)
+    on_problem(request, response, problems.Problem(code, detail, headers), params)
 
 
 def on_database(request, response, error, params):
@@ -50,4 +53,4 @@ def on_crash(request, response, error, params):
 def on_missing(request, response, **params):
     """Nothing is here"""
     # Not falcon.HTTPNotFound: Hug would call this once more for that.
-    raise problems.Problem(404, "no_such_route", f"there is nothing at {request.path}")
+    raise problems.Problem("no_such_route", f"there is nothing at {request.path}")

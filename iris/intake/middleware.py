@@ -29,12 +29,12 @@ class Intake:
         # falcon has read the query already, but bends what it can't decode.
         request._params = bodies.parse_form(request.query_string) if request.query_string else {}
         if "HTTP_HOST" not in request.env and request.env["SERVER_PROTOCOL"] == "HTTP/1.1":
-            raise problems.Problem(400, "malformed_request", "a request of HTTP/1.1 has a Host")
+            raise problems.Problem("malformed_request", "a request of HTTP/1.1 has a Host")
         origin = request.env.get("HTTP_ORIGIN")
         writes = request.method not in ("GET", "OPTIONS")
         # A page somewhere on the web must not file tickets with the reader's browser.
         if origin and writes and _host(origin) != request.env.get("HTTP_HOST"):
-            raise problems.Problem(403, "cross_origin", f"pages of {origin} may not write here")
+            raise problems.Problem("cross_origin", f"pages of {origin} may not write here")
 
     def process_resource(self, request, response, resource, params):
         """Gather a route's parameters from query and body; the path's win."""
@@ -64,9 +64,7 @@ class Intake:
         twice = query.keys() & given.keys()
         if twice:
             name = min(twice)
-            raise problems.Problem(
-                400, "given_twice", f"{name} is given in the query and in the body"
-            )
+            raise problems.Problem("given_twice", f"{name} is given in the query and in the body")
         request.context.here = lambda **more: f"?{urlencode({**query, **more})}"
         given = {**query, **given}
         if "fields" in known and known["fields"].__class__ is types.Pairs:
@@ -110,7 +108,7 @@ def _gather_fields(given):
     """Collect fields.NAME=text into one parameter, fields."""
     if "fields" in given:
         raise problems.Problem(
-            400, "unknown_parameter", "fields is no filter by itself", hint="Use fields.NAME=value."
+            "unknown_parameter", "fields is no filter by itself", hint="Use fields.NAME=value."
         )
     pairs = [
         (name.removeprefix(FIELD), given.pop(name))
@@ -132,7 +130,6 @@ def _refuse_unknown(given, known):
             f"is unknown here; did you mean {near[0]}?" if near else "is unknown here"
         )
     raise problems.Problem(
-        400,
         "unknown_parameter",
         "; ".join(f"{name} {message}" for name, message in wrong.items()),
         errors=wrong,

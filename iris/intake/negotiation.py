@@ -33,5 +33,5 @@ def choose(request, given, offers):
     if not isinstance(name, str) or name not in known:
         detail = f"this comes as {', '.join(reversed(known.values()))}"
         hint = f"format= takes {', '.join(reversed(known))}." if len(known) > 1 else None
-        raise problems.Problem(406, "not_acceptable", detail, hint=hint)
+        raise problems.Problem("not_acceptable", detail, hint=hint)
     request.context.format = name

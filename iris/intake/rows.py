@@ -61,7 +61,7 @@ def _rows(text, found):
         for value, start, end in found:
             row = text[start:end]
             if index == MOST:
-                raise problems.Problem(413, "too_many_rows", f"a request has at most {MOST:,} rows")
+                raise problems.Problem("too_many_rows", f"a request has at most {MOST:,} rows")
             if 4 * len(row) > bounds.ITEM and len(row.encode()) > bounds.ITEM:
                 raise bounds.TooLarge
             if UNKEEPABLE.search(row):
@@ -71,10 +71,10 @@ def _rows(text, found):
             bounds.breathe()
     except bounds.TooLarge:
         detail = f"row {index} has more than {bounds.ITEM} bytes"
-        raise problems.Problem(413, "body_too_large", detail, index=index) from None
+        raise problems.Problem("body_too_large", detail, index=index) from None
     except ValueError as error:
         detail = f"row {index} is no JSON: {error}"
-        raise problems.Problem(400, "malformed_json", detail, index=index) from None
+        raise problems.Problem("malformed_json", detail, index=index) from None
 
 
 def _keepable(index, row):
