@@ -17,6 +17,16 @@ WRITABLE = {
     for column in TABLE.columns
     if column.name not in ("comment_id", "ticket_id")
 }
+
+
+def written(text):
+    """Read a comment as people write one: all of it, but for the end of its last line.
+
+    Returns:  {column: value}.
+    """
+    return {"body": text.rstrip("\r\n")}
+
+
 LIST = listing.List(
     name="comments",
     model=models.Comment,

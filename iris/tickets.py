@@ -38,6 +38,17 @@ WRITABLE = {
     if column.name != "ticket_id"
 }
 
+
+def written(text):
+    """Read a ticket as people write one: its first line is the title, the rest the description.
+
+    text:     of any length; blank lines at its ends are no part of it.
+    Returns:  {column: value}.
+    """
+    title, _, rest = text.strip("\r\n").partition("\n")
+    return {"title": title.strip(), "description": rest.strip("\r\n") or None}
+
+
 # Lists ------------------------------------------------------------------------------------------
 
 

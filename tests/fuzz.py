@@ -79,7 +79,15 @@ class World:
         """Return the names that a route takes, as it says itself."""
         path = re.sub(r"\{kind\}", "relates", re.sub(r"\{\w+_id\}", "1", template))
         with Connection(self.port) as connection:
-            connection.send(request(method, path + "?no_such_name=1", "known", close=True))
+            connection.send(
+                request(
+                    method,
+                    path + "?no_such_name=1",
+                    "known",
+                    "Accept: application/json",
+                    close=True,
+                )
+            )
             hint = connection.answer(method).json.get("hint") or ""
         return tuple(re.findall(r"[\w.]+", hint.partition("Known are: ")[2]))
 
@@ -117,7 +125,9 @@ def wrong(world, method, marker, answer, framed, data):
             return f"a {answer.status}"
         if method == "HEAD":
             return None
-        if answer.kind == "text/plain" and re.search(rb"format=text|[Aa]ccept: .*text/", data):
+        if answer.kind == "text/plain" and re.search(
+            rb"format=text|[Aa]ccept: .*text/|^[A-Z]+ /[? ]", data
+        ):
             return shape(answer)
         if answer.kind != "application/problem+json":
             return f"a problem as {answer.kind}"

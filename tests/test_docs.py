@@ -9,7 +9,7 @@ import fuzz
 import pytest
 from conftest import ROOT
 
-from iris import __version__, cli, events, problems, settings, tickets, worker
+from iris import __version__, cli, events, problems, settings, tickets, welcome, worker
 from iris.database import refusals
 from iris.intake import bodies, handlers, rows, strict
 
@@ -109,6 +109,37 @@ def test_every_curl_command_works(live, http):
             "204",
         ]
         assert done.stdout[-3:] in expected, (command, done.stdout)
+
+
+@pytest.mark.skipif(shutil.which("curl") is None, reason="needs curl")
+def test_the_first_page_says_what_to_type(live, http):
+    here = f"127.0.0.1:{live.port}"
+    page = subprocess.check_output(["curl", "-s", here], text=True)
+    commands = re.findall(r"^    (.*?) +# ", page, re.MULTILINE)
+    assert len(commands) == len(welcome.HTTP)
+    assert all(here in command for command in commands)
+    assert len(page.splitlines()) <= 15
+    assert all(len(line) <= 80 for line in page.splitlines())
+    for command in commands:
+        subprocess.run(command.replace("curl ", "curl -sSf "), shell=True, check=True, cwd=ROOT)
+    told = http.get("/", headers={"Accept": "application/json"}).json
+    assert ("GET", "/health") in {(route["method"], route["path"]) for route in told["routes"]}
+    assert all(route["does"].endswith(".") for route in told["routes"])
+    lost = subprocess.check_output(["curl", "-s", f"{here}/nope"], text=True)
+    assert f"curl {here}" in lost
+    # Who asks says where it is: nothing that a terminal would take for more than that.
+    odd = http.get("/", headers={"Host": "a\x1b[31m'; rm -rf"})
+    assert "\x1b" not in odd.text
+    assert "-rf" not in odd.text
+
+
+def test_iris_alone_says_what_to_type(capsys, monkeypatch):
+    monkeypatch.setattr("sys.argv", ["iris"])
+    cli.main()
+    said = capsys.readouterr().out
+    named = re.findall(r"^    iris ([a-z]+)", said, re.MULTILINE)
+    assert set(named) <= set(cli.COMMANDS)
+    assert len(named) == len(welcome.COMMANDS)
 
 
 @pytest.mark.parametrize(

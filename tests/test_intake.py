@@ -67,7 +67,18 @@ BODIES = [
     (b'{"body": "x"}', JSON, 400, "unknown_parameter"),
     (b'{"request": 1}', JSON, 400, "unknown_parameter"),
     (b'{"title": "x"}', {"Content-Type": "application/json; charset=latin-1"}, 415, "unsupported_media_type"),
-    (b'{"title": "x"}', {"Content-Type": "text/plain"}, 415, "unsupported_media_type"),
+    (b"x", {"Content-Type": "text/html"}, 415, "unsupported_media_type"),
+    (b"x", {"Content-Type": "text/plain; charset=latin-1"}, 415, "unsupported_media_type"),
+    (b"\xff", {"Content-Type": "text/plain"}, 400, "malformed_body"),
+    (b"a\0b", {"Content-Type": "text/plain"}, 422, "invalid_value"),
+    (b"\n \nx", {"Content-Type": "text/plain"}, 422, "invalid_value"),
+    (b"\n", {"Content-Type": "text/plain"}, 422, "invalid_value"),
+    (b"[x] is no list", {}, 400, "malformed_json"),
+    (b"title=100%", FORM, 400, "malformed_form"),
+    (b"title=salt & pepper", FORM, 400, "unknown_parameter"),
+    (b"title=C++ and C", FORM, 422, "invalid_value"),
+    (b"title=x&labels=C++, C", FORM, 422, "invalid_value"),
+    (b'title=x&fields={"a": "1 + 1"}', FORM, 422, "invalid_value"),
     (b"--x\r\n", {"Content-Type": "multipart/form-data; boundary=x"}, 415, "unsupported_media_type"),
     (b"title=%ff", FORM, 400, "malformed_form"),
     (b"title=\xff", FORM, 400, "malformed_body"),
@@ -101,10 +112,59 @@ def test_malformed_input_is_refused(http, sql, body, headers, status, code):
         (b'{"title": "x"}', {}),
         ("title=Größe".encode(), FORM),
         (b"title=x&assignee=&labels=", FORM),
+        (b"title=Two words&description=one+more", FORM),
+        (b"title=Two words&due=2026-12-01 12:00+01", FORM),
     ],
 )
 def test_what_is_well_formed_is_taken(http, body, headers):
     assert http("PUT", "/tickets", raw=body, headers=headers).status == 201
+
+
+@pytest.mark.parametrize(
+    ("text", "title", "description"),
+    [
+        ("Only a line", "Only a line", None),
+        ("Title\n\nBody\n  indented\n", "Title", "Body\n  indented"),
+        ("\ufeffTitle\r\nBody\r\n", "Title", "Body"),
+        ("\n\n  Title  \nC++ at 100% & more", "Title", "C++ at 100% & more"),
+        ('{"title": "x"}', '{"title": "x"}', None),
+    ],
+)
+def test_text_files_a_ticket(http, text, title, description):
+    plain = {"Content-Type": "text/plain; charset=UTF-8"}
+    answer = http("PUT", "/tickets?assignee=bob", raw=text.encode(), headers=plain)
+    assert answer.status == 201, answer.text
+    told = {name: answer.json[name] for name in ("title", "description", "assignee")}
+    assert told == {"title": title, "description": description, "assignee": "bob"}
+    # As `curl -T` sends it: of no type.
+    if not text.startswith("{"):
+        assert http("PUT", "/tickets", raw=text.encode()).json["title"] == title
+    twice = http("PUT", "/tickets?title=x", raw=b"y", headers=plain)
+    assert (twice.status, twice.json["code"]) == (400, "given_twice")
+
+
+def test_text_is_a_comment(http, ticket):
+    text, plain = "  I smell\nsmoke & 100% C++\n", {"Content-Type": "text/plain"}
+    number = ticket()
+    made = http("POST", f"/tickets/{number}/comments", raw=text.encode(), headers=plain)
+    assert (made.status, made.json["body"]) == (201, text[:-1])
+    path = f"/comments/{made.json['comment_id']}"
+    assert http("PUT", path, raw=b"Gone", headers=plain).json["body"] == "Gone"
+    assert http("PUT", path, raw=b"\n", headers=plain).status == 422
+    # What is of no use where it is sent says what would be.
+    change = http("PUT", f"/tickets/{number}", raw=b"x", headers=plain)
+    assert (change.status, "text/plain" in change.json["hint"]) == (415, False)
+
+
+def test_a_text_that_a_form_has_torn_is_told_from_a_typo(http):
+    form = {"Content-Type": "application/x-www-form-urlencoded"}
+    for text in ("title=salt & pepper", "title=Q&A?", "title=C++ at 100%", "title=a + b"):
+        answer = http("PUT", "/tickets", raw=text.encode(), headers=form)
+        assert "--data-urlencode" in answer.text, answer.text
+    typo = http("PUT", "/tickets", raw=b"titel=x", headers=form)
+    assert "did you mean title?" in typo.text
+    assert "--data-urlencode" not in typo.text
+    assert http.get("/tickets").json == []
 
 
 def test_every_mistake_is_named(http):
@@ -132,7 +192,7 @@ def test_a_name_is_given_once(http):
 
 
 @pytest.mark.parametrize(
-    "path", ["/", "/nothing", "/v1/tickets", "/vabc/health", "/v/tickets", "/tickets/1/nothing"]
+    "path", ["/nothing", "/v1/tickets", "/vabc/health", "/v/tickets", "/tickets/1/nothing"]
 )
 def test_an_unknown_address_is_a_short_404(http, path):
     answer = http.get(path)
@@ -357,7 +417,7 @@ SENT = [
     (b"PUT /tickets?title=x HTTP/1.1\r\n", b"", 201),
     (b"PUT /tickets HTTP/1.1\r\nContent-Length: 13\r\n", b'{"title":"x"}', 201),
     (b"PUT /tickets HTTP/1.1\r\nTransfer-Encoding: chunked\r\n", b'd\r\n{"title":"x"}\r\n0\r\n\r\n', 201),
-    (b"PUT /tickets HTTP/1.1\r\nContent-Length: 31\r\n", b"GET /health HTTP/1.1\r\nHost:x\r\n\r\n"[:31], 400),
+    (b"PUT /tickets HTTP/1.1\r\nContent-Type: application/json\r\nContent-Length: 31\r\n", b"GET /health HTTP/1.1\r\nHost:x\r\n\r\n"[:31], 400),
     (b"PUT /nothing HTTP/1.1\r\nContent-Length: 30\r\n", b"GET /health HTTP/1.1\r\nHost:x\r\n\r\n"[:30], 404),
     (b"PUT /tickets HTTP/1.1\r\nOrigin: http://a\r\nContent-Length: 13\r\n", b'{"title":"x"}', 403),
     (b"BREW /tickets HTTP/1.1\r\nContent-Length: 13\r\n", b'{"title":"x"}', 405),

@@ -25,11 +25,12 @@ def index(request, response, **given):
 @ROUTE.post("/comments")
 @ROUTE.put("/tickets/{ticket_id}/comments")
 @ROUTE.post("/tickets/{ticket_id}/comments")
+@routes.takes_text(comments.written)
 @routes.takes(ticket_id=NUMBER, **comments.WRITABLE)
 def put(request, response, ticket_id, **given):
     """Comment on a ticket.
 
-    curl -X PUT -d body='It works now' 0.0.0.0:8000/tickets/1/comments
+    curl -X PUT --data-urlencode 'body=It works now' 0.0.0.0:8000/tickets/1/comments
     """
     row, number = comments.create(ticket_id, given, auth.writer(request))
     response.status = falcon.HTTP_201
@@ -50,11 +51,12 @@ def one(comment_id):
 @ROUTE.put("/comments/{comment_id}")
 @ROUTE.patch("/comments/{comment_id}")
 @ROUTE.post("/comments/{comment_id}")
+@routes.takes_text(comments.written)
 @routes.takes(comment_id=NUMBER, **comments.WRITABLE)
 def change(request, comment_id, **given):
     """Change the body of a comment; its author stays.
 
-    curl -X PUT -d body='It works again' 0.0.0.0:8000/comments/1
+    curl -X PUT --data-urlencode 'body=It works again' 0.0.0.0:8000/comments/1
     """
     return comments.change(comment_id, given, auth.writer(request))
 

@@ -24,11 +24,12 @@ def index(request, response, **given):
 @ROUTE.put("/tickets")
 @ROUTE.post("/tickets")
 @routes.takes_many
+@routes.takes_text(tickets.written)
 @routes.takes(ticket_id=NUMBER, dry_run=types.Flag(), **tickets.WRITABLE)
 def put(request, response, ticket_id=None, dry_run=False, **given):
     """File a ticket; or change one, given its ticket_id; or many of both, as a list.
 
-    curl -X PUT -d title='A new ticket' 0.0.0.0:8000/tickets
+    curl -X PUT --data-urlencode 'title=A new ticket' 0.0.0.0:8000/tickets
     """
     rows = request.context.rows
     if dry_run and rows is None:

@@ -8,7 +8,7 @@ import argparse
 import importlib
 import sys
 
-from iris import __version__
+from iris import __version__, welcome
 
 # In the order of the help, {name: module}.
 COMMANDS = {
@@ -43,7 +43,10 @@ def parser(only=None):
 
 def main():
     """Run the command that was typed."""
-    first = sys.argv[1] if len(sys.argv) > 1 else None
+    if len(sys.argv) == 1:
+        print(welcome.commands(), end="")
+        return
+    first = sys.argv[1]
     made = parser(first if first in COMMANDS else None)
     arguments, rest = made.parse_known_args()
     if rest:

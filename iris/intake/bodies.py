@@ -16,8 +16,20 @@ MAX_BULK = 64 << 20
 BODY_SECONDS = 30
 
 
+# What no name has, but the end of a text that was torn at its &.
+TORN = re.compile(r"[^\w.-]")
+# A % that stands for itself, which in a form it can't.
+BARE_PERCENT = re.compile(r"%(?![0-9A-Fa-f]{2})")
+ENCODE = "To send a text as it is: --data-urlencode 'title=…' in place of -d, or --json."
+
+
 class Untyped(str):
-    """A value from a form or a query, where everything is text: what it is of, its type says."""
+    """A value from a form or a query, where everything is text: what it is of, its type says.
+
+    typed:    whether it came as somebody typed it, with blanks: a + in it was meant, but is lost.
+    """
+
+    typed = False
 
 
 def body(request, most=MAX_BODY):
@@ -69,12 +81,13 @@ def begin(request):
         request.context.body = body(request)
 
 
-def parse(raw, content_type, many=False):
+def parse(raw, content_type, many=False, split=None):
     """Turn a body into {name: value}.
 
     raw:          bytes.
     content_type: the header, or None.
     many:         whether it may be a list as well, or NDJSON.
+    split:        (text) → {name: value} where it may be plain text as well, else None.
     Returns:      a dictionary; or, of many, a JSON array as text.
     Raises:       Problem 400, 413, 415.
     """
@@ -96,30 +109,43 @@ def parse(raw, content_type, many=False):
     is_list = many and first == "["
     if len(raw) > MAX_BODY and not is_list:
         raise problems.Problem("body_too_large", f"one ticket has at most {MAX_BODY} bytes")
+    # `curl -T note.txt` says of no file what it is.
+    if split and (kind == "text/plain" or (not kind and first not in ("{", "["))):
+        return split(text.removeprefix("\ufeff"))
     if form and first not in ("{", "["):
-        return parse_form(text)
+        return parse_form(text, of_body=True)
     if not form and not re.fullmatch(r"|application/(.+\+)?json", kind):
+        other = ", or text/plain" if split else ""
         raise problems.Problem(
             "unsupported_media_type",
             f"{kind} is not understood",
-            hint="Send application/json, or a form (application/x-www-form-urlencoded).",
+            hint=f"Send application/json, or a form (application/x-www-form-urlencoded){other}.",
         )
     if is_list:
         return rows.array(text)
     try:
         data = strict.read(text)
     except ValueError as error:
-        raise problems.Problem("malformed_json", f"the body is no JSON: {error}") from None
+        hint = (
+            None if kind or not split else "If it is text, say so: -H 'Content-Type: text/plain'."
+        )
+        raise problems.Problem(
+            "malformed_json", f"the body is no JSON: {error}", hint=hint
+        ) from None
     if not isinstance(data, dict):
         raise problems.Problem("malformed_body", "the body must be a JSON object")
     return data
 
 
-def parse_form(text):
+def parse_form(text, of_body=False):
     """Turn a form or a query string into {name: Untyped}.
 
+    of_body:  whether it is to be kept, so that what was not encoded is not guessed at.
     Raises:   Problem 400.
     """
+    if of_body and BARE_PERCENT.search(text):
+        detail = "a % in a form begins a character's code, and here is one that doesn't"
+        raise problems.Problem("malformed_form", detail, hint=ENCODE)
     try:
         pairs = parse_qsl(text, keep_blank_values=True, errors="strict", max_num_fields=1000)
     except ValueError as error:
@@ -129,4 +155,9 @@ def parse_form(text):
         if name in data:
             raise problems.Problem("given_twice", f"{name} is given twice")
         data[name] = Untyped(value)
+    if of_body and " " in text and "+" in text:
+        for piece in text.split("&"):
+            if " " in piece and "+" in piece:
+                (name,) = dict(parse_qsl(piece, keep_blank_values=True)) or ("",)
+                data[name].typed = True
     return data

@@ -1,6 +1,7 @@
 """Errors, whatever their kind, told as problems."""
 
 import logging
+import re
 
 from iris import problems
 from iris.database import holders, refusals
@@ -13,6 +14,12 @@ FALCON = {
     405: ("method_not_allowed", "this address does not take this method"),
     400: ("malformed_request", None),
 }
+
+
+def host(request):
+    """Return HOST:PORT as who asks has it, to be typed again."""
+    given = request.env.get("HTTP_HOST", "")
+    return given if re.fullmatch(r"[\w.:\[\]-]{1,255}", given, re.ASCII) else "0.0.0.0:8000"
 
 
 def on_problem(request, response, problem, params):
@@ -53,4 +60,8 @@ def on_crash(request, response, error, params):
 def on_missing(request, response, **params):
     """Nothing is here"""
     # Not falcon.HTTPNotFound: Hug would call this once more for that.
-    raise problems.Problem("no_such_route", f"there is nothing at {request.path}")
+    raise problems.Problem(
+        "no_such_route",
+        f"there is nothing at {request.path}",
+        hint=f"What there is: curl {host(request)}",
+    )

@@ -54,11 +54,13 @@ class Intake:
         if known is None:
             bodies.body(request)
             return
-        many = getattr(route.interface.spec, "takes_many", False)
+        spec = route.interface.spec
+        many = getattr(spec, "takes_many", False)
         raw = bodies.body(request, bodies.MAX_BULK if many else bodies.MAX_BODY)
         query, given, request.context.rows = request._params, {}, None
         if raw:
-            given = bodies.parse(raw, request.content_type, many)
+            split = getattr(spec, "takes_text", None)
+            given = bodies.parse(raw, request.content_type, many, split)
         if isinstance(given, str):
             request.context.rows, given = given, {}
         twice = query.keys() & given.keys()
@@ -69,7 +71,7 @@ class Intake:
         given = {**query, **given}
         if "fields" in known and known["fields"].__class__ is types.Pairs:
             _gather_fields(given)
-        negotiation.choose(request, given, getattr(route.interface.spec, "offers", routes.JSON))
+        negotiation.choose(request, given, getattr(spec, "offers", routes.JSON))
         _refuse_unknown(given, known)
         for name in params:
             given.pop(name, None)
@@ -129,9 +131,12 @@ def _refuse_unknown(given, known):
         wrong[name[:100]] = (
             f"is unknown here; did you mean {near[0]}?" if near else "is unknown here"
         )
+    hint = f"Known are: {', '.join(sorted(known))}" if known else "Nothing is taken here."
+    if any(bodies.TORN.search(name) for name in unknown if given[name] == ""):
+        hint = f"This looks like a text that was torn at its &. {bodies.ENCODE}"
     raise problems.Problem(
         "unknown_parameter",
         "; ".join(f"{name} {message}" for name, message in wrong.items()),
         errors=wrong,
-        hint=f"Known are: {', '.join(sorted(known))}" if known else "Nothing is taken here.",
+        hint=hint,
     )

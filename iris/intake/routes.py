@@ -18,10 +18,13 @@ def takes(**types):
 
 
 def offers(*media):
-    """Say which media types a route can answer with, beside JSON."""
+    """Say which media types a route can answer with; JSON is one in any case.
+
+    media:    the last one is what `*/*` means; JSON, unless it is among the others.
+    """
 
     def decorate(function):
-        function.__dict__["offers"] = (*(each for each in media if each not in JSON), *JSON)
+        function.__dict__["offers"] = media if JSON[0] in media else (*media, *JSON)
         return function
 
     return decorate
@@ -31,3 +34,16 @@ def takes_many(function):
     """Say that a route takes a list of objects, too, which it finds in request.context.rows."""
     function.__dict__["takes_many"] = True
     return function
+
+
+def takes_text(split):
+    """Say that a route takes plain text, too.
+
+    split:    (text) → {name: value}, what the text means there.
+    """
+
+    def decorate(function):
+        function.__dict__["takes_text"] = split
+        return function
+
+    return decorate

@@ -27,12 +27,22 @@ PLUS = re.compile(r"(:[0-9]{2}(?:\.[0-9]+)?) (?=[0-9]{2}(?::?[0-9]{2})?$)")
 TURNED_ROUND = re.compile(r"(GMT|UTC|UT)[+-][0-9]", re.IGNORECASE)
 
 
+def _whole(value):
+    """Refuse a value that somebody typed into a form, and whose + is lost.
+
+    Raises:   ValueError.
+    """
+    if getattr(value, "typed", False):
+        raise ValueError(f"has a + beside blanks, and in a form a + is a blank. {bodies.ENCODE}")
+
+
 class Text(hug.types.Type):
     """Text"""
 
     def __call__(self, value, context=None):
         if not isinstance(value, str):
             raise ValueError("must be text")
+        _whole(value)
         return strict.clean(value)
 
 
@@ -111,6 +121,7 @@ class Labels(hug.types.Type):
 
     def __call__(self, value, context=None):
         if isinstance(value, bodies.Untyped):
+            _whole(value)
             value = [word.strip() for word in value.split(",")] if value else []
         if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
             raise ValueError("must be a list of texts")
@@ -122,6 +133,7 @@ class Json(hug.types.Type):
 
     def __call__(self, value, context=None):
         if isinstance(value, bodies.Untyped):
+            _whole(value)
             try:
                 value = strict.read(value)
             except ValueError as error:

@@ -1,0 +1,52 @@
+"""What is said to who knows nothing yet: by GET /, and by `iris` alone."""
+
+from iris import __version__
+
+ABOUT = f"Iris {__version__}, a ticket tracker: HTTP or psql, one set of rules, one past."
+
+# What to type, and what it does.
+HTTP = (
+    ("curl '{at}/tickets?format=text'", "list"),
+    ("""curl {at}/tickets --json '{{"title": "A ticket"}}'""", "file one"),
+    ("git log -1 | curl -T - {at}/tickets", "file a text"),
+    ("curl '{at}/tickets/1?format=text'", "read it"),
+    ("curl -X PUT -d status=active {at}/tickets/1", "change it"),
+    ("curl {at}/tickets/1/comments -d body=Done", "comment on it"),
+    ("curl '{at}/tickets?as_of=yesterday'", "as it was"),
+)
+COMMANDS = (
+    ("iris up", "start a PostgreSQL of its own and serve"),
+    ("iris psql", "psql on the database in use"),
+    ("iris psql -c 'TABLE tickets'", "run one statement in it"),
+    ("iris export > all.ndjson", "everything, as it is and as it was"),
+    ("iris import --from csv FILE", "tickets from another tracker"),
+    ("iris db check", "is the database what this Iris needs?"),
+)
+
+
+def _table(rows):
+    width = max(len(typed) for typed, _ in rows)
+    return "".join(f"    {typed:<{width}}  # {does}\n" for typed, does in rows)
+
+
+def page(address):
+    """Return the page of text that GET / gives.
+
+    address:  HOST:PORT as the reader has it.
+    """
+    typed = _table([(line.format(at=address), does) for line, does in HTTP])
+    return (
+        f"{ABOUT}\n\n{typed}\n"
+        "The same in psql (make psql), under the same rules:  SELECT * FROM tickets;\n"
+        "A text's first line is the title. Who you are: -H 'Iris-Actor: alice'.\n"
+        f"All routes: curl '{address}/?format=json'. The rest: README.md\n"
+    )
+
+
+def commands():
+    """Return what `iris` alone says."""
+    return (
+        f"{ABOUT}\n\n{_table(COMMANDS)}\n"
+        "All commands: iris --help; each one's own: iris up --help.\n"
+        "When it is up, curl its address: that says what to type. The rest: README.md.\n"
+    )
