@@ -11,6 +11,7 @@ import socket
 import gevent
 from gevent import socket as gevent_socket
 from gunicorn import util
+from gunicorn.http import wsgi
 from gunicorn.workers import ggevent
 
 from iris import bounds
@@ -57,13 +58,43 @@ class Client(gevent_socket.socket):
         return found
 
     def sendall(self, data, *given):
+        if len(data) <= PIECE:
+            # Nearly always the kernel takes all of it at once, and gevent's way there is longer.
+            try:
+                sent = self._sock.send(data, *given)
+            except BlockingIOError:
+                sent = 0
+            if sent == len(data):
+                return
+            data = memoryview(data)[sent:]
         # gevent's attribute: its settimeout() takes longer than to send an answer.
         self.timeout = STALLED_SECONDS
-        if len(data) <= PIECE:
-            super().sendall(data, *given)
-            return
         for piece in bounds.pieces(memoryview(data), PIECE):
             super().sendall(piece, *given)
+
+
+class Held(list):
+    """What would be sent, kept."""
+
+    sendall = list.append
+
+
+class Answer(wsgi.Response):
+    """gunicorn's answer; its head goes with the first piece of its body, in one call and one packet."""
+
+    def write(self, arg):
+        if self.headers_sent:
+            super().write(arg)
+            return
+        client, self.sock = self.sock, Held()
+        try:
+            super().write(arg)
+        finally:
+            held, self.sock = self.sock, client
+        client.sendall(b"".join(held))
+
+
+wsgi.Response = Answer
 
 
 class Waiting(gevent.Timeout):
