@@ -43,7 +43,7 @@ CREATE FUNCTION pg_temp.changed(name text, old anycompatible, new anycompatible)
 LANGUAGE sql IMMUTABLE
 AS $$ SELECT CASE WHEN old IS DISTINCT FROM new THEN jsonb_build_object(name, jsonb_build_array(old, new)) ELSE '{}' END $$;
 CREATE TEMP TABLE texts AS
-    SELECT long * 10000 + start AS id, body, to_tsvector('simple', body) AS words, pg_temp.changed('body', NULL, body) AS changes
+    SELECT long * 10000 + start AS id, body, body_words(body) AS words, pg_temp.changed('body', NULL, body) AS changes
     FROM unnest(ARRAY[1, 2, 3, 4, 5, 60, 150]) AS long,
         -- Of the long ones, fewer do.
         generate_series(0, 4799, CASE WHEN long > 5 THEN 50 ELSE 1 END) AS start,

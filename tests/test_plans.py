@@ -29,7 +29,7 @@ FILL = """
     INSERT INTO searches SELECT ticket_id, 0, ticket_words(title, description, labels) FROM tickets;
     INSERT INTO comments (ticket_id, author, body, created, updated)
     SELECT ticket_id, 'user' || ticket_id % 100, 'said' || ticket_id, created, created FROM tickets WHERE ticket_id % 10 = 0;
-    INSERT INTO searches SELECT ticket_id, comment_id, to_tsvector('simple', body) FROM comments;
+    INSERT INTO searches SELECT ticket_id, comment_id, body_words(body) FROM comments;
     INSERT INTO links SELECT ticket_id, 'relates', ticket_id + 1 FROM tickets WHERE ticket_id % 100 = 0 AND ticket_id < 200000;
     SET session_replication_role = origin;
     ANALYZE;

@@ -7,7 +7,7 @@ there, though not all in one place: one may be in the title and another in a com
 import re
 
 import hug
-from sqlalchemy import Float, and_, bindparam, cast, func, not_, or_, select, union
+from sqlalchemy import Float, and_, bindparam, cast, false, func, not_, or_, select, true, union
 
 from iris import models
 from iris.intake import types
@@ -35,11 +35,8 @@ class Query(hug.types.Type):
             excluded = bool(minus) or (len(word) > 1 and word.startswith("-"))
             text = word[excluded:] if word else phrase
             prefix = bool(word) and len(text) > 1 and text.endswith("*")
-            if prefix:
-                # As a quoted lexeme of a tsquery, in which nothing else has a meaning.
-                text = "'" + text[:-1].replace("\\", "\\\\").replace("'", "''") + "':*"
             alternatives[-1].append((excluded, prefix))
-            texts.append(text)
+            texts.append(text[:-1] if prefix else text)
             if len(texts) > MAX_WORDS:
                 raise ValueError(f"must have at most {MAX_WORDS} words")
         shape = tuple(tuple(words) for words in alternatives if words)
@@ -64,8 +61,8 @@ def _queries(shape):
     for words in shape:
         alternatives.append([])
         for excluded, prefix in words:
-            reads = func.to_tsquery if prefix else func.phraseto_tsquery
-            alternatives[-1].append((excluded, reads("simple", bindparam(f"q_{place}"))))
+            query = func.wanted(bindparam(f"q_{place}"), true() if prefix else false())
+            alternatives[-1].append((excluded, query))
             place += 1
     return alternatives
 

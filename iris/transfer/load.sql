@@ -90,7 +90,7 @@ commenting AS (
 wording AS (
     INSERT INTO searches
         SELECT ticket_id, 0, ticket_words(title, description, sorted) FROM drafts
-        UNION ALL SELECT ticket_id, comment_id, to_tsvector('simple', body) FROM remarks)
+        UNION ALL SELECT ticket_id, comment_id, body_words(body) FROM remarks)
 INSERT INTO events (at, actor, source, ticket_id, kind, comment_id, changes, kept)
     SELECT at, left(actor, 100), 'import', ticket_id, kind, comment_id, changes,
         CASE WHEN kind = 'created' THEN '{}' ELSE jsonb_build_object(

@@ -92,7 +92,7 @@ LANGUAGE sql STABLE
 BEGIN ATOMIC
     SELECT ticket_id, 0::bigint, ticket_words(title, description, labels) FROM tickets_as_of(searches_as_of.moment)
     UNION ALL
-    SELECT ticket_id, comment_id, to_tsvector('simple', body) FROM comments_as_of(searches_as_of.moment);
+    SELECT ticket_id, comment_id, body_words(body) FROM comments_as_of(searches_as_of.moment);
 END;
 COMMENT ON FUNCTION searches_as_of(timestamptz) IS 'The words as they were at some moment; made anew, as nothing keeps them';
 
