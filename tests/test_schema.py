@@ -218,6 +218,7 @@ def test_running_the_rules_again_repairs_them(fresh):
         "REVOKE SELECT ON tickets FROM iris",
         "REVOKE EXECUTE ON FUNCTION workflow() FROM iris",
         "ALTER DATABASE iris_fresh SET timezone TO 'Europe/Berlin'",
+        "ALTER DATABASE iris_fresh RESET jit",
     )
     assert dump(fresh) != before
     migrations.move(fresh)
