@@ -17,6 +17,8 @@ LONGEST_WAIT = 1
 SLICE = 0.005
 # Characters or bytes of an item of a long list: a row of a body, a comment of a ticket.
 ITEM = 1 << 20
+# Bytes of a request's first line.
+ADDRESS = 8190
 
 BLANK = re.compile(r"[ \t\r\n]*")
 

@@ -6,7 +6,7 @@ import sys
 
 from gunicorn import glogging
 
-from iris import settings
+from iris import bounds, settings
 
 settings.check()
 logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s %(levelname)s %(message)s")
@@ -24,7 +24,7 @@ graceful_timeout = 10
 # Longer than the minute for which proxies and load balancers keep connections that they may send the next
 # request on: they must be the first to close them.
 keepalive = 75
-limit_request_line = 8190
+limit_request_line = bounds.ADDRESS
 
 accesslog = "-"
 

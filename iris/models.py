@@ -60,8 +60,9 @@ class Base(DeclarativeBase):
 
 
 # What a column says of itself, in its `info`: lists filter by it (`status=`; of a time, `due_before=` and
-# `due_after=`), sort by it, or never show it.
+# `due_after=`), sort by it, or never show it; it names somebody, who may be `me` in a filter.
 FILTERED, SORTED, INTERNAL = {"filtered": True}, {"sorted": True}, {"internal": True}
+PERSON = {"person": True}
 
 
 def kept(**info):
@@ -129,8 +130,8 @@ class Ticket(Base):
     status: Mapped[str] = mapped_column(
         ForeignKey("statuses.status"), server_default=func.first_status(), info=FILTERED
     )
-    assignee: Mapped[str | None] = mapped_column(info=FILTERED)
-    reporter: Mapped[str] = mapped_column(server_default=func.actor(), info=FILTERED)
+    assignee: Mapped[str | None] = mapped_column(info=FILTERED | PERSON)
+    reporter: Mapped[str] = mapped_column(server_default=func.actor(), info=FILTERED | PERSON)
     priority: Mapped[str] = mapped_column(Priority, server_default="normal", info=FILTERED | SORTED)
     # Changed in place, they are written, too.
     labels: Mapped[list[str]] = mapped_column(
@@ -197,7 +198,7 @@ class Comment(Base):
     ticket_id: Mapped[int] = mapped_column(
         ForeignKey("tickets.ticket_id", ondelete="CASCADE"), primary_key=True
     )
-    author: Mapped[str] = mapped_column(server_default=func.actor(), info=FILTERED)
+    author: Mapped[str] = mapped_column(server_default=func.actor(), info=FILTERED | PERSON)
     body: Mapped[str]
     created: Mapped[datetime] = kept(**FILTERED, **SORTED)
     updated: Mapped[datetime] = kept()
@@ -257,7 +258,7 @@ class Event(Base):
 
     event_id: Mapped[int] = mapped_column(Identity(always=True), primary_key=True)
     at: Mapped[datetime] = mapped_column(info=FILTERED)
-    actor: Mapped[str] = mapped_column(info=FILTERED)
+    actor: Mapped[str] = mapped_column(info=FILTERED | PERSON)
     source: Mapped[str] = mapped_column(info=FILTERED)
     ticket_id: Mapped[int | None]
     kind: Mapped[str] = mapped_column(EventKind, info=FILTERED)

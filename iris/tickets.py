@@ -20,7 +20,7 @@ from sqlalchemy import (
     union_all,
     update,
 )
-from sqlalchemy.dialects.postgresql import ARRAY, JSONB
+from sqlalchemy.dialects.postgresql import ARRAY, JSONB, array
 
 from iris import models, problems
 from iris.database import statements, writing
@@ -50,6 +50,23 @@ def written(text):
 
 
 # Lists ------------------------------------------------------------------------------------------
+
+
+def _status(*moment):
+    """Return the filter by status; what the workflow lacks is refused, as PostgreSQL refuses a priority.
+
+    moment:   the parameter that says when, unless that is now.
+    """
+    plain = filters.several(TABLE.c.status)
+
+    def where(name, shape, table):
+        _, many = shape
+        values = cast(bindparam(name), ARRAY(Text)) if many else array([bindparam(name)])
+        # In a SELECT of its own it runs once, before anything is read, and tells the planner nothing.
+        known = select(func.are_statuses(values, *moment)).scalar_subquery()
+        return and_(plain.where(name, shape, table), known)
+
+    return plain._replace(where=where)
 
 
 def _overdue(table, wanted):
@@ -92,8 +109,11 @@ def _field_where(name, shape, table):
     )
 
 
-def _listing(tables):
-    """Return the List of the tickets of models.Tables."""
+def _listing(tables, *moment):
+    """Return the List of the tickets of models.Tables.
+
+    moment:   the parameter that says when, unless that is now.
+    """
 
     def linked(table, number):
         links = tables.links
@@ -110,8 +130,11 @@ def _listing(tables):
         shown=("ticket_id", "status", "priority", "assignee", "title"),
         filters={
             **filters.of_all(models.Ticket),
+            "status": _status(*moment),
             "label": filters.Filter(
-                types.Several(), lambda name, value: (value[0], {name: value[1]}), _labelled
+                types.Several(),
+                lambda name, chosen: (chosen.excluded, {name: chosen.values}),
+                _labelled,
             ),
             "open": filters.flag(lambda table, wanted: table.c.closed.is_(None) == wanted),
             "unassigned": filters.flag(lambda table, wanted: table.c.assignee.is_(None) == wanted),
@@ -135,7 +158,7 @@ def _listing(tables):
     )
 
 
-LIST, LIST_THEN = _listing(models.NOW), _listing(models.THEN)
+LIST, LIST_THEN = _listing(models.NOW), _listing(models.THEN, bindparam("as_of"))
 PARAMETERS = {**LIST.parameters(), "as_of": types.Time()}
 
 

@@ -6,7 +6,7 @@ import hug
 
 from iris import formats
 from iris.formats import json, problem
-from iris.intake import routes
+from iris.intake import auth, routes
 
 # future: no commas split in a query, no blank value dropped.
 API = hug.API(__name__, future=True)
@@ -25,6 +25,7 @@ def listed(noun, given, request, response):
     given:    what the request has, validated.
     """
     form, name = request.context.format, noun.LIST.name
+    given = auth.with_names(given, request)
     found, kind = noun.page(given, form), formats.LISTS[form]
     if form != "json":
         response.content_type = f"{kind.media}; charset=utf-8"

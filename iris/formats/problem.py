@@ -20,6 +20,7 @@ def line(problem):
 def write(problem, request, response):
     """Make a response the telling of a Problem."""
     response.status = line(problem)
+    _hint_at_plus(problem, request)
     response.body, response.stream = None, None
     if _is_for_people(request):
         response.data = sentences(problem).encode()
@@ -29,6 +30,19 @@ def write(problem, request, response):
         response.content_type = PROBLEM
     for name, value in problem.headers.items():
         response.set_header(name, value)
+
+
+def _hint_at_plus(problem, request):
+    """Say of a refused value what became of its +."""
+    errors, hint = problem.more.get("errors"), problem.more.get("hint")
+    if isinstance(errors, dict):
+        given = request.context.get("given") or {}
+        for name in errors:
+            if getattr(given.get(name), "plus", False):
+                problem.more["hint"] = (f"{hint}. " if hint else "") + (
+                    f"A + in a query or a form is a blank. To send one: --data-urlencode '{name}=…'"
+                    " (with -G in a query), or %2B."
+                )
 
 
 def _is_for_people(request):

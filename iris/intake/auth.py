@@ -5,6 +5,7 @@ import json
 
 from iris import bounds, problems
 from iris.database import writing
+from iris.intake import types
 
 ANONYMOUS = "anonymous"
 
@@ -27,6 +28,24 @@ def actor(request):
             "invalid_actor", "Iris-Actor must be 1 to 100 printable characters of UTF-8"
         )
     return name
+
+
+def with_names(given, request):
+    """Return the filters of a request with who acts in the place of `me`.
+
+    given:    {name: value}, validated.
+    Raises:   Problem 400.
+    """
+
+    def known(value):
+        return actor(request) if isinstance(value, types.Me) else value
+
+    return {
+        name: value._replace(values=[known(each) for each in value.values])
+        if isinstance(value, types.Chosen)
+        else value
+        for name, value in given.items()
+    }
 
 
 def _digest(text):

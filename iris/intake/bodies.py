@@ -27,9 +27,10 @@ class Untyped(str):
     """A value from a form or a query, where everything is text: what it is of, its type says.
 
     typed:    whether it came as somebody typed it, with blanks: a + in it was meant, but is lost.
+    plus:     whether one of its blanks came as a +.
     """
 
-    typed = False
+    typed = plus = False
 
 
 def body(request, most=MAX_BODY):
@@ -155,9 +156,10 @@ def parse_form(text, of_body=False):
         if name in data:
             raise problems.Problem("given_twice", f"{name} is given twice")
         data[name] = Untyped(value)
-    if of_body and " " in text and "+" in text:
+    if "+" in text:
         for piece in text.split("&"):
-            if " " in piece and "+" in piece:
-                (name,) = dict(parse_qsl(piece, keep_blank_values=True)) or ("",)
-                data[name].typed = True
+            if "+" in piece:
+                for name, _ in parse_qsl(piece, keep_blank_values=True):
+                    data[name].plus = True
+                    data[name].typed = of_body and " " in piece
     return data

@@ -7,10 +7,14 @@ from urllib.parse import urlencode, urlsplit
 
 import falcon
 
-from iris import problems
+from iris import bounds, problems
 from iris.intake import bodies, negotiation, routes, types
 
 FIELD = "fields."
+# What may stand in a query as it is: a link must not get longer than what it goes on from.
+LEFT = ",!:*()@/?$~"
+# Bytes of a request's first line beside the address, and of the longest cursor; what fits whatever is in it.
+BESIDE, CURSOR, SURELY_SHORT = len("HEAD  HTTP/1.1"), 400, 2000
 
 
 class Intake:
@@ -67,7 +71,11 @@ class Intake:
         if twice:
             name = min(twice)
             raise problems.Problem("given_twice", f"{name} is given in the query and in the body")
-        request.context.here = lambda **more: f"?{urlencode({**query, **more})}"
+        request.context.here = lambda **more: (
+            f"?{urlencode({**query, **more}, safe=LEFT, encoding='utf-8')}"
+        )
+        if "cursor" in known and len(request.query_string) > SURELY_SHORT:
+            _fits(request)
         given = {**query, **given}
         if "fields" in known and known["fields"].__class__ is types.Pairs:
             _gather_fields(given)
@@ -97,6 +105,17 @@ class Intake:
                 response.stream = None
             if response.data is not None:
                 response.set_header("Content-Length", str(len(response.data)))
+
+
+def _fits(request):
+    """Refuse a query of whose answer the next page could not be asked for.
+
+    Raises:   Problem 414.
+    """
+    room = bounds.ADDRESS - BESIDE - CURSOR - len(request.path)
+    if len(request.context.here(cursor="")) > room:
+        detail = f"the address of the next page would be longer than {bounds.ADDRESS:,} bytes"
+        raise problems.Problem("address_too_long", detail, hint="Ask for fewer values at once.")
 
 
 def _host(origin):

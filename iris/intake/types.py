@@ -9,6 +9,7 @@ import json
 import re
 import unicodedata
 from functools import partial
+from typing import NamedTuple
 
 import hug
 from sqlalchemy import BigInteger, Boolean
@@ -117,12 +118,12 @@ class Flag(hug.types.Type):
 
 
 class Labels(hug.types.Type):
-    """A list of texts; in a form or a query, separated by commas"""
+    """A list of texts; in a form or a query, separated by commas, "…" around what has one"""
 
     def __call__(self, value, context=None):
         if isinstance(value, bodies.Untyped):
             _whole(value)
-            value = [word.strip() for word in value.split(",")] if value else []
+            value = [label for label, _ in separated(value)] if value else []
         if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
             raise ValueError("must be a list of texts")
         return [strict.clean(item) for item in value]
@@ -173,25 +174,79 @@ class Nullable(hug.types.Type):
         return self.kind(value)
 
 
-class Several(hug.types.Type):
-    """One value or several, separated by commas; with ! in front, none of them"""
+# One of several values in quotes, or up to the next comma.
+QUOTED = re.compile(r'\s*"((?:[^"]|"")*+)"\s*(,|$)')
+BARE = re.compile(r"\s*([^,]*?)\s*(,|$)")
 
-    def __init__(self, kind=None):
+
+def separated(text):
+    """Return the values that commas separate, [(value, whether it stood in quotes)].
+
+    "…" around a value keeps its commas and the blanks at its ends, "" in it is a quote.
+
+    Raises:   ValueError.
+    """
+    found, place, more = [], 0, ","
+    while more:
+        match = QUOTED.match(text, place)
+        is_quoted = match is not None
+        if is_quoted:
+            value = match[1].replace('""', '"')
+        else:
+            match = BARE.match(text, place)
+            value = match[1]
+            if value.startswith('"'):
+                raise ValueError(
+                    'must end each "…" before the next comma, with "" for a " inside of it'
+                )
+        found.append((value, is_quoted))
+        place, more = match.end(), match[2]
+    return found
+
+
+class Me(str):
+    """The word me, where it means who acts."""
+
+
+class Chosen(NamedTuple):
+    """Several values of a filter.
+
+    excluded: whether none of them is wanted, not any.
+    values:   a list; who acts is a Me there until somebody knows who that is.
+    """
+
+    excluded: bool
+    values: list
+
+
+class Several(hug.types.Type):
+    """One value or several, separated by commas, "…" around what has one; with ! in front, none of them"""
+
+    def __init__(self, kind=None, people=False):
         self.allowed = getattr(kind, "allowed", None)
+        self.people = people
+        if people:
+            self.__doc__ = f"{self.__doc__}; me is who asks"
 
     def is_unfit(self, value, message):
         """Whether one of these is no word of the enumeration."""
-        return self.allowed is not None and not set(self(value)[1]) <= set(self.allowed)
+        return self.allowed is not None and not set(self(value).values) <= set(self.allowed)
 
     def __call__(self, value, context=None):
-        """Return (whether they are excluded, [values])."""
+        """Return a Chosen."""
         value = Word()(value)
-        values = value.removeprefix("!").split(",")
-        if "" in values:
+        values = separated(value.removeprefix("!"))
+        if ("", False) in values:
             raise ValueError("must be values separated by commas, none of them empty")
         if len(values) > MAX_VALUES:
             raise ValueError(f"must be at most {MAX_VALUES:,} values")
-        return value.startswith("!"), values
+        return Chosen(
+            value.startswith("!"),
+            [
+                Me(each) if self.people and (each, is_quoted) == ("me", False) else each
+                for each, is_quoted in values
+            ],
+        )
 
 
 class Pairs(hug.types.Type):

@@ -75,8 +75,8 @@ def several(column):
     column:   of the model, whose type says which values there are.
     """
 
-    def split(name, value):
-        excluded, values = value
+    def split(name, chosen):
+        excluded, values = chosen
         # One value by itself: `= 'x'` keeps an index's order, which `= ANY` may not.
         many = len(values) > 1
         return (excluded, many), {name: values if many else values[0]}
@@ -89,7 +89,7 @@ def several(column):
         # Who is assigned to nobody is not assigned to bob, either.
         return found.is_not(true()) if excluded else found
 
-    return Filter(types.Several(types.of(column)), split, where)
+    return Filter(types.Several(types.of(column), "person" in column.info), split, where)
 
 
 def of(column):

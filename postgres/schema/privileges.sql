@@ -19,7 +19,7 @@ BEGIN
     END LOOP;
 END $$;
 GRANT EXECUTE ON FUNCTION workflow(), set_workflow(jsonb), events_after(bigint, integer), free_holders(interval), tickets_as_of(timestamptz),
-    comments_as_of(timestamptz), links_as_of(timestamptz), searches_as_of(timestamptz), workflow_as_of(timestamptz),
+    comments_as_of(timestamptz), links_as_of(timestamptz), searches_as_of(timestamptz), workflow_as_of(timestamptz), are_statuses(text[], timestamptz),
     once(text, text, text), read_ticket(bigint, bigint[]),
     put_tickets(jsonb, boolean), put_rows(jsonb[], integer, boolean), bulk_shape(jsonb[]), bulk_refused(jsonb), misfit(jsonb, regtype),
     nearest(text, text[]) TO iris;

@@ -105,3 +105,26 @@ RETURN (workflow()::jsonb || coalesce((
             WHERE events.ticket_id IS NULL AND events.at > workflow_as_of.moment
             ORDER BY item.key, events.at, events.event_id) AS first), '{}'))::json;
 COMMENT ON FUNCTION workflow_as_of(timestamptz) IS 'The workflow as it was at some moment, as one document';
+
+CREATE OR REPLACE FUNCTION are_statuses(names text[], moment timestamptz DEFAULT NULL) RETURNS boolean
+LANGUAGE plpgsql STABLE
+SET search_path = pg_catalog, public, pg_temp
+AS $$
+DECLARE
+    known text[] := ARRAY(SELECT status FROM statuses ORDER BY position);
+    absent text;
+BEGIN
+    IF moment IS NOT NULL THEN
+        known := known || ARRAY(SELECT item ->> 'status' FROM json_array_elements(workflow_as_of(moment) -> 'statuses') AS item
+            WHERE item ->> 'status' <> ALL (known));
+    END IF;
+    IF NOT names <@ known THEN
+        SELECT name INTO absent FROM unnest(names) AS name WHERE name <> ALL (known) LIMIT 1;
+        RAISE foreign_key_violation USING MESSAGE = format('there is no status "%s"', absent),
+            HINT = 'The workflow has: ' || array_to_string(known, ', '), CONSTRAINT = 'tickets_status_fkey', COLUMN = 'status',
+            DATATYPE = json_build_object('allowed', known)::text;
+    END IF;
+    RETURN true;
+END $$;
+COMMENT ON FUNCTION are_statuses(text[], timestamptz) IS
+    'Whether all of these are statuses, or were at some moment: true, or refused in words, like a priority that there is not';
