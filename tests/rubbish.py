@@ -89,7 +89,7 @@ SQL = [
     "INSERT INTO tickets (title, fields) VALUES ('deep', (repeat('{\"a\":', 2000) || '1' || repeat('}', 2000))::jsonb)",
     "INSERT INTO tickets (title, fields) VALUES ('names', '{\"\": \"\", \"\\u202e\": [\"a\", \"b\"], \"a\\nb\": [1, {\"c\": null}]}')",
     "INSERT INTO tickets (title, labels) VALUES ('labels', ARRAY['', ',', '\"', '\\', '{}', E'\\n', 'NULL', '=1+1', U&'\\202E'])",
-    "INSERT INTO tickets (title, assignee, reporter) VALUES (E'a\\tb', E'x\\ny', E'\\x1b[2J')",
+    "INSERT INTO tickets (title, assignee, reporter) VALUES (U&'a\\202Eb', E'x\\ny', E'\\x1b[2J')",
     "INSERT INTO tickets (title, due) VALUES ('long ago', '4713-01-01 BC'), ('not so long', '0044-03-15 BC'), ('year one', '0001-01-01')",
     "INSERT INTO tickets (title, due) VALUES ('far', '294276-12-31 23:59:59.999999'), ('ten thousand', '10000-01-01')",
     "INSERT INTO tickets (title, description) VALUES (repeat('漢', 300), repeat(U&'\\+01F1E9\\+01F1EA', 2500))",

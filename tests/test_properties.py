@@ -12,6 +12,8 @@ SOME = settings(
 # All of Unicode but NUL and halves of surrogate pairs, which PostgreSQL can't keep.
 CHARACTERS = st.characters(exclude_characters="\0", exclude_categories=["Cs"])
 TEXT = st.text(CHARACTERS, max_size=300)
+# A title is one line.
+LINE = st.text(st.characters(exclude_categories=["Cs", "Cc", "Zl", "Zp"]), max_size=299)
 SEEN = TEXT.map(lambda text: f"{text}."[-300:])
 FIELDS = st.dictionaries(
     st.text(CHARACTERS, max_size=20),
@@ -26,7 +28,7 @@ FIELDS = st.dictionaries(
 
 @SOME
 @given(
-    title=SEEN,
+    title=LINE.map(lambda text: f"{text}."),
     description=TEXT,
     labels=st.lists(st.text(CHARACTERS, max_size=50), max_size=9),
     fields=FIELDS,
@@ -45,6 +47,23 @@ def test_any_text_in_a_ticket(http, sql, title, description, labels, fields):
         assert (seen["title"], seen["description"]) == (title, description)
         assert seen["labels"] == sorted(set(labels))
         assert seen["fields"] == fields
+
+
+def test_no_control_character_is_in_a_title(sql):
+    """Nor an end of a line, whoever writes it, and nothing else is kept out."""
+    sql("INSERT INTO tickets (title) VALUES ('x')")
+    text = "".join(map(chr, range(1, 0x110000)))
+    wrong = [char for char in text if unicodedata.category(char) in ("Cc", "Zl", "Zp")]
+    assert len(wrong) > 60
+    for char in set(wrong) - {"\0"}:
+        sql.refusal("UPDATE tickets SET title = %s", f"a{char}b")
+    decent = [char for char in text if unicodedata.category(char) not in ("Cc", "Zl", "Zp", "Cs")]
+    for start in range(0, len(decent), 5000):
+        piece = decent[start : start + 5000]
+        sql(
+            "SELECT ticket_fits('a' || c, NULL, NULL, 'x', '{}', '{}', NULL) FROM unnest(%s) AS c",
+            piece,
+        )
 
 
 @SOME

@@ -25,6 +25,7 @@ def change(given):
 
 
 TITLE = "title must have 1 to 300 characters, not only blanks"
+LINE = "title must be one line, without control characters"
 LABELS = "labels must be a list of at most 50 texts of at most 50 characters"
 FIELDS = "fields must be a JSON object of at most 16 KiB"
 BODY = "body must have 1 to 100,000 characters, not only blanks"
@@ -41,6 +42,11 @@ RULES = [
     Rule("blank title", tickets({"title": " \t\n"}), "INSERT INTO tickets (title) VALUES (E' \\t\\n')", *INVALID, TITLE, "23514"),
     Rule("invisible title", tickets({"title": "\u3000\u200b"}), "INSERT INTO tickets (title) VALUES (U&'\\3000\\200b')", *INVALID, TITLE, "23514"),
     Rule("long title", tickets({"title": "x" * 301}), "INSERT INTO tickets (title) VALUES (repeat('x', 301))", *INVALID, TITLE, "23514"),
+    Rule("title of two lines", tickets({"title": "a\nState: closed"}), "INSERT INTO tickets (title) VALUES (E'a\\nState: closed')", *INVALID, LINE, "23514"),
+    Rule("title of Unicode's lines", change({"title": "a\u2028b"}), "UPDATE tickets SET title = U&'a\\2028b'", *INVALID, LINE, "23514"),
+    Rule("title with an escape", change({"title": "a\x1b[2Jb"}), "UPDATE tickets SET title = E'a\\x1b[2Jb'", *INVALID, LINE, "23514"),
+    Rule("title with C1", change({"title": "a\x9bb"}), "UPDATE tickets SET title = U&'a\\009bb'", *INVALID, LINE, "23514"),
+    Rule("title with a tab", change({"title": "a\tb"}), "UPDATE tickets SET title = E'a\\tb'", *INVALID, LINE, "23514"),
     Rule("no title", tickets({"assignee": "bob"}), "INSERT INTO tickets (assignee) VALUES ('bob')", *INVALID, "title is required", "23502"),
     Rule("null title", change({"title": None}), "UPDATE tickets SET title = NULL", *INVALID, "title is required", "23502"),
     Rule("null status", change({"status": None}), "UPDATE tickets SET status = NULL", *INVALID, "status is required", "23502"),

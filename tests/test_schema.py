@@ -203,6 +203,42 @@ def test_it_refuses_a_revision_that_there_is_not(fresh):
         migrations.move(fresh, "0007", down=True)
 
 
+def test_titles_of_two_lines_become_one(old):
+    """Whatever stands there from when that was no rule; as a change, so that the history has what it was."""
+    titles = {
+        "a\r\n\tb": "a b",
+        "\x01": "–",
+        "\u2028x\x9f ": "x",
+        "as it is\u200d ": "as it is\u200d ",
+    }
+    made = [
+        run(old, f"INSERT INTO tickets (title) VALUES (U&'{''.join(f'{chr(92)}{ord(char):04x}' for char in title)}') RETURNING ticket_id")[0][0]
+        for title in titles
+    ]  # fmt: skip
+    migrations.move(old)
+    for number, (was, is_) in zip(made, titles.items(), strict=True):
+        (title, version) = run(
+            old, f"SELECT title, version FROM tickets WHERE ticket_id = {number}"
+        )[0]
+        assert (title, version) == (is_, 1 if was == is_ else 2)
+        told = run(old, f"SELECT changes FROM events WHERE ticket_id = {number} ORDER BY event_id")
+        assert told[1:] == ([] if was == is_ else [({"title": [was, title]},)])
+    # The history leads to what is there, and what is found is what is there.
+    with psycopg2.connect(old) as connection, connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT title FROM events CROSS JOIN LATERAL tickets_as_of(at - interval '1 microsecond')"
+            " WHERE source = 'upgrade' AND tickets_as_of.ticket_id = events.ticket_id ORDER BY 1"
+        )
+        assert {title for (title,) in cursor.fetchall()} == {
+            was for was, is_ in titles.items() if was != is_
+        }
+        cursor.execute(
+            "SELECT title, words, ticket_words(title, description, labels) FROM tickets JOIN searches USING (ticket_id)"
+            " WHERE comment_id = 0 AND words IS DISTINCT FROM ticket_words(title, description, labels)"
+        )
+        assert cursor.fetchall() == []
+
+
 # Rules that run again -----------------------------------------------------------------------------
 
 

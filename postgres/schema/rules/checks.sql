@@ -19,6 +19,9 @@ DECLARE
 BEGIN
     IF char_length(title) > 300 OR is_blank(title) THEN
         RETURN refuse('title must have 1 to 300 characters, not only blanks', 'tickets_check', 'title');
+    ELSIF title ~ '[\u0001-\u001f\u007f-\u009f\u2028\u2029]' THEN
+        -- In what is drawn of a ticket, a second line could look like another ticket's.
+        RETURN refuse('title must be one line, without control characters', 'tickets_check', 'title');
     ELSIF char_length(description) > 100000 THEN
         RETURN refuse('description must have at most 100,000 characters', 'tickets_check', 'description');
     ELSIF char_length(assignee) > 100 THEN

@@ -17,7 +17,7 @@ CREATE TABLE tickets (
 );
 COMMENT ON TABLE tickets IS 'The tickets';
 COMMENT ON COLUMN tickets.ticket_id IS 'Its number, made by the database, never given';
-COMMENT ON COLUMN tickets.title IS 'One line, 1 to 300 characters';
+COMMENT ON COLUMN tickets.title IS 'One line of 1 to 300 characters, none of them a control character';
 COMMENT ON COLUMN tickets.description IS 'All there is to say, up to 100,000 characters';
 COMMENT ON COLUMN tickets.status IS 'Where it stands in the workflow; starts at the first status';
 COMMENT ON COLUMN tickets.assignee IS 'Who works on it, up to 100 characters';
