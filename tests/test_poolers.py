@@ -1,0 +1,143 @@
+"""pgbouncer in transaction mode between Iris and PostgreSQL: a session's statements meet other server processes.
+
+Skipped where there is no pgbouncer; `.ci/run` installs Debian's.
+"""
+
+import json
+import os
+import shutil
+import subprocess
+import threading
+
+import psycopg2
+import pytest
+import replay
+from conftest import RESET, Live, free_port, seeds
+from test_feed import Reader
+
+PGBOUNCER = shutil.which("pgbouncer", path="/usr/sbin:/usr/local/sbin:/usr/bin:/usr/local/bin")
+pytestmark = pytest.mark.skipif(not PGBOUNCER, reason="there is no pgbouncer here")
+PEOPLE, ROUNDS = 8, 12
+JSON = "Content-Type: application/json"
+
+
+@pytest.fixture(scope="module")
+def bouncer(server, tmp_path_factory):
+    """Return the URL of a pooler that has fewer server processes than it has clients."""
+    folder, port = tmp_path_factory.mktemp("bouncer"), free_port()
+    (folder / "names").write_text('"iris" ""\n')
+    (folder / "pgbouncer.ini").write_text(f"""
+[databases]
+iris = host={server.socket()} dbname=iris
+[pgbouncer]
+listen_addr = 127.0.0.1
+listen_port = {port}
+unix_socket_dir =
+auth_type = trust
+auth_file = {folder}/names
+pool_mode = transaction
+default_pool_size = 3
+ignore_startup_parameters = options, extra_float_digits
+""")
+    os.chmod(folder, 0o755)
+    # Like PostgreSQL, it refuses to run as root.
+    who = {"user": "postgres", "group": "postgres", "extra_groups": []} if os.geteuid() == 0 else {}
+    running = subprocess.Popen(
+        [PGBOUNCER, "--quiet", folder / "pgbouncer.ini"], stderr=subprocess.DEVNULL, **who
+    )
+    yield f"postgresql://iris@127.0.0.1:{port}/iris"
+    running.terminate()
+    running.wait(timeout=10)
+
+
+@pytest.fixture(scope="module")
+def pooled(bouncer):
+    """Return a service whose sessions outnumber their server processes."""
+    made = Live(bouncer, IRIS_POOL="8")
+    yield made
+    made.stop()
+
+
+class Person(threading.Thread):
+    """Somebody who uses every part of Iris, and notes what goes wrong."""
+
+    def __init__(self, live, number):
+        super().__init__()
+        self.live, self.name, self.wrong = live, f"person{number}", []
+
+    def ask(self, method, path, given=None, *headers, status=(200, 201)):
+        body = b"" if given is None else json.dumps(given).encode()
+        answer = self.live.send(method, path, body, (JSON, f"Iris-Actor: {self.name}", *headers))
+        if answer[0] not in status:
+            self.wrong.append((method, path, answer))
+        return json.loads(answer[2]) if answer[2][:1] in (b"{", b"[") else answer[2].decode()
+
+    def run(self):
+        try:
+            for number in range(ROUNDS):
+                self.round(number)
+        except Exception as error:
+            self.wrong.append(error)
+
+    def round(self, number):
+        key = f"Idempotency-Key: {self.name}-{number}"
+        filed = self.ask("PUT", "/tickets", {"title": f"Of {self.name}", "labels": ["b", "a"]}, key)
+        again = self.ask("PUT", "/tickets", {"title": f"Of {self.name}", "labels": ["b", "a"]}, key)
+        one = f"/tickets/{filed['ticket_id']}"
+        if (
+            again["ticket_id"] != filed["ticket_id"]
+            or self.ask("GET", one)["title"] != filed["title"]
+        ):
+            self.wrong.append((filed, again))
+        self.ask("PUT", one, {"assignee": self.name}, 'If-Match: "1"')
+        self.ask("PUT", one, {"assignee": "nobody"}, 'If-Match: "1"', status=(412,))
+        self.ask("PUT", one, {"status": "nowhere"}, status=(422,))
+        self.ask("PUT", f"{one}/comments", {"body": "Of the same"})
+        bulk = [
+            {"title": f"One of two of {self.name}"},
+            {"ticket_id": filed["ticket_id"], "priority": "high"},
+        ]
+        self.ask("PUT", "/tickets", bulk)
+        self.ask("GET", f"/tickets?assignee={self.name}&sort=-updated&limit=5&q=person")
+        self.ask("GET", f"{one}/history")
+        # A worker has four streams at once.
+        for stream in (f"assignee={self.name}&format=csv", "as_of=yesterday&format=ndjson"):
+            self.ask("GET", f"/tickets?{stream}", status=(200, 503))
+        self.ask("GET", "/events?after=0&limit=1000")
+        self.ask("GET", "/db-check")
+
+
+def test_every_part_of_iris_works_and_nobody_is_taken_for_another(pooled, bouncer, owner):
+    with owner.cursor() as cursor:
+        cursor.execute(RESET + seeds() + "SET session_replication_role = origin;")
+        reader = Reader(pooled, position=0)
+        people = [Person(pooled, number) for number in range(PEOPLE)]
+        for person in people:
+            person.start()
+        for person in people:
+            person.join()
+        assert [wrong for person in people for wrong in person.wrong] == []
+        cursor.execute("SELECT count(*) FROM events")
+        (events,) = cursor.fetchone()
+        # A ticket, its assignee, a comment and two rows at once.
+        assert events == PEOPLE * ROUNDS * 5
+        # Who did it stands in the ticket's title.
+        cursor.execute(
+            "SELECT DISTINCT actor, regexp_replace(title, '.* ', ''), source FROM events JOIN tickets USING (ticket_id)"
+        )
+        assert {(who, whose) for who, whose, _source in cursor.fetchall()} == {
+            (person.name, person.name) for person in people
+        }
+        assert replay.differences(cursor) == []
+    # Every event comes to a reader, once.
+    told = [position for position, _event in reader.until(lambda found: len(found) >= events)]
+    assert told == list(range(1, events + 1))
+    # Nothing of a request stays behind in a server process for whoever comes next.
+    for _ in range(6):
+        connection = psycopg2.connect(bouncer)
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT current_setting('iris.actor', true), current_user, actor()")
+            assert cursor.fetchone() in (("", "iris", "iris"), (None, "iris", "iris"))
+            cursor.execute("SHOW TimeZone")
+            assert cursor.fetchone() == ("UTC",)
+        connection.close()
