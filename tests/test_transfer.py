@@ -197,7 +197,7 @@ def test_an_owner_need_not_be_a_superuser(sql, ticket, server, owner, tmp_path):
     before = exported(server.url())
     with owner.cursor() as cursor:
         cursor.execute(
-            "CREATE ROLE landlord LOGIN CREATEROLE; GRANT iris, iris_service TO landlord WITH ADMIN OPTION"
+            "CREATE ROLE landlord LOGIN CREATEROLE; GRANT iris, iris_service, iris_reader, iris_writer, iris_admin TO landlord WITH ADMIN OPTION"
         )
         cursor.execute("CREATE DATABASE rented OWNER landlord")
         try:

@@ -14,7 +14,7 @@ BEGIN
             SELECT 'FUNCTION ' || oid::regprocedure FROM pg_proc
                 WHERE pronamespace = 'public'::regnamespace AND proowner = current_user::regrole AND prokind = 'f'
                     AND NOT EXISTS (SELECT FROM pg_depend WHERE objid = pg_proc.oid AND deptype = 'e')
-        ) AS ours(thing) WHERE rolname IN ('iris', 'iris_service') LOOP
+        ) AS ours(thing) WHERE rolname IN ('iris', 'iris_service', 'iris_reader', 'iris_writer', 'iris_admin') LOOP
         EXECUTE statement;
     END LOOP;
 END $$;

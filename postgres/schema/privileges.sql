@@ -1,12 +1,18 @@
 -- PRIVILEGES
--- A ticket's number is the database's, and a comment stays with its ticket; whatever else there is may be written, and
--- what the database keeps is kept by the rules.
+-- Who may do what; README's table says the same (iris/rights.py), and so does each refusal (42501). A ticket's number is the
+-- database's, and a comment stays with its ticket; whatever else there is may be written, and what the database keeps is
+-- kept by the rules.
 
-GRANT SELECT ON statuses, transitions, tickets, comments, links, searches, events, alembic_version TO iris;
-GRANT SELECT, INSERT, UPDATE, DELETE ON replays TO iris;
-GRANT INSERT, UPDATE, DELETE ON statuses, transitions TO iris;
-GRANT DELETE ON tickets, comments TO iris;
-GRANT INSERT, DELETE ON links TO iris;
+-- Readers see everything. What they write by reading, the positions of the feed, functions write for them.
+GRANT SELECT ON statuses, transitions, tickets, comments, links, searches, events, alembic_version TO iris_reader;
+GRANT EXECUTE ON FUNCTION workflow(), events_after(bigint, integer), tickets_as_of(timestamptz), comments_as_of(timestamptz),
+    links_as_of(timestamptz), searches_as_of(timestamptz), workflow_as_of(timestamptz), are_statuses(text[], timestamptz),
+    read_ticket(bigint, bigint[]) TO iris_reader;
+
+-- Writers file and change tickets, comment and link.
+GRANT SELECT, INSERT, UPDATE, DELETE ON replays TO iris_writer;
+GRANT DELETE ON comments TO iris_writer;
+GRANT INSERT, DELETE ON links TO iris_writer;
 DO $$
 DECLARE
     columns record;
@@ -15,14 +21,16 @@ BEGIN
             string_agg(quote_ident(attname), ', ' ORDER BY attnum) FILTER (WHERE attname <> 'ticket_id') AS changing
             FROM pg_attribute WHERE attrelid IN ('tickets'::regclass, 'comments'::regclass)
                 AND attnum > 0 AND NOT attisdropped AND attidentity = '' GROUP BY attrelid LOOP
-        EXECUTE format('GRANT INSERT (%s), UPDATE (%s) ON %s TO iris', columns.names, columns.changing, columns.of);
+        EXECUTE format('GRANT INSERT (%s), UPDATE (%s) ON %s TO iris_writer', columns.names, columns.changing, columns.of);
     END LOOP;
 END $$;
-GRANT EXECUTE ON FUNCTION workflow(), set_workflow(jsonb), events_after(bigint, integer), free_holders(interval), tickets_as_of(timestamptz),
-    comments_as_of(timestamptz), links_as_of(timestamptz), searches_as_of(timestamptz), workflow_as_of(timestamptz), are_statuses(text[], timestamptz),
-    once(text, text, text), read_ticket(bigint, bigint[]),
-    put_tickets(jsonb, boolean), put_rows(jsonb[], integer, boolean), bulk_shape(jsonb[]), bulk_refused(jsonb), misfit(jsonb, regtype),
-    nearest(text, text[]) TO iris;
+GRANT EXECUTE ON FUNCTION free_holders(interval), once(text, text, text), put_tickets(jsonb, boolean), put_rows(jsonb[], integer, boolean),
+    bulk_shape(jsonb[]), bulk_refused(jsonb), misfit(jsonb, regtype), nearest(text, text[]) TO iris_writer;
+
+-- Admins delete tickets and change the workflow.
+GRANT DELETE ON tickets TO iris_admin;
+GRANT INSERT, UPDATE, DELETE ON statuses, transitions TO iris_admin;
+GRANT EXECUTE ON FUNCTION set_workflow(jsonb) TO iris_admin;
 
 -- Large objects belong to whoever makes them, outside of all tables and rules: nobody needs one here. Only a
 -- superuser may say so; other owners are told by a warning.

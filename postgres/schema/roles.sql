@@ -1,7 +1,9 @@
 -- ROLES
 -- psql is best used as `iris`. The service may have a login of its own, `iris_service`, which can do
 -- the same and which nobody shares: what somebody does to the login iris (its password, its defaults,
--- ending its sessions) then hurts nobody else. Both own nothing.
+-- ending its sessions) then hurts nobody else. Both own nothing. What may be done is granted to three roles without a
+-- login, each of which may do what the one before may: iris_reader, iris_writer, iris_admin (privileges.sql). `iris` is an admin;
+-- a statement for somebody's token runs under the token's role.
 
 DO $$
 DECLARE
@@ -14,9 +16,22 @@ BEGIN
             EXECUTE format('CREATE ROLE %I LOGIN', login);
         END IF;
     END LOOP;
-    IF NOT pg_has_role('iris_service', 'iris', 'USAGE') THEN
-        GRANT iris TO iris_service;
-    END IF;
+    FOREACH login IN ARRAY '{iris_reader,iris_writer,iris_admin}'::text[] LOOP
+        IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = login) THEN
+            EXECUTE format('CREATE ROLE %I NOLOGIN', login);
+        ELSIF EXISTS (SELECT FROM pg_roles WHERE rolname = login AND (rolcanlogin OR rolsuper OR rolcreaterole OR rolcreatedb
+                OR rolreplication OR rolbypassrls OR oid = (SELECT datdba FROM pg_database WHERE datname = current_database()))) THEN
+            -- Whoever may act for somebody's token would be whoever this is.
+            RAISE duplicate_object USING MESSAGE = format('there is a role %s already, which may do more than Iris gives it', login),
+                HINT = 'Iris needs the names iris_reader, iris_writer and iris_admin for roles of its own: rename that one.';
+        END IF;
+    END LOOP;
+    FOREACH setting SLICE 1 IN ARRAY ARRAY[
+            ['iris_reader', 'iris_writer'], ['iris_writer', 'iris_admin'], ['iris_admin', 'iris'], ['iris', 'iris_service']] LOOP
+        IF NOT pg_has_role(setting[2], setting[1], 'USAGE') THEN
+            EXECUTE format('GRANT %I TO %I', setting[1], setting[2]);
+        END IF;
+    END LOOP;
     -- What sessions start with. A role may change its own defaults for ever, so they are set anew here;
     -- the service doesn't trust them and says all of it whenever it connects (iris/database), but a
     -- pooler in between may drop what is said.
@@ -62,11 +77,12 @@ BEGIN
     EXECUTE format('ALTER DATABASE %I SET jit TO off', current_database());
     -- Who may make temporary objects can give them the names of the rules' own; nobody needs to.
     EXECUTE format('REVOKE TEMPORARY, CREATE ON DATABASE %I FROM PUBLIC, iris, iris_service', current_database());
-    EXECUTE format('GRANT CONNECT ON DATABASE %I TO iris, iris_service', current_database());
+    EXECUTE format('GRANT CONNECT ON DATABASE %I TO iris, iris_service, iris_reader', current_database());
 END $$;
 
 -- A function is for whom it is granted to: with the right to execute a trigger function, one could
 -- hang it on a table of one's own and write what only the rules may write.
 ALTER DEFAULT PRIVILEGES REVOKE EXECUTE ON FUNCTIONS FROM PUBLIC;
-REVOKE CREATE ON SCHEMA public FROM PUBLIC, iris, iris_service;
-GRANT USAGE ON SCHEMA public TO iris;
+REVOKE CREATE ON SCHEMA public FROM PUBLIC;
+REVOKE ALL ON SCHEMA public FROM iris, iris_service;
+GRANT USAGE ON SCHEMA public TO iris_reader;

@@ -5,7 +5,7 @@ LANGUAGE sql STABLE PARALLEL SAFE
 RETURN (SELECT status FROM statuses ORDER BY position LIMIT 1);
 COMMENT ON FUNCTION first_status() IS 'Where tickets start';
 
-GRANT EXECUTE ON FUNCTION first_status() TO iris;
+GRANT EXECUTE ON FUNCTION first_status() TO iris_writer;
 
 CREATE OR REPLACE FUNCTION ticket_fits(title text, description text, assignee text, reporter text, labels text[], fields jsonb, due timestamptz)
 RETURNS boolean
@@ -46,7 +46,7 @@ END $$;
 COMMENT ON FUNCTION ticket_fits(text, text, text, text, text[], jsonb, timestamptz) IS
     'Whether a ticket''s columns are what they may be; refuses what is not, in words';
 
-GRANT EXECUTE ON FUNCTION ticket_fits(text, text, text, text, text[], jsonb, timestamptz) TO iris;
+GRANT EXECUTE ON FUNCTION ticket_fits(text, text, text, text, text[], jsonb, timestamptz) TO iris_writer;
 
 CREATE OR REPLACE FUNCTION comment_fits(author text, body text) RETURNS boolean
 LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE
@@ -62,4 +62,4 @@ BEGIN
 END $$;
 COMMENT ON FUNCTION comment_fits(text, text) IS 'Whether a comment''s columns are what they may be; refuses what is not, in words';
 
-GRANT EXECUTE ON FUNCTION comment_fits(text, text) TO iris;
+GRANT EXECUTE ON FUNCTION comment_fits(text, text) TO iris_writer;

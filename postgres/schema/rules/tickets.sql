@@ -23,7 +23,7 @@ BEGIN
 END $$;
 COMMENT ON FUNCTION locked_transition(text, text) IS 'Whether there is such a transition, for who looks with old eyes';
 
-GRANT EXECUTE ON FUNCTION locked_status(text), locked_transition(text, text) TO iris;
+GRANT EXECUTE ON FUNCTION locked_status(text), locked_transition(text, text) TO iris_writer;
 
 DO $generate$ BEGIN EXECUTE replace(replace($function$
 CREATE OR REPLACE FUNCTION tickets_before() RETURNS trigger

@@ -144,4 +144,4 @@ COMMENT ON FUNCTION recorded(regclass, text, text) IS
     'An expression for the changes of an event, {"column": [old, new]}, made of every column that a client gives: of the rows was and now, of which one may be NULL';
 
 GRANT EXECUTE ON FUNCTION actor(), source(), refuse(text, text, text), is_blank(text),
-    eastern(), paired(text), parted(text), body_words(text), ticket_words(text, text, text[]), wanted(text, boolean), kept() TO iris;
+    eastern(), paired(text), parted(text), body_words(text), ticket_words(text, text, text[]), wanted(text, boolean), kept() TO iris_reader;

@@ -1,0 +1,127 @@
+"""Who may do what: the one table behind README's and behind the hint of a 403.
+
+It refuses nothing: PostgreSQL does, by the privileges of the three roles (postgres/schema/privileges.sql),
+whoever asks and by whichever door. tests/test_rights.py tries each row at both doors, with each role.
+"""
+
+from typing import NamedTuple
+
+# Each may do what the one before may. In PostgreSQL they are iris_reader and so on.
+ROLES = ("reader", "writer", "admin")
+
+
+class Right(NamedTuple):
+    """Something that not everybody may do.
+
+    does:     what it is, to be read after "may".
+    role:     the least role that may.
+    routes:   what does it over HTTP, each a method and a path as routes have it.
+    sql:      statements that do the same in psql.
+    """
+
+    does: str
+    role: str
+    routes: tuple
+    sql: tuple
+
+
+RIGHTS = (
+    Right(
+        "read everything: tickets, comments, the workflow, history, any past moment, the feed",
+        "reader",
+        (
+            "GET /",
+            "GET /health",
+            "GET /db-check",
+            "GET /tickets",
+            "GET /tickets/{ticket_id}",
+            "GET /ticket",
+            "GET /tickets/{ticket_id}/comments",
+            "GET /comments",
+            "GET /comments/{comment_id}",
+            "GET /tickets/{ticket_id}/history",
+            "GET /events",
+            "GET /workflow",
+        ),
+        (
+            "SELECT FROM tickets, comments, links, searches, statuses, transitions, events",
+            "SELECT FROM events_after(0, 10)",
+            "SELECT FROM tickets_as_of(now()), comments_as_of(now()), links_as_of(now())",
+            "SELECT FROM searches_as_of(now())",
+            "SELECT workflow(), workflow_as_of(now()), read_ticket(1)",
+        ),
+    ),
+    Right(
+        "file and change tickets, also many at once",
+        "writer",
+        ("PUT /tickets", "PUT /tickets/{ticket_id}"),
+        (
+            "INSERT INTO tickets (title) VALUES ('x')",
+            "UPDATE tickets SET title = 'y' WHERE ticket_id = 1",
+            "SELECT FROM tickets FOR UPDATE",
+            """SELECT put_tickets('[{"title": "x"}]')""",
+            "SELECT once('key', 'request', 'SELECT 1 AS one')",
+        ),
+    ),
+    Right(
+        "comment, change and delete comments",
+        "writer",
+        (
+            "PUT /comments",
+            "PUT /tickets/{ticket_id}/comments",
+            "PUT /comments/{comment_id}",
+            "DELETE /comments/{comment_id}",
+        ),
+        (
+            "INSERT INTO comments (ticket_id, body) VALUES (1, 'x')",
+            "UPDATE comments SET body = 'y' WHERE ticket_id = 1",
+            "DELETE FROM comments WHERE ticket_id = 1",
+        ),
+    ),
+    Right(
+        "link and unlink tickets",
+        "writer",
+        (
+            "PUT /tickets/{ticket_id}/links/{kind}/{other_id}",
+            "DELETE /tickets/{ticket_id}/links/{kind}/{other_id}",
+        ),
+        (
+            "INSERT INTO links VALUES (1, 'blocks', 2)",
+            "DELETE FROM links WHERE ticket_id = 1",
+        ),
+    ),
+    Right(
+        "delete tickets",
+        "admin",
+        ("DELETE /tickets/{ticket_id}",),
+        ("DELETE FROM tickets WHERE ticket_id = 1",),
+    ),
+    Right(
+        "change the workflow",
+        "admin",
+        ("PUT /workflow",),
+        (
+            "INSERT INTO statuses VALUES ('late', 99, true)",
+            "UPDATE statuses SET is_open = false WHERE status = 'active'",
+            "DELETE FROM transitions WHERE from_status = 'closed'",
+            "SELECT set_workflow(workflow()::jsonb)",
+        ),
+    ),
+)
+
+# Other names of the same.
+_SAME = {"HEAD": "GET", "POST": "PUT", "PATCH": "PUT"}
+_BY_ROUTE = {route: right for right in RIGHTS for route in right.routes}
+
+
+def of(method, path):
+    """Return the Right that a route takes, or None where nobody has said.
+
+    path:     as routes have it: /tickets/{ticket_id}.
+    """
+    return _BY_ROUTE.get(f"{_SAME.get(method, method)} {path}")
+
+
+def suffices(role, needed):
+    """Whether who has one role may do what takes another."""
+    return ROLES.index(role) >= ROLES.index(needed)
