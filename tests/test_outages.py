@@ -51,6 +51,58 @@ def test_restarted_between_two_requests(own, service):
     assert [service.send("PUT", "/tickets?title=x")[0] for _ in range(4)] == [201] * 4
 
 
+def cut(own, service, method, path, *headers):
+    """Send a request whose server process is ended while it waits; return (status, head, what was answered)."""
+    answers = []
+    asked = threading.Thread(
+        target=lambda: answers.append(service.send(method, path, headers=headers))
+    )
+    with (
+        psycopg2.connect(own.url("postgres")) as locks,
+        psycopg2.connect(own.url("postgres")) as ends,
+    ):
+        ends.autocommit = True
+        with locks.cursor() as cursor, ends.cursor() as ender:
+            cursor.execute("LOCK TABLE tickets IN ACCESS EXCLUSIVE MODE")
+            asked.start()
+            waiting = "SELECT pid FROM pg_stat_activity WHERE application_name = 'http' AND wait_event_type = 'Lock'"
+            while True:
+                ender.execute(waiting)
+                if first := ender.fetchall():
+                    break
+            # All others as well: none of the pool's is of any use.
+            ender.execute(
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'http'"
+            )
+            while True:
+                ender.execute(waiting)
+                if ender.fetchall() != first:
+                    break
+            locks.rollback()
+    asked.join()
+    ((status, head, body),) = answers
+    return status, head, json.loads(body)
+
+
+def test_what_reads_is_tried_once_more_when_its_server_process_ends(own, service):
+    number = json.loads(service.send("PUT", "/tickets?title=cut")[2])["ticket_id"]
+    for path in (f"/tickets/{number}", "/tickets", "/tickets?q=cut"):
+        assert cut(own, service, "GET", path)[0] == 200, path
+
+
+def test_what_writes_is_tried_once_more_if_it_has_a_key(own, service):
+    path = "/tickets?title=keyed"
+    status, _head, filed = cut(own, service, "PUT", path, "Idempotency-Key: once")
+    again = service.send("PUT", path, headers=["Idempotency-Key: once"])
+    assert (status, again[0], json.loads(again[2])) == (201, 201, filed)
+    status, head, body = cut(own, service, "PUT", "/tickets?title=keyless")
+    assert (status, body["code"]) == (503, "database_unavailable")
+    assert "retry-after: 1" in head.lower()
+    with psycopg2.connect(own.url()) as connection, connection.cursor() as cursor:
+        cursor.execute("SELECT title, count(*) FROM tickets WHERE title LIKE 'key%' GROUP BY 1")
+        assert cursor.fetchall() == [("keyed", 1)]
+
+
 def test_a_stream_outlives_a_restart(own, service):
     def has(title):
         return lambda events: events and events[-1][1]["changes"]["title"] == [None, title]
@@ -121,3 +173,20 @@ def test_the_log_names_requests(own):
     log = made.stop()
     assert '"GET /tickets?limit=1 HTTP/1.1" 200' in log
     assert "trace-me" in log
+
+
+def test_of_several_hosts_the_next_one_serves_when_one_goes(own, server, clean):
+    hosts = f"{own.socket()},{server.socket()}"
+    url = f"postgresql://iris@/iris?host={hosts}&target_session_attrs=read-write"
+    made = Live(url, IRIS_POOL="2")
+    try:
+        assert made.send("PUT", "/tickets?title=of+the+first")[0] == 201
+        own.stop()
+        # Nothing comes along by itself: here the other is one that knows nothing of it.
+        assert made.send("PUT", "/tickets?title=of+the+second")[0] == 201
+        with psycopg2.connect(server.url()) as connection, connection.cursor() as cursor:
+            cursor.execute("SELECT title FROM tickets")
+            assert cursor.fetchall() == [("of the second",)]
+    finally:
+        made.stop()
+        own.start()

@@ -205,6 +205,11 @@ class Pool:
         taken.session.invalidate()
         self._free.release()
 
+    def forget(self):
+        """Close the sessions that nobody uses: their server has gone."""
+        while self._idle:
+            self._idle.pop().session.invalidate()
+
     @contextlib.contextmanager
     def session(self):
         """Give a session, for what is simple: session.scalar(select(…)). It is for reading.

@@ -60,37 +60,49 @@ def _prepare(cursor, sql, known):
     return execute
 
 
-def rows(sql, values, before="", keep=False):
+def rows(sql, values, before="", keep=False, again=None):
     """Run one statement in one round trip and a transaction of its own.
 
     sql:      from compiled().
     values:   {name: value} of its parameters.
-    before:   a statement to go before it in the same message.
+    before:   a statement to go before it in the same message; whatever writes has one.
     keep:     whether the connection is to keep its plan, which takes a round trip once: good for
               writes, whose plan is the same for all values; lists are planned for theirs.
+    again:    whether to try once more, on a new connection, when the server went away meanwhile: by
+              default what reads, for nobody knows whether a write was done.
     Returns:  its rows, a list of tuples.
     Raises:   psycopg2.Error, also when all connections stay in use.
     """
     taken = engine.POOL.take()
     try:
-        with taken.connection.cursor() as cursor:
-            execute = _prepare(cursor, sql, taken.prepared) if keep else sql
-            try:
-                cursor.execute(before + execute, values)
-            except psycopg2.errors.InvalidSqlStatementName:
-                # A pooler in between has given us another server process. Nothing has happened yet.
-                taken.prepared.clear()
-                cursor.execute(before + sql, values)
-            found = cursor.fetchall()
+        found = _rows(taken, sql, values, before, keep)
     except BaseException as error:
         # Also when the greenlet was stopped in the middle: the answer would reach the next one.
-        if not isinstance(error, psycopg2.Error) or refusals.is_disconnect(error):
-            engine.POOL.drop(taken)
-        else:
+        is_refusal = isinstance(error, psycopg2.Error)
+        if is_refusal and not refusals.is_disconnect(error):
             engine.POOL.put(taken)
-        raise
-    engine.POOL.put(taken)
-    return found
+            raise
+        engine.POOL.drop(taken)
+        if not is_refusal or not (before == "" if again is None else again):
+            raise
+        # The others are as dead, or soon.
+        engine.POOL.forget()
+    else:
+        engine.POOL.put(taken)
+        return found
+    return rows(sql, values, before, keep, again=False)
+
+
+def _rows(taken, sql, values, before, keep):
+    with taken.connection.cursor() as cursor:
+        execute = _prepare(cursor, sql, taken.prepared) if keep else sql
+        try:
+            cursor.execute(before + execute, values)
+        except psycopg2.errors.InvalidSqlStatementName:
+            # A pooler in between has given us another server process. Nothing has happened yet.
+            taken.prepared.clear()
+            cursor.execute(before + sql, values)
+        return cursor.fetchall()
 
 
 def run(sql, values, **more):
