@@ -5,11 +5,13 @@ from functools import lru_cache
 
 from sqlalchemy import (
     BigInteger,
+    Boolean,
     Text,
     and_,
     bindparam,
     case,
     cast,
+    column,
     delete,
     func,
     insert,
@@ -20,7 +22,7 @@ from sqlalchemy import (
     union_all,
     update,
 )
-from sqlalchemy.dialects.postgresql import ARRAY, JSONB, array
+from sqlalchemy.dialects.postgresql import ARRAY, INTERVAL, JSONB
 
 from iris import models, problems
 from iris.database import statements, writing
@@ -60,18 +62,12 @@ def _status(*moment):
     plain = filters.several(TABLE.c.status)
 
     def where(name, shape, table):
-        _, many = shape
-        values = cast(bindparam(name), ARRAY(Text)) if many else array([bindparam(name)])
-        # In a SELECT of its own it runs once, before anything is read, and tells the planner nothing.
-        known = select(func.are_statuses(values, *moment)).scalar_subquery()
+        values = filters.as_list(name, shape)
+        # Without a column in it, it is asked once, before anything is read.
+        known = func.are_statuses(values, *moment, type_=Boolean)
         return and_(plain.where(name, shape, table), known)
 
     return plain._replace(where=where)
-
-
-def _overdue(table, wanted):
-    late = and_(keys.key(table, TABLE.c.due) < func.now(), table.c.closed.is_(None))
-    return late if wanted else not_(late)
 
 
 def _labelled(name, shape, table):
@@ -114,6 +110,77 @@ def _listing(tables, *moment):
 
     moment:   the parameter that says when, unless that is now.
     """
+    now = cast(moment[0], models.Time) if moment else func.now()
+
+    def overdue(table, wanted):
+        late = and_(keys.key(table, TABLE.c.due) < now, table.c.closed.is_(None))
+        return late if wanted else not_(late)
+
+    def before(column):
+        return filters.plain(
+            types.Span(), lambda table, span: table.c[column] < now - cast(span, INTERVAL)
+        )
+
+    def blockers(table):
+        """Return the links by which open tickets block one of a table."""
+        links, others = tables.links.alias(), tables.tickets.alias()
+        return (
+            select(links.c.ticket_id)
+            .join_from(links, others, others.c.ticket_id == links.c.ticket_id)
+            .where(
+                links.c.other_id == table.c.ticket_id,
+                links.c.kind == literal_column("'blocks'"),
+                others.c.closed.is_(None),
+            )
+        )
+
+    def blocked(table, wanted):
+        return blockers(table).exists() if wanted else not_(blockers(table).exists())
+
+    def commented_by(name, shape, table):
+        comments = tables.comments.alias()
+        return (
+            select(comments.c.ticket_id)
+            .where(
+                comments.c.ticket_id == table.c.ticket_id,
+                filters.is_any(comments.c.author, name, shape),
+            )
+            .exists()
+        )
+
+    def mentions(name, shape, table):
+        # By the words' index; then the texts say whether there is an @ before the name.
+        words, own, comments = (
+            each.alias() for each in (tables.searches, tables.tickets, tables.comments)
+        )
+        names = filters.as_list(name, shape)
+        itself = (
+            select(func.concat_ws("\n", own.c.title, own.c.description))
+            .where(own.c.ticket_id == words.c.ticket_id)
+            .scalar_subquery()
+        )
+        said = (
+            select(comments.c.body)
+            .where(
+                comments.c.ticket_id == words.c.ticket_id,
+                comments.c.comment_id == words.c.comment_id,
+            )
+            .scalar_subquery()
+        )
+        text = case((words.c.comment_id == literal_column("0"), itself), else_=said)
+        found = select(words.c.ticket_id).where(
+            words.c.words.bool_op("@@")(func.wanted_any(names)),
+            text.op("~*")(func.mentioning(names)),
+        )
+        return table.c.ticket_id.in_(found)
+
+    def comments(table):
+        of = tables.comments.alias()
+        return select(func.count()).where(of.c.ticket_id == table.c.ticket_id).scalar_subquery()
+
+    def blocked_by(table):
+        found = blockers(table).order_by(column("ticket_id")).correlate(table)
+        return func.array(found.scalar_subquery(), type_=ARRAY(BigInteger))
 
     def linked(table, number):
         links = tables.links
@@ -138,7 +205,12 @@ def _listing(tables, *moment):
             ),
             "open": filters.flag(lambda table, wanted: table.c.closed.is_(None) == wanted),
             "unassigned": filters.flag(lambda table, wanted: table.c.assignee.is_(None) == wanted),
-            "overdue": filters.flag(_overdue),
+            "overdue": filters.flag(overdue),
+            "blocked": filters.flag(blocked),
+            "commented_by": filters.somebody(commented_by),
+            "mentions": filters.somebody(mentions),
+            "age_over": before("created"),
+            "idle_over": before("updated"),
             "linked": filters.plain(types.Number(), linked),
             "fields": filters.Filter(types.Pairs(), _field_split, _field_where),
             "q": search.filtered(
@@ -155,6 +227,12 @@ def _listing(tables, *moment):
             ),
         },
         order="-created",
+        more={
+            "age": lambda table: func.elapsed(now - table.c.created, type_=Text),
+            "idle": lambda table: func.elapsed(now - table.c.updated, type_=Text),
+            "comments": comments,
+            "blocked_by": blocked_by,
+        },
     )
 
 
@@ -207,6 +285,10 @@ def _one_then():
     whole = (
         select(
             tickets,
+            func.workflow_as_of(bindparam("as_of"))
+            .op("->")(literal_column("'transitions'"))
+            .op("->")(tickets.c.status)
+            .label("next"),
             _json_list(its_comments, tickets).label("comments"),
             _json_list(its_links, tickets).label("links"),
         )

@@ -69,7 +69,8 @@ DRIVE = """
     SELECT public.read_ticket({n}), public.first_status(), public.actor(), public.source()
     SELECT public.refuse('a', 'b', 'c')
     SELECT public.is_blank('x'), public.ticket_words('a', 'b', '{}'), public.body_words('a.b 日本')
-    SELECT public.wanted('a.b 日本', true), public.parted('a'), public.paired('日本'), public.eastern()
+    SELECT public.wanted('a.b 日本', true), public.parted('a'), public.paired('日本'), public.eastern(), public.wanted_any('{a}'),
+        public.mentioning('{a}'), public.elapsed('1 day')
     SELECT public.ticket_fits('a', 'b', 'c', 'd', '{}', '{}', 'tomorrow'), public.comment_fits('a', 'b')
     SELECT * FROM public.events_after(0, 100)
     SELECT * FROM public.tickets_as_of('yesterday'), public.comments_as_of('yesterday'), public.links_as_of('yesterday'),

@@ -1,5 +1,6 @@
 """Filters: what one can say in them, at every list."""
 
+from datetime import UTC, datetime, timedelta
 from urllib.parse import parse_qsl, quote, urlencode
 
 import pytest
@@ -217,3 +218,144 @@ def test_a_plus_in_a_form_is_told_too(http):
         headers={"Content-Type": "application/x-www-form-urlencoded"},
     )
     assert "--data-urlencode 'priority=…'" in answer.json["hint"]
+
+
+# What one asks every day --------------------------------------------------------------------------
+
+
+@pytest.fixture
+def team(http, sql, ticket):
+    """File six tickets: 2 blocks 1, 4 (closed) blocks 3, 6 has waited for long."""
+    for number in range(1, 7):
+        ticket(f"Ticket {number}", description=DESCRIPTIONS.get(number))
+    http.put("/tickets/2/links/blocks/1")
+    http.put("/tickets/4/links/blocks/3")
+    http.put("/tickets/4", status="closed")
+    http.put("/tickets/5/links/blocks/1")
+    http.put("/tickets/5/links/relates/6")
+    http.put(
+        "/tickets/2/comments", body="look, @bob-by and (@alice): see @Charlie's", actor="alice"
+    )
+    http.put("/tickets/2/comments", body="done, alice", actor="bob")
+    http.put("/tickets/3/comments", body="x", actor="bob")
+
+
+DESCRIPTIONS = {
+    1: "@alice and @bob.",
+    3: "alice@example.org, not @alice.b nor @@alice, @alice_b, @al",
+    5: "ask @Ålice or @bob, please\n@dr. who",
+    6: "alice",
+}
+DAILY = {
+    "blocked=true": [1],
+    "blocked=false": [2, 3, 4, 5, 6],
+    "commented_by=alice": [2],
+    "commented_by=bob": [2, 3],
+    "commented_by=alice,bob": [2, 3],
+    "commented_by=!alice": [1, 3, 4, 5, 6],
+    "commented_by=!alice,bob": [1, 4, 5, 6],
+    "commented_by=me": [2],
+    "commented_by=me&blocked=true": [],
+    "mentions=alice": [1, 2],
+    "mentions=ALICE": [1, 2],
+    "mentions=me": [1, 2],
+    "mentions=bob": [1, 5],
+    "mentions=bob-by": [2],
+    "mentions=charlie": [2],
+    "mentions=alice.b": [3],
+    "mentions=%C3%85lice": [5],
+    "mentions=dr.+who": [5],
+    "mentions=!alice": [3, 4, 5, 6],
+    "mentions=charlie,bob": [1, 2, 5],
+    "mentions=nobody": [],
+    "mentions=...": [],
+    "age_over=1h": [],
+    "age_over=0m": [1, 2, 3, 4, 5, 6],
+    "idle_over=3w": [],
+}
+
+
+def test_filters_that_answer_daily_questions(http, team):
+    for query, numbers in DAILY.items():
+        for moment in ("", "&as_of=now"):
+            answer = http.get(f"/tickets?sort=ticket_id&count=true&{query}{moment}", actor="alice")
+            assert answer.status == 200, answer.text
+            assert [row["ticket_id"] for row in answer.json] == numbers, (query, moment)
+            assert answer.headers["total-count"] == str(len(numbers))
+    # A walk keeps them, and so does a stream.
+    assert http.get("/tickets?blocked=false&limit=2&sort=ticket_id").next.startswith(
+        "blocked=false"
+    )
+    assert (
+        http.get("/tickets?mentions=alice&format=csv&columns=ticket_id").text == "ticket_id\n2\n1\n"
+    )
+
+
+def test_age_and_idleness(http, owner, ticket):
+    for number, (filed, touched) in enumerate(
+        (("40.5 days", "20.5 days"), ("3 hours", "2 minutes")), 1
+    ):
+        ticket()
+        with owner.cursor() as cursor:
+            cursor.execute(
+                "SET session_replication_role = replica;"
+                "UPDATE tickets SET created = now() - %s::interval, updated = now() - %s::interval WHERE ticket_id = %s;"
+                "SET session_replication_role = origin", (filed, touched, number))  # fmt: skip
+    for query, numbers in (
+        ("age_over=30d", [1]), ("age_over=40d", [1]), ("age_over=41d", []), ("idle_over=14d", [1]), ("idle_over=3w", []),
+        ("idle_over=1m", [2, 1]), ("age_over=2h", [2, 1]), ("age_over=9999w", []), ("age_over=1h&idle_over=1h", [1]),
+    ):  # fmt: skip
+        assert [row["ticket_id"] for row in http.get(f"/tickets?{query}").json] == numbers, query
+    columns = "ticket_id,age,idle"
+    assert http.get(f"/tickets?columns={columns}").json == [
+        {"ticket_id": 2, "age": "3h", "idle": "2m"},
+        {"ticket_id": 1, "age": "40d", "idle": "20d"},
+    ]
+    assert (
+        http.get(f"/tickets?columns={columns}&format=csv").text
+        == f"{columns}\n2,3h,2m\n1,40d,20d\n"
+    )
+    moment = (datetime.now(UTC) - timedelta(days=2)).strftime("%Y-%m-%dT%H:%M:%SZ")
+    then = http.get(f"/tickets?columns={columns}&as_of={moment}").json
+    assert then == [{"ticket_id": 1, "age": "38d", "idle": "18d"}]
+
+
+@pytest.mark.parametrize("query", ["age_over=30", "age_over=d", "idle_over=-1d", "idle_over=1y", "age_over=1.5d", "age_over=9999999d", "blocked=yes", "commented_by=", "mentions=,", "columns=age,age", "columns=next"])  # fmt: skip
+def test_what_they_are_not(http, query):
+    answer = http.get(f"/tickets?{query}")
+    assert (answer.status, list(answer.json["errors"])) == (422, [query.split("=")[0]])
+
+
+def test_columns_that_are_reckoned(http, team):
+    columns = "ticket_id,comments,blocked_by"
+    rows = http.get(f"/tickets?columns={columns}&sort=ticket_id&limit=3").json
+    assert rows == [
+        {"ticket_id": 1, "comments": 0, "blocked_by": [2, 5]},
+        {"ticket_id": 2, "comments": 2, "blocked_by": []},
+        {"ticket_id": 3, "comments": 1, "blocked_by": []},
+    ]
+    assert http.get(f"/tickets?columns={columns}&sort=ticket_id&limit=3&as_of=now").json == rows
+    streamed = http.get(f"/tickets?columns={columns}&sort=ticket_id&limit=2&format=csv").text
+    assert streamed == f'{columns}\n1,0,"[2, 5]"\n2,2,[]\n'
+    table = http.get(f"/tickets?columns={columns}&sort=ticket_id&limit=2&format=text").text
+    assert table.splitlines()[1].split() == ["1", "0", "2,", "5"]
+    found = http.get(f"/tickets?columns={columns}&q=ticket&sort=rank&limit=1")
+    assert found.status == 200
+    assert "blocked_by" not in http.get("/tickets").json[0]
+
+
+def test_one_ticket_says_where_it_may_go(http, ticket):
+    number = ticket()
+    assert http.get(f"/tickets/{number}").json["next"] == ["active", "resolved", "closed"]
+    assert http.get(f"/ticket?tid={number}&as_of=now").json["next"] == [
+        "active",
+        "resolved",
+        "closed",
+    ]
+    http.put(f"/tickets/{number}", status="closed")
+    workflow = http.get("/workflow").json
+    workflow["transitions"]["closed"] = []
+    http.put("/workflow", workflow)
+    assert http.get(f"/tickets/{number}").json["next"] == []
+    refused = http.put(f"/tickets/{number}", status="open").json
+    assert (refused["code"], refused["allowed"]) == ("transition_not_allowed", [])

@@ -29,8 +29,12 @@ FILL = """
     INSERT INTO searches SELECT ticket_id, 0, ticket_words(title, description, labels) FROM tickets;
     INSERT INTO comments (ticket_id, author, body, created, updated)
     SELECT ticket_id, 'user' || ticket_id % 100, 'said' || ticket_id, created, created FROM tickets WHERE ticket_id % 10 = 0;
+    INSERT INTO comments (ticket_id, author, body, created, updated)
+    SELECT ticket_id, 'helper', 'for @helper and @user33', created, created FROM tickets WHERE ticket_id % 10000 = 7;
     INSERT INTO searches SELECT ticket_id, comment_id, body_words(body) FROM comments;
     INSERT INTO links SELECT ticket_id, 'relates', ticket_id + 1 FROM tickets WHERE ticket_id % 100 = 0 AND ticket_id < 200000;
+    -- A few by open tickets, the newest in the middle.
+    INSERT INTO links SELECT ticket_id, 'blocks', ticket_id + 5 FROM tickets WHERE ticket_id % 1500 = 0 AND ticket_id < 100000;
     SET session_replication_role = origin;
     ANALYZE;
 """
@@ -75,12 +79,12 @@ def plan(large, monkeypatch):
     return explain
 
 
-def check(lines):
+def check(lines, most=3500):
     """Fail where a table is read from end to end, or far more rows are read than shown."""
     assert "Seq Scan on" not in re.sub(r"Seq Scan on (statuses|transitions)", "", lines), lines
     assert "Index" in lines
     buffers = max(int(number) for number in re.findall(r"shared hit=(\d+)", lines))
-    assert buffers < 3500, lines
+    assert buffers < most, lines
 
 
 @pytest.mark.parametrize(
@@ -107,6 +111,21 @@ def check(lines):
         "closed_after=yesterday",
         "linked=500",
         "fields.n=77",
+        "blocked=true",
+        "blocked=true&open=false",
+        "blocked=false",
+        "commented_by=user10",
+        "commented_by=helper",
+        "commented_by=!user10",
+        "commented_by=helper,nobody",
+        "mentions=helper",
+        "mentions=user33",
+        "mentions=!helper",
+        "age_over=30d",
+        "age_over=130d",
+        "idle_over=30d&open=true",
+        "idle_over=30d&sort=updated",
+        "columns=ticket_id,age,idle,comments,blocked_by",
         "q=rare77777",
         "q=said77770",
         "q=rare7777*",
@@ -123,7 +142,8 @@ def test_a_page_runs_on_an_index(plan, query):
     fields = [(name[7:], given.pop(name)) for name in list(given) if name.startswith("fields.")]
     given.update({"fields": fields} if fields else {})
     page, lines = plan({name: tickets.PARAMETERS[name](value) for name, value in given.items()})
-    check(lines)
+    # A commenter on one ticket of a hundred: so many are looked at until a page is full.
+    check(lines, 12_000 if query == "commented_by=user10" else 3500)
     assert page.rows or query == "due_before=2020-01-01"
 
 

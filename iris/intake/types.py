@@ -249,6 +249,19 @@ class Several(hug.types.Type):
         )
 
 
+class Span(hug.types.Type):
+    """A span of time: 30d, 2w, 12h, 90m"""
+
+    UNITS = {"m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
+
+    def __call__(self, value, context=None):
+        """Return it as PostgreSQL's interval has it."""
+        match = re.fullmatch(r"([0-9]{1,6})([mhdw])", Word()(value), re.ASCII)
+        if not match:
+            raise ValueError("must be a number and m, h, d or w, such as 30d")
+        return f"{match[1]} {self.UNITS[match[2]]}"
+
+
 class Pairs(hug.types.Type):
     """fields.NAME=text, collected into [(NAME, text)]"""
 

@@ -8,8 +8,8 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import hug
-from sqlalchemy import Boolean, and_, bindparam, cast, func, true
-from sqlalchemy.dialects.postgresql import ARRAY, TIMESTAMP
+from sqlalchemy import Boolean, Text, and_, bindparam, cast, func, not_, true
+from sqlalchemy.dialects.postgresql import ARRAY, TIMESTAMP, array
 
 from iris.intake import types
 from iris.lists import keys
@@ -69,27 +69,51 @@ def flag(condition):
     )
 
 
+def split_chosen(name, chosen):
+    """Split several values: the shape is (whether they are excluded, whether they are many)."""
+    many = len(chosen.values) > 1
+    # One value by itself: `= 'x'` keeps an index's order, which `= ANY` may not.
+    return (chosen.excluded, many), {name: chosen.values if many else chosen.values[0]}
+
+
+def is_any(column, name, shape):
+    """Return the condition that a column has one of several values, whether or not they are excluded."""
+    _, many = shape
+    value = bindparam(name)
+    return column == (func.any(cast(value, ARRAY(column.type))) if many else value)
+
+
+def as_list(name, shape):
+    """Return several values as an array of texts, also where there is only one."""
+    _, many = shape
+    return cast(bindparam(name), ARRAY(Text)) if many else array([bindparam(name)])
+
+
 def several(column):
     """Filter by one value or any of several, or none of them: `status=open,active`.
 
     column:   of the model, whose type says which values there are.
     """
 
-    def split(name, chosen):
-        excluded, values = chosen
-        # One value by itself: `= 'x'` keeps an index's order, which `= ANY` may not.
-        many = len(values) > 1
-        return (excluded, many), {name: values if many else values[0]}
+    def where(name, shape, table):
+        found = is_any(table.c[column.name], name, shape)
+        # Who is assigned to nobody is not assigned to bob, either.
+        return found.is_not(true()) if shape[0] else found
+
+    return Filter(types.Several(types.of(column), "person" in column.info), split_chosen, where)
+
+
+def somebody(condition):
+    """Filter by one name or any of several, or none of them: `commented_by=me`.
+
+    condition: (name, shape, table) → what it means that one of them is meant.
+    """
 
     def where(name, shape, table):
-        excluded, many = shape
-        value = bindparam(name)
-        column_ = table.c[column.name]
-        found = column_ == (func.any(cast(value, ARRAY(column_.type))) if many else value)
-        # Who is assigned to nobody is not assigned to bob, either.
-        return found.is_not(true()) if excluded else found
+        found = condition(name, shape, table)
+        return not_(found) if shape[0] else found
 
-    return Filter(types.Several(types.of(column), "person" in column.info), split, where)
+    return Filter(types.Several(people=True), split_chosen, where)
 
 
 def of(column):

@@ -35,6 +35,7 @@ class List:
     filters:  {name: Filter}.
     sorts:    {name: Sort}.
     order:    a name of sorts, with - for descending, unless the request names another.
+    more:     {name: (table) → expression} of what `columns` may name beside the columns.
     known_by: where the ticket has to be found whose list is asked for by ticket_id=; None where there
               is no such filter.
     """
@@ -46,6 +47,7 @@ class List:
     filters: dict
     sorts: dict
     order: str
+    more: dict = dataclasses.field(default_factory=dict)
     known_by: FromClause | None = None
 
     def column(self, name):
@@ -56,6 +58,10 @@ class List:
     def columns(self):
         """Return the names of all columns, in the order of an answer."""
         return tuple(each.name for each in self.model.__table__.c if "internal" not in each.info)
+
+    def shown_of(self, table, name):
+        """Return what is shown of a table under a name that `columns` may have."""
+        return table.c[name] if name in self.columns else self.more[name](table).label(name)
 
     @functools.cached_property
     def times(self):
@@ -70,7 +76,7 @@ class List:
             "cursor": types.Word(),
             "count": types.Flag(),
             "sort": types.OneOf(sign + name for name in self.sorts for sign in ("", "-")),
-            "columns": types.Names(self.columns),
+            "columns": types.Names(dict.fromkeys((*self.columns, *self.more))),
             "csv": types.OneOf(["safe"]),
         }
 

@@ -69,7 +69,7 @@ def make(listing, shape):
         exists = select(ticket_id).where(ticket_id == bindparam("ticket_id")).exists()
     columns = shape.columns
     rows = select(
-        *(table.c[name] for name in columns),
+        *(listing.shown_of(table, name) for name in columns),
         *(key.label(f"key_{place}") for place, key in enumerate(by)),
     ).where(*where)
     if shape.goes_on:

@@ -10,6 +10,8 @@ BEGIN
     RETURN QUERY
         SELECT CASE WHEN version = ANY (read_ticket.seen) THEN NULL ELSE row_to_json(ticket)::text END, version FROM (
             SELECT tickets.*,
+                ARRAY(SELECT to_status FROM transitions JOIN statuses ON status = to_status
+                    WHERE from_status = tickets.status ORDER BY position) AS next,
                 (SELECT coalesce(json_agg(item), '[]') FROM (SELECT * FROM comments
                     WHERE comments.ticket_id = tickets.ticket_id ORDER BY comment_id) AS item) AS comments,
                 (SELECT coalesce(json_agg(item), '[]') FROM (SELECT * FROM links
@@ -18,4 +20,4 @@ BEGIN
             FROM tickets WHERE ticket_id = read_ticket.id) AS ticket;
 END $$;
 COMMENT ON FUNCTION read_ticket(bigint, bigint[]) IS
-    'One ticket with its comments and links, as JSON, as GET /tickets/{ticket_id} shows it; null if its version was seen';
+    'One ticket with where it may go next, its comments and its links, as JSON, as GET /tickets/{ticket_id} shows it; null if its version was seen';

@@ -98,6 +98,33 @@ END $$;
 COMMENT ON FUNCTION wanted(text, boolean) IS
     'What finds a word or a phrase in searches.words: WHERE words @@ wanted(''main.py''); is_beginning: a word that begins so will do';
 
+CREATE OR REPLACE FUNCTION wanted_any(names text[]) RETURNS tsquery
+LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE
+SET search_path = pg_catalog, public, pg_temp
+AS $$
+BEGIN
+    RETURN (SELECT string_agg('(' || nullif(wanted(name)::text, '') || ')', ' | ') FROM unnest(names) AS name);
+END $$;
+COMMENT ON FUNCTION wanted_any(text[]) IS 'What finds any of several words or phrases';
+
+CREATE OR REPLACE FUNCTION mentioning(names text[]) RETURNS text
+LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE
+SET search_path = pg_catalog, public, pg_temp
+AS $$
+BEGIN
+    -- No mention of alice: bob@alice.org, @alice.b, @alice-b. One: (@alice), @alice.
+    RETURN '(?<![[:alnum:]_.@+-])@(?:' || (SELECT string_agg(regexp_replace(name, '([^[:alnum:][:space:]])', '\\\1', 'g'), '|')
+        FROM unnest(names) AS name) || ')(?![[:alnum:]_]|[.@-][[:alnum:]_])';
+END $$;
+COMMENT ON FUNCTION mentioning(text[]) IS 'A regular expression for texts that mention one of these names: body ~* mentioning(''{alice}'')';
+
+CREATE OR REPLACE FUNCTION elapsed(span interval) RETURNS text
+LANGUAGE sql IMMUTABLE PARALLEL SAFE
+RETURN CASE WHEN extract(epoch FROM span) >= 86400 THEN floor(extract(epoch FROM span) / 86400) || 'd'
+    WHEN extract(epoch FROM span) >= 3600 THEN floor(extract(epoch FROM span) / 3600) || 'h'
+    ELSE floor(greatest(extract(epoch FROM span), 0) / 60) || 'm' END;
+COMMENT ON FUNCTION elapsed(interval) IS 'A span of time as age_over= takes it: 30d, 12h, 5m; what is left over is left out';
+
 -- RULES THAT NAME NO COLUMN are generated from the catalogue, by DO blocks, whenever they are replayed: a
 -- new column is in the history, in bulk and in the past from then on. To compare rows as JSON instead
 -- made a change dearer by half.
@@ -144,4 +171,5 @@ COMMENT ON FUNCTION recorded(regclass, text, text) IS
     'An expression for the changes of an event, {"column": [old, new]}, made of every column that a client gives: of the rows was and now, of which one may be NULL';
 
 GRANT EXECUTE ON FUNCTION actor(), source(), refuse(text, text, text), is_blank(text),
-    eastern(), paired(text), parted(text), body_words(text), ticket_words(text, text, text[]), wanted(text, boolean), kept() TO iris_reader;
+    eastern(), paired(text), parted(text), body_words(text), ticket_words(text, text, text[]), wanted(text, boolean), wanted_any(text[]),
+    mentioning(text[]), elapsed(interval), kept() TO iris_reader;
