@@ -2,7 +2,10 @@
 
 import gc
 import logging
+import os
+import signal
 import sys
+import threading
 
 from gunicorn import glogging
 
@@ -52,8 +55,24 @@ forwarder_headers = ""
 control_socket_disable = True
 
 
+def on_starting(server):
+    """End when `iris up` has ended, even by kill -9: it alone has the other end of a pipe."""
+    pipe = os.environ.pop(settings.WHILE_OPEN, None)
+    if pipe:
+        threading.Thread(target=_end_with, args=(int(pipe),), daemon=True).start()
+
+
+def _end_with(pipe):
+    os.read(pipe, 1)
+    os.kill(os.getpid(), signal.SIGTERM)
+
+
 def post_fork(server, worker):
     """Let psycopg2 wait without holding up the worker's other requests."""
+    # Until it hears signals itself, it has the master's ears, which here belong to nobody: what it is told
+    # while it loads would be lost.
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT):
+        signal.signal(number, lambda *_: os._exit(0))
     from psycogreen.gevent import patch_psycopg  # noqa: PLC0415 (not in the master)
 
     patch_psycopg()

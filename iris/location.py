@@ -1,8 +1,16 @@
 """Where the database in use is: what the settings name, else the embedded one."""
 
+from functools import lru_cache
+
 from psycopg2.extensions import make_dsn
 
 from iris import embedded, settings
+
+
+@lru_cache
+def _identify(folder, pid):
+    """Ask the server itself, once for each that a script may meet: a session is a connection there."""
+    embedded.Server(folder).identify()
 
 
 def dsn(owner=False):
@@ -20,6 +28,7 @@ def dsn(owner=False):
             raise embedded.Failed(
                 f"no database runs in {server.folder}: start it with `make up`, or set IRIS_DB_HOST"
             )
+        _identify(server.folder, server.pid())
         return server.url("postgres" if owner else "iris")
     if owner:
         raise settings.Wrong("IRIS_OWNER_URL", "is not set: the libpq URL of the database's owner")

@@ -9,7 +9,6 @@ import sys
 import time
 from argparse import Namespace
 
-import psycopg2
 from alembic import command, op
 from alembic.config import Config
 from alembic.script import ScriptDirectory
@@ -17,7 +16,7 @@ from psycopg2 import errors
 from sqlalchemy import create_engine, exc, text
 from sqlalchemy.pool import NullPool
 
-from iris import schema
+from iris import libpq, schema
 
 # The last revision before the first release; from it on, databases are taken along.
 BEFORE, FIRST = "0007", "0008"
@@ -168,7 +167,7 @@ def move(url, target="head", *, down=False):
     notices = Notices()
 
     def connect():
-        connection = psycopg2.connect(url)
+        connection = libpq.connect(url)
         connection.notices = notices
         return connection
 

@@ -5,6 +5,9 @@ import os
 from pathlib import Path
 from typing import NamedTuple
 
+# No setting: by it `iris up` names a pipe to the service, which ends when nobody has its other end any more.
+WHILE_OPEN = "IRIS_WHILE_OPEN"
+
 
 class Wrong(SystemExit):
     """A setting that is missing or can't be used; ends the start with a sentence."""

@@ -1,8 +1,11 @@
 """A PostgreSQL of one's own starts again, whatever became of the last one."""
 
 import os
+import shutil
 import signal
 import subprocess
+import sys
+import tempfile
 import threading
 import time
 from pathlib import Path
@@ -42,6 +45,15 @@ def count(server):
         (rows,) = cursor.fetchone()
     connection.close()
     return rows
+
+
+@pytest.fixture
+def short():
+    """Return a folder whose name leaves room for a socket's; pytest's are too long for some."""
+    made = Path(tempfile.mkdtemp(dir=os.environ["PYTEST_DEBUG_TEMPROOT"]))
+    made.chmod(0o711)
+    yield made
+    shutil.rmtree(made)
 
 
 @pytest.fixture
@@ -145,13 +157,112 @@ def test_one_that_does_not_hear_is_stopped_all_the_same(started, monkeypatch):
 def test_the_processes_are_told_apart_without_proc_rights(place, started, monkeypatch):
     """In a container, even root may not see where others are."""
 
-    def refuse(path):
+    def refuse(one, other):
         raise PermissionError
 
-    monkeypatch.setattr(Path, "readlink", refuse)
+    monkeypatch.setattr(os.path, "samefile", refuse)
     assert started.pid() is not None
     started.stop()
     assert started.pid() is None
+
+
+def test_a_copy_of_a_running_one_is_another(place, started, tmp_path):
+    shutil.copytree(place.folder, tmp_path / "copy", ignore=lambda *_: [".s.PGSQL.5432"])
+    for each in (tmp_path / "copy" / "postgres").rglob("*"):
+        shutil.chown(each, *ids(started.data))
+    shutil.chown(tmp_path / "copy" / "postgres", *ids(started.data))
+    copies = Place(tmp_path / "copy")
+    copy = copies.server()
+    assert (copy.pid(), copy.is_ready()) == (None, False)
+    copy.start()
+    assert not any("already" in sentence for sentence in copies.said)
+    copy._psql("postgres", "-c", "INSERT INTO kept VALUES (2)")
+    assert (count(copy), count(started)) == (2, 1)
+    copy.stop()
+    assert (copy.pid(), count(started)) == (None, 1)
+
+
+def ids(path):
+    """Return whose a file is, (user id, group id)."""
+    found = path.stat()
+    return found.st_uid, found.st_gid
+
+
+@pytest.mark.parametrize("system", ["tells of processes", "does not"])
+def test_one_that_is_of_another_folder_is_left_alone(short, monkeypatch, system):
+    """A folder was moved while its server ran, and there is another one in its old place, by the same socket."""
+    place, moved = Place(short / "data"), Place(short / "moved")
+    place.server().start()
+    place.folder.rename(moved.folder)
+    if system == "does not":
+        monkeypatch.setattr(embedded.server, "PROC", short / "nowhere")
+    new = place.server()
+    new.start()
+    try:
+        other = moved.server()
+        for use in (other.identify, other.start, other.stop):
+            with pytest.raises(embedded.Failed) as caught:
+                use()
+            assert f"is the PostgreSQL of {new.data} (process {new.pid()})" in str(caught.value)
+            assert "it is left alone" in str(caught.value)
+        assert new.is_ready()
+        done = subprocess.run(
+            [sys.executable, "-m", "iris.cli", "psql", "-c", "SELECT 1"],
+            env={**os.environ, "DATABASE_URL": "", "IRIS_DATA": str(moved.folder)},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert (done.returncode, "it is left alone" in done.stderr) == (1, True), done.stderr
+    finally:
+        new.stop()
+        # Nobody is in the way any more: the moved one is known by its folder.
+        monkeypatch.undo()
+        assert other.pid() is not None
+        other.stop()
+        assert other.pid() is None
+
+
+def test_a_number_that_is_anybodys_is_not_signalled_where_the_system_tells_nothing(
+    place, started, monkeypatch
+):
+    started.stop()
+    other = subprocess.Popen(["sleep", "60"])
+    lines = [other.pid, started.data, 1, 5432, started.data, "", "1 1", "ready   "]
+    place.lock_file().write_text("".join(f"{line}\n" for line in lines))
+    monkeypatch.setattr(embedded.server, "PROC", place.folder / "nowhere")
+    with pytest.raises(embedded.Failed, match="does not answer on"):
+        place.server().stop()
+    assert other.poll() is None
+    other.kill()
+    other.wait()
+    place.lock_file().unlink()
+
+
+@pytest.mark.parametrize("end", ["stopped", "killed", "stopped by somebody else", "not started"])
+def test_it_leaves_nothing_outside_of_its_folder(tmp_path, short, monkeypatch, end):
+    monkeypatch.setattr(tempfile, "tempdir", str(short))
+    place = Place(tmp_path / ("long" * 25))
+    if end == "not started":
+        made = embedded.Server(place.folder, options={"no_such_setting": "on"})
+        with pytest.raises(embedded.Failed):
+            made.start()
+        assert [*short.iterdir()] == []
+        return
+    own = place.server()
+    own.start()
+    (socket,) = short.iterdir()
+    if end == "killed":
+        os.kill(own.pid(), signal.SIGKILL)
+        while own.pid() is not None:
+            time.sleep(0.05)
+        # Whoever comes next takes the same place.
+        own = place.server()
+        own.start()
+        assert [*short.iterdir()] == [socket]
+    (place.server() if end == "stopped by somebody else" else own).stop()
+    own.stop()
+    assert [*short.iterdir()] == []
 
 
 @pytest.mark.parametrize("name", ["long" * 25, "a,b"])

@@ -16,6 +16,7 @@ import psutil
 import psycopg2
 import pytest
 from conftest import free_port
+from test_connections import LIBPQ
 
 from iris import embedded, migrations, schema
 
@@ -116,6 +117,13 @@ def test_from_nothing_to_the_first_ticket_and_back(folder):
         f"revision {schema.REVISION}; this Iris needs {schema.REVISION}\n",
     )
 
+    # What libpq would heed changes nothing, but for what psql shows.
+    for command in (["db", "check"], ["db", "upgrade"], ["export"]):
+        done = iris(folder, port, *command, **LIBPQ)
+        assert done.returncode == 0, (command, done.stderr)
+    done = iris(folder, port, "psql", "-At", "-c", "SHOW timezone", **{**LIBPQ, "PGOPTIONS": ""})
+    assert done.stdout == "Asia/Tokyo\n", done.stderr
+
     # A second one is refused, whether on the same folder or on the same port.
     second = iris(folder, free_port(), "up")
     assert second.returncode == 1
@@ -123,7 +131,8 @@ def test_from_nothing_to_the_first_ticket_and_back(folder):
     other = iris(folder.parent / "other", port, "up")
     assert (other.returncode, other.stderr) == (
         1,
-        f"iris: IRIS_BIND can't be 127.0.0.1:{port}: address already in use\n",
+        f"iris: IRIS_BIND can't be 127.0.0.1:{port}: address already in use; stop what listens there, or"
+        " choose another, IRIS_BIND=HOST:PORT\n",
     )
 
     # A database that stops meanwhile doesn't end it.
@@ -161,17 +170,50 @@ def everything_of(port):
     return found
 
 
+def kill(up):
+    """Kill -9 `iris up`: the service goes with it, PostgreSQL is left behind."""
+    os.kill(up.process.pid, signal.SIGKILL)
+    up.process.wait()
+    deadline = time.monotonic() + 30
+    while {process.name() for process in everything_of(up.port)} != {"postgres"}:
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
+def test_an_end_while_the_service_starts_is_not_waited_for(folder):
+    up = Up(folder, free_port()).until("Booting worker")
+    began = time.monotonic()
+    assert up.stop(signal.SIGINT) == 0
+    # A worker that misses the signal is given ten seconds.
+    assert time.monotonic() - began < 9
+    assert everything_of(up.port) == []
+
+
+@pytest.mark.parametrize("place", ["/proc/iris", "/dev/null", "/dev/null/iris"])
+def test_a_folder_that_cant_be_written_is_named(place):
+    done = iris(place, free_port(), "up")
+    assert (done.returncode, done.stderr.count("\n")) == (1, 1), done.stderr
+    assert f"iris: {place} can't be written (" in done.stderr
+    assert "set IRIS_DATA to a folder that can" in done.stderr
+
+
+def test_data_that_are_gone_are_not_made_anew(folder):
+    up = Up(folder, free_port()).until("^    curl")
+    postgres = up.postgres()
+    (folder / "postgres").rename(folder / "elsewhere")
+    os.kill(postgres, signal.SIGTERM)
+    up.until("is gone: nothing is left to serve")
+    assert up.process.wait(30) == 1
+    (folder / "elsewhere").rename(folder / "postgres")
+    again = Up(folder, up.port).until("^    curl")
+    assert again.stop() == 0
+
+
 def test_a_database_left_running_is_used(folder):
     port = free_port()
     up = Up(folder, port).until("^    curl")
     postgres = up.postgres()
-    # The whole session is shot, as by a machine short of memory; PostgreSQL has its own.
-    os.kill(up.process.pid, signal.SIGKILL)
-    up.process.wait()
-    for process in everything_of(port):
-        if process.name() != "postgres":
-            process.kill()
-    time.sleep(0.5)
+    kill(up)
     up = Up(folder, port).until("^    curl")
     assert f"(process {postgres}): using it" in up.said
     assert up.stop() == 0
@@ -285,13 +327,7 @@ def test_an_open_transaction_does_not_keep_it_from_starting(folder):
     port = free_port()
     up = Up(folder, port).until("^    curl")
     up.first()
-    # All but PostgreSQL, which is left behind.
-    os.kill(up.process.pid, signal.SIGKILL)
-    up.process.wait()
-    for process in everything_of(port):
-        if process.name() != "postgres":
-            process.kill()
-    time.sleep(0.5)
+    kill(up)
     connection = psycopg2.connect(embedded.Server(folder).url())
     with contextlib.closing(connection), connection.cursor() as cursor:
         cursor.execute("UPDATE tickets SET title = 'half written'")

@@ -2,7 +2,7 @@
 
 import sys
 
-import psycopg2
+from iris import libpq
 
 
 def say(sentence):
@@ -16,7 +16,7 @@ def revision_of(url):
     url:      a libpq connection string; any role that may read will do.
     Raises:   psycopg2.Error.
     """
-    connection = psycopg2.connect(url, connect_timeout=5)
+    connection = libpq.connect(url, connect_timeout=5)
     try:
         with connection.cursor() as cursor:
             cursor.execute("SELECT to_regclass('public.alembic_version') IS NOT NULL")

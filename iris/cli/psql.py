@@ -6,6 +6,17 @@ import shutil
 
 from iris import embedded, location, settings
 
+# What says where to connect, which the URL does; how psql looks and behaves stays as somebody has set it.
+WHERE = {
+    "PGHOST",
+    "PGHOSTADDR",
+    "PGPORT",
+    "PGDATABASE",
+    "PGUSER",
+    "PGSERVICE",
+    "PGTARGETSESSIONATTRS",
+}
+
 
 def declare(parser):
     """Say which arguments there are."""
@@ -22,4 +33,5 @@ def run(arguments):
     program = shutil.which("psql")
     if not settings.names_a_server() or program is None:
         program = str(embedded.binaries() / "psql")
-    os.execve(program, [program, url, *arguments.arguments], {**os.environ, "PGAPPNAME": "psql"})
+    environment = {name: value for name, value in os.environ.items() if name not in WHERE}
+    os.execve(program, [program, url, *arguments.arguments], environment | {"PGAPPNAME": "psql"})

@@ -18,8 +18,8 @@ FIRST = (
     """curl -X PUT -H "Content-Type: application/json" -d '{"title": "A new ticket","""
     """ "assignee": "jchittum", "description": "Get this done ASAP"}' %s/tickets"""
 )
-# Seconds for the address to become free.
-FREE_SECONDS = 3
+# Seconds for the address to become free; and for a service to end that has not served anybody yet.
+FREE_SECONDS, UNSERVED_SECONDS = 3, 2
 
 
 class Stopped(Exception):
@@ -40,18 +40,19 @@ def run(arguments):
     _refuse_taken(host, port)
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, _stop)
-    service = None
+    service, serves = None, False
     try:
         _start(server)
-        service = subprocess.Popen(
-            serve.gunicorn(),
-            env={**os.environ, "DATABASE_URL": server.url("iris_service"), "DATABASE_URL_FILE": ""},
-            start_new_session=True,
-        )
-        _greet(host, port, service)
+        service = _serve(server)
+        serves = _greet(host, port, service)
         while service.poll() is None:
             time.sleep(0.2)
             if server.pid() is None:
+                if not server.has_data():
+                    common.say(
+                        f"PostgreSQL has stopped, and {server.data} is gone: nothing is left to serve"
+                    )
+                    return 1
                 common.say("PostgreSQL has stopped: starting it again")
                 time.sleep(1)
                 try:
@@ -67,8 +68,7 @@ def run(arguments):
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             signal.signal(number, signal.SIG_IGN)
         if service is not None and service.poll() is None:
-            service.terminate()
-            service.wait()
+            _end(service, serves)
         server.stop()
         common.say(f"stopped; the data stay in {server.folder}")
 
@@ -86,8 +86,44 @@ def _refuse_taken(host, port):
             except OSError as error:
                 if error.errno != errno.EADDRINUSE or time.monotonic() > deadline:
                     reason = error.strerror.lower()
+                    if error.errno == errno.EADDRINUSE:
+                        reason += (
+                            "; stop what listens there, or choose another, IRIS_BIND=HOST:PORT"
+                        )
                     raise settings.Wrong("IRIS_BIND", f"can't be {host}:{port}: {reason}") from None
         time.sleep(0.1)
+
+
+def _serve(server):
+    """Start the service, a process that goes when this one goes, however that is.
+
+    It has the one end of a pipe whose other end nobody else has.
+    """
+    theirs, _ours = os.pipe()
+    service = subprocess.Popen(
+        serve.gunicorn(),
+        env={
+            **os.environ,
+            "DATABASE_URL": server.url("iris_service"),
+            "DATABASE_URL_FILE": "",
+            settings.WHILE_OPEN: str(theirs),
+        },
+        pass_fds=[theirs],
+        start_new_session=True,
+    )
+    os.close(theirs)
+    return service
+
+
+def _end(service, serves):
+    """Stop the service: requests are finished, unless it has not begun to serve any."""
+    service.terminate()
+    try:
+        service.wait(None if serves else UNSERVED_SECONDS)
+    except subprocess.TimeoutExpired:
+        # It has a session of its own.
+        os.killpg(service.pid, signal.SIGKILL)
+        service.wait()
 
 
 def _start(server):
@@ -114,7 +150,7 @@ def _start(server):
 
 
 def _greet(host, port, service):
-    """Wait until the service answers, then say what to type."""
+    """Wait until the service answers, then say what to type; return whether it did."""
     address = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
     while service.poll() is None:
         try:
@@ -128,4 +164,5 @@ def _greet(host, port, service):
             f"    {FIRST % shown}\n",
             flush=True,
         )
-        return
+        return True
+    return False

@@ -6,7 +6,6 @@ session that lives as long as its connection does, in AUTOCOMMIT, and gives it b
 """
 
 import contextlib
-import os
 import select
 import time
 from typing import NamedTuple
@@ -17,7 +16,7 @@ from psycopg2 import extensions
 from sqlalchemy import create_engine, exc, orm
 from sqlalchemy.pool import NullPool
 
-from iris import location, settings
+from iris import libpq, location, settings
 from iris.database import refusals
 
 # Seconds to wait for a connection of the pool, or for a lock, before the answer is 503.
@@ -73,34 +72,23 @@ def _options():
     return " ".join("-c " + f"{name}={value}".replace(" ", "\\ ") for name, value in given.items())
 
 
-@contextlib.contextmanager
-def _without_libpq_variables():
-    """Hide PG* variables, which are meant for psql: libpq takes from them what it is not told."""
-    hidden = {name: os.environ.pop(name) for name in list(os.environ) if name.startswith("PG")}
-    try:
-        yield
-    finally:
-        os.environ.update(hidden)
-
-
 def connect():
     """Open a connection that notices within seconds when its server is gone.
 
     Raises:   psycopg2.OperationalError; settings.Wrong; embedded.Failed.
     """
-    with _without_libpq_variables():
-        return psycopg2.connect(
-            location.dsn(),
-            # A row of events names its source by this.
-            application_name="python",
-            connect_timeout=3,
-            keepalives_idle=5,
-            keepalives_interval=2,
-            keepalives_count=3,
-            # libpq ignores connect_timeout while gevent waits for it; this ends both.
-            tcp_user_timeout=5000,
-            options=_options(),
-        )
+    return libpq.connect(
+        location.dsn(),
+        # A row of events names its source by this.
+        application_name="python",
+        connect_timeout=3,
+        keepalives_idle=5,
+        keepalives_interval=2,
+        keepalives_count=3,
+        # libpq ignores connect_timeout while gevent waits for it; this ends both.
+        tcp_user_timeout=5000,
+        options=_options(),
+    )
 
 
 ENGINE = create_engine(

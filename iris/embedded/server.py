@@ -8,6 +8,7 @@ import secrets
 import signal
 import stat
 import subprocess
+import sys
 import tempfile
 import time
 from pathlib import Path
@@ -25,8 +26,19 @@ LONGEST = 90
 # Seconds: for a server to answer that says it is ready; for the processes of one that is dead to
 # end; for a server to end by itself when it is told to.
 ANSWER_SECONDS, ORPHAN_SECONDS, STOP_SECONDS = 30, 30, 60
+# Where the system tells of processes, if it does.
+PROC = Path("/proc/self")
 # What pg_isready tells by its exit status.
 ACCEPTS, REFUSES, SILENT = 0, 1, 2
+
+
+# What a socket's folder is called that is not the data's, and what PostgreSQL makes in it.
+ELSEWHERE, IN_IT = "iris-", (".s.PGSQL.5432", ".s.PGSQL.5432.lock")
+# What a server says of itself: which data it serves, and by which number.
+WHO = """
+    SELECT concat_ws(E'\\n', (SELECT system_identifier FROM pg_control_system()),
+        current_setting('data_directory'), split_part(pg_read_file('postmaster.pid'), E'\\n', 1))
+"""
 
 
 def _number_in(path):
@@ -35,6 +47,14 @@ def _number_in(path):
         return int(path.read_text().partition("\n")[0])
     except (OSError, ValueError):
         return None
+
+
+def _is_same(one, other):
+    """Whether two paths lead to the same folder."""
+    try:
+        return os.path.samefile(one, other)
+    except (FileNotFoundError, NotADirectoryError):
+        return False
 
 
 def _is_there(pid):
@@ -68,7 +88,7 @@ class _Waiting:
 class Server:
     """One PostgreSQL server in a folder.
 
-    folder:   holds everything: postgres/ (the data), postgres.log, lock.
+    folder:   holds everything: postgres/ (the data), postgres.log, lock, socket (where that is, if not here).
     say:      called with a sentence whenever something takes a moment.
     options:  more of the server's settings, {name: value}.
     """
@@ -82,16 +102,16 @@ class Server:
         self._lock = None
         self._process = None
         # Where its socket is, if not in its data: the same place when it is started again, for others
-        # have its name.
-        self._elsewhere = None
+        # have its name. And where that is noted, to be found again after a crash.
+        self._elsewhere, self._note = None, self.folder / "socket"
 
     # Where it is ----------------------------------------------------------------------------------
 
     def pid(self):
         """Return the process id of the server that runs here, or None."""
-        if self._process is not None:
-            # A child that has died is there until it is asked.
-            self._process.poll()
+        # A child that has died is there until it is asked; one that lives is ours, wherever its folder is.
+        if self._process is not None and self._process.poll() is None:
+            return self._process.pid
         pid = _number_in(self.data / "postmaster.pid")
         return pid if pid and self._runs_here(pid) else None
 
@@ -101,7 +121,13 @@ class Server:
             lines = (self.data / "postmaster.pid").read_text().split("\n")
         except OSError:
             return None
-        return lines[7].strip() if self.pid() is not None and len(lines) > 7 else None
+        # Until it has written the file, that of the one before is there.
+        is_its_own = len(lines) > 7 and lines[0] == str(self.pid())
+        return lines[7].strip() if is_its_own else None
+
+    def has_data(self):
+        """Whether there are data here that a server can serve."""
+        return (self.data / "PG_VERSION").exists()
 
     def is_ready(self):
         """Whether the server says that it takes connections."""
@@ -113,15 +139,15 @@ class Server:
         After a crash the number may be somebody else's, and what was killed may still be listed
         until its parent asks for it.
         """
-        process = Path(f"/proc/{pid}")
-        if not Path("/proc/self").exists():
+        process = PROC.parent / str(pid)
+        if not PROC.exists():
             return _is_there(pid)
         try:
             if (process / "comm").read_text().strip() != "postgres":
                 return False
             try:
-                # A dead one is nowhere.
-                return (process / "cwd").readlink() == self.data.resolve()
+                # A dead one is nowhere. Not by name: one may have two, and a folder that was moved another.
+                return _is_same(process / "cwd", self.data)
             except PermissionError:
                 # In a container even root may not look; then it is known by how it was started.
                 return os.fsencode(self.data) in (process / "cmdline").read_bytes().split(b"\0")
@@ -130,16 +156,47 @@ class Server:
 
     def _orphans(self):
         """Return the processes of a server here that is dead itself."""
-        numbers = [int(path.name) for path in Path("/proc").glob("[0-9]*")]
+        numbers = [int(path.name) for path in PROC.parent.glob("[0-9]*")]
         return [pid for pid in numbers if self._runs_here(pid)]
+
+    def identify(self):
+        """Ask the running server itself whether it is the one of this folder, before it is used or stopped.
+
+        Its lock file may tell of another one: a copy's does, or that of a folder which was moved.
+
+        Raises:   Failed when it is not, or does not answer.
+        """
+        pid = self.pid()
+        try:
+            identifier, data, number = self._psql("postgres", "-At", "-c", WHO).splitlines()
+        except (programs.Failed, OSError, ValueError):
+            if self.pid() is None:
+                raise programs.Failed(f"PostgreSQL in {self.folder} has just stopped") from None
+            raise programs.Failed(
+                f"PostgreSQL (process {pid}) says that it is ready, and does not answer on {self.socket()}:"
+                " stop that process, then start again"
+            ) from None
+        with open(self.data / "global" / "pg_control", "rb") as control:
+            own = int.from_bytes(control.read(8), sys.byteorder)
+        # Where the system tells that this very process runs here, the folder may have had another name.
+        is_here = PROC.exists() or _is_same(data, self.data)
+        if (int(identifier), int(number)) != (own, pid) or not is_here:
+            raise programs.Failed(
+                f"what answers on {self.socket()} is the PostgreSQL of {data} (process {number}), not the"
+                f" one of {self.data}: it is left alone. If the folder was moved or copied while it ran, stop"
+                " that process first"
+            )
 
     def socket(self):
         """Return the folder of the running server's socket."""
-        return (self.data / "postmaster.pid").read_text().split("\n")[4]
+        lines = (self.data / "postmaster.pid").read_text().split("\n")
+        return lines[4] if len(lines) > 4 else ""
 
     def url(self, user="iris", database="iris"):
         """Return the libpq URL of the running server."""
-        return f"postgresql://{user}@/{database}?host={quote(self.socket(), safe='')}"
+        # What psql would take from PGPORT and PGSSLMODE, too.
+        where = f"host={quote(self.socket(), safe='')}&port=5432&sslmode=disable"
+        return f"postgresql://{user}@/{database}?{where}"
 
     # Starting and stopping ------------------------------------------------------------------------
 
@@ -148,8 +205,13 @@ class Server:
 
         Raises:   Failed when it is another's.
         """
-        self.folder.mkdir(parents=True, exist_ok=True)
-        self._lock = open(self.folder / "lock", "a+")  # noqa: SIM115 (open as long as we live)
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            self._lock = open(self.folder / "lock", "a+")  # noqa: SIM115 (open as long as we live)
+        except OSError as error:
+            raise programs.Failed(
+                f"{self.folder} can't be written ({error.strerror}): set IRIS_DATA to a folder that can"
+            ) from None
         try:
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -173,6 +235,7 @@ class Server:
         if self.pid() is not None:
             self.say(f"PostgreSQL runs in {self.folder} already (process {self.pid()}): using it")
             if self._await_ready():
+                self.identify()
                 return
         self.folder.mkdir(parents=True, exist_ok=True)
         self._open_ways()
@@ -183,10 +246,12 @@ class Server:
             before = self._log_size()
             self._launch()
             if self._await_ready():
+                self.identify()
                 return
             # Processes of the server before may outlive it for a while, and keep its memory.
             kept = "is still in use" in self._log_since(before)
             if not kept or waiting.seconds() > ORPHAN_SECONDS:
+                self._leave(self._elsewhere)
                 raise programs.Failed(
                     f"PostgreSQL did not start; the end of {self.log}:\n{self._log_end()}"
                 )
@@ -239,7 +304,8 @@ class Server:
             # What their server would have told them to do; nothing that was acknowledged is lost.
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
-        socket = (self._elsewhere or self.data) / ".s.PGSQL.5432.lock"
+        self._elsewhere = self._elsewhere or self._left_by_the_last()
+        socket = (self._elsewhere or self.data) / IN_IT[1]
         for path in (self.data / "postmaster.pid", socket):
             pid = _number_in(path)
             if pid is None:
@@ -249,9 +315,41 @@ class Server:
                 _first, _newline, rest = path.read_text().partition("\n")
                 path.write_text(f"{os.getpid()}\n{rest}")
 
+    def _left_by_the_last(self):
+        """Return the folder that the last server had for its socket, if it is there still and ours; or None.
+
+        It stands where everybody may make folders, so its name proves nothing; and what a copy of our folder
+        has noted is the original's.
+        """
+        try:
+            place, data = self._note.read_text().splitlines()
+            socket = Path(place)
+            found = socket.lstat()
+        except (OSError, ValueError):
+            return None
+        if data != str(self.data):
+            return None
+        owner = self._account()[0] if os.geteuid() == 0 else os.geteuid()
+        is_ours = stat.S_ISDIR(found.st_mode) and (found.st_uid, found.st_mode & 0o777) == (
+            owner,
+            0o700,
+        )
+        return socket if is_ours and socket.name.startswith(ELSEWHERE) else None
+
+    def _leave(self, socket):
+        """Remove what is outside of our folder: where the socket was, if that is not in the data."""
+        if socket is None or not socket.name.startswith(ELSEWHERE):
+            return
+        for name in IN_IT:
+            with contextlib.suppress(OSError):
+                (socket / name).unlink()
+        with contextlib.suppress(OSError):
+            socket.rmdir()
+            self._note.unlink()
+
     def _prepare(self):
         version = self.data / "PG_VERSION"
-        if version.exists():
+        if self.has_data():
             if version.read_text().strip() != programs.VERSION:
                 raise programs.Failed(
                     f"{self.data} holds data of PostgreSQL {version.read_text().strip()}, this is"
@@ -287,7 +385,16 @@ class Server:
         socket = self.data
         # A comma would begin another folder.
         if len(str(socket)) > LONGEST or "," in str(socket):
-            socket = self._elsewhere = self._elsewhere or Path(tempfile.mkdtemp(prefix="iris-"))
+            if self._elsewhere is None:
+                usual = tempfile.gettempdir()
+                fits = len(usual) + 20 <= LONGEST and "," not in usual
+                self._elsewhere = Path(
+                    tempfile.mkdtemp(prefix=ELSEWHERE, dir=usual if fits else "/tmp")
+                )
+            socket = self._elsewhere
+            self._note.write_text(f"{socket}\n{self.data}\n")
+            # Somebody tidies up there, too.
+            socket.mkdir(mode=0o700, exist_ok=True)
             if os.geteuid() == 0:
                 os.chown(socket, *self._account())
         options = {
@@ -315,10 +422,19 @@ class Server:
             )
 
     def stop(self):
-        """Stop the server: open transactions are rolled back, everything else is on disk."""
+        """Stop the server: open transactions are rolled back, everything else is on disk.
+
+        Raises:   Failed when it is another's.
+        """
         pid = self.pid()
         if pid is None:
+            self._leave(self._elsewhere)
             return
+        is_child = self._process is not None and self._process.pid == pid
+        socket = self._elsewhere if is_child else Path(self.socket())
+        # One that does not answer is known by its folder, where the system tells that.
+        if not is_child and self.is_ready() and (self._ask() == ACCEPTS or not PROC.exists()):
+            self.identify()
         # One that does not hear ends by the next, harder one; it recovers at the next start.
         for number in (signal.SIGINT, signal.SIGQUIT, signal.SIGKILL):
             with contextlib.suppress(ProcessLookupError):
@@ -329,6 +445,7 @@ class Server:
                     break
                 waiting("PostgreSQL is still stopping")
             else:
+                self._leave(socket)
                 return
 
     def seed(self):
@@ -350,9 +467,8 @@ class Server:
     def _psql(self, database, *arguments, **more):
         command = [programs.binaries() / "psql", "-X", "-q", "-v", "ON_ERROR_STOP=1"]
         command += ["-h", self.socket(), "-U", "postgres", "-d", database, *arguments]
-        done = subprocess.run(
-            command, check=False, env=programs.environment(**more), capture_output=True, text=True
-        )
+        env = programs.environment(PGCONNECT_TIMEOUT="5", **more)
+        done = subprocess.run(command, check=False, env=env, capture_output=True, text=True)
         if done.returncode:
             raise programs.Failed(f"psql failed:\n{done.stderr}")
         return done.stdout

@@ -7,8 +7,7 @@ exports of the same Iris are the same to the byte.
 import contextlib
 import json
 
-import psycopg2
-
+from iris import libpq
 from iris.transfer import files
 
 # What is exported, and in which order; names are sorted alike in every locale.
@@ -35,7 +34,7 @@ def write(url, out, say):
     Source:   one snapshot of the database; PostgreSQL makes the JSON.
     """
     progress, written = files.Progress(say), 0
-    connection = psycopg2.connect(url, application_name="export", client_encoding="UTF8")
+    connection = libpq.connect(url, application_name="export", client_encoding="UTF8")
     with contextlib.closing(connection):
         connection.set_session("REPEATABLE READ", readonly=True)
         with connection.cursor() as cursor:

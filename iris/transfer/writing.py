@@ -9,6 +9,7 @@ import re
 import psycopg2
 import psycopg2.errors
 
+from iris import libpq
 from iris.transfer import files
 from iris.transfer.export import TABLES
 
@@ -43,7 +44,7 @@ CONSTRAINTS = {
 @contextlib.contextmanager
 def rules_off(url):
     """Give a cursor in a transaction that writes what triggers otherwise do, alone."""
-    connection = psycopg2.connect(url, application_name="import", client_encoding="UTF8")
+    connection = libpq.connect(url, application_name="import", client_encoding="UTF8")
     with contextlib.closing(connection), connection, connection.cursor() as cursor:
         cursor.execute("SET LOCAL timezone TO 'UTC'; SET LOCAL statement_timeout TO 0")
         cursor.execute(f"LOCK TABLE {', '.join(TABLES)} IN SHARE ROW EXCLUSIVE MODE")
