@@ -15,6 +15,7 @@ from sqlalchemy import (
     Identity,
     Index,
     Integer,
+    LargeBinary,
     Text,
     UniqueConstraint,
     bindparam,
@@ -41,9 +42,12 @@ EventKind = ENUM(
     "linked",
     "unlinked",
     "workflow_changed",
+    "token_added",
+    "token_revoked",
     name="event_kind",
 )
-ENUMS = {enum.name: list(enum.enums) for enum in (Priority, LinkKind, EventKind)}
+TokenRole = ENUM("reader", "writer", "admin", name="token_role")
+ENUMS = {enum.name: list(enum.enums) for enum in (Priority, LinkKind, EventKind, TokenRole)}
 
 
 class Base(DeclarativeBase):
@@ -54,6 +58,7 @@ class Base(DeclarativeBase):
         str: Text,
         bool: Boolean,
         datetime: Time,
+        bytes: LargeBinary,
         dict: JSONB,
         list[str]: ARRAY(Text),
     }
@@ -300,6 +305,23 @@ class Replay(Base):
     created: Mapped[datetime] = mapped_column(server_default=func.now())
 
     __table_args__ = (Index("replays_created_idx", "created"),)
+
+
+class Token(Base):
+    """What lets somebody in."""
+
+    __tablename__ = "tokens"
+
+    name: Mapped[str] = mapped_column(primary_key=True)
+    role: Mapped[str] = mapped_column(TokenRole, info=FILTERED)
+    actor: Mapped[str] = mapped_column(info=FILTERED)
+    created: Mapped[datetime] = kept()
+    expires: Mapped[datetime | None]
+    used: Mapped[datetime | None] = kept()
+    is_login: Mapped[bool] = mapped_column(server_default=text("false"), info={"kept": True})
+    digest: Mapped[bytes] = mapped_column(info=INTERNAL)
+
+    __table_args__ = (UniqueConstraint("digest", name="tokens_digest_key"),)
 
 
 class Tables(NamedTuple):

@@ -107,6 +107,17 @@ RIGHTS = (
             "SELECT set_workflow(workflow()::jsonb)",
         ),
     ),
+    Right(
+        "see, make and revoke tokens",
+        "admin",
+        (),
+        (
+            "SELECT name FROM tokens",
+            "SELECT add_token('alice', 'reader')",
+            "INSERT INTO tokens (name, role, digest) VALUES ('bob', 'admin', sha256('x'))",
+            "DELETE FROM tokens WHERE name = 'alice'",
+        ),
+    ),
 )
 
 # Other names of the same.

@@ -43,6 +43,7 @@ ALTER ROLE iris_service PASSWORD :'iris_service_pass';
 \ir schema/tables/events.sql
 \ir schema/tables/replays.sql
 \ir schema/tables/workflow_recorded.sql
+\ir schema/tables/tokens.sql
 \ir schema/revision.sql
 
 -- The rules that hold for whoever writes.
@@ -51,6 +52,7 @@ ALTER ROLE iris_service PASSWORD :'iris_service_pass';
 \ir schema/rules/comments.sql
 \ir schema/rules/links.sql
 \ir schema/rules/workflow.sql
+\ir schema/rules/tokens.sql
 
 -- What clients call.
 \ir schema/calls/read_ticket.sql
@@ -59,6 +61,7 @@ ALTER ROLE iris_service PASSWORD :'iris_service_pass';
 \ir schema/calls/as_of.sql
 \ir schema/calls/feed.sql
 \ir schema/calls/once.sql
+\ir schema/calls/tokens.sql
 
 \ir schema/privileges.sql
 \ir schema/seeds.sql

@@ -6,6 +6,7 @@ import re
 import shutil
 import subprocess
 import sys
+import tempfile
 import threading
 from pathlib import Path
 
@@ -66,6 +67,14 @@ def run(url, *statements):
     return rows
 
 
+def feed(server, database, script):
+    """Have psql run a script, which is longer than an argument may be."""
+    with tempfile.NamedTemporaryFile("w") as file:
+        file.write(script)
+        file.flush()
+        server._psql(database, "-f", file.name)
+
+
 def edit(path, old, new):
     text = path.read_text()
     assert old in text, f"{old} is not in {path}"
@@ -108,7 +117,7 @@ def test_an_empty_database_becomes_what_initdb_makes(fresh, empty):
 
 def test_the_printed_script_makes_the_same_of_an_empty_database(server, fresh, empty, capsys):
     migrations.script(None)
-    server._psql("iris_migrated", "-c", capsys.readouterr().out)
+    feed(server, "iris_migrated", capsys.readouterr().out)
     assert difference(dump(empty), dump(fresh)) == []
 
 
@@ -140,17 +149,17 @@ def test_a_database_from_before_the_first_release_is_taken_along_with_its_data(f
 def test_the_printed_script_takes_it_along_too(server, fresh, old, capsys):
     migrations.script("0007")
     script = capsys.readouterr().out
-    server._psql("iris_migrated", "-c", script)
+    feed(server, "iris_migrated", script)
     assert difference(structure(old), structure(fresh)) == []
     with pytest.raises(embedded.Failed, match="the database is not at revision 0007 any more"):
-        server._psql("iris_migrated", "-c", script)
+        feed(server, "iris_migrated", script)
 
 
 def test_the_printed_script_runs_the_rules_again(server, fresh, capsys):
     before = dump(fresh)
     run(fresh, "GRANT DELETE ON events TO iris")
     migrations.script(schema.REVISION)
-    server._psql("iris_fresh", "-c", capsys.readouterr().out)
+    feed(server, "iris_fresh", capsys.readouterr().out)
     assert difference(dump(fresh), before) == []
 
 
@@ -442,9 +451,9 @@ def test_a_revision_goes_up_and_down_with_data(server, owner, fresh, copy, monke
     assert run(fresh, "SELECT title, status FROM tickets") == [("x", "active")]
     run(fresh, "UPDATE tickets SET status = 'open'")
     assert run(fresh, "SELECT version, status FROM tickets_as_of(now())") == [(4, "open")]
-    server._psql("iris_fresh", "-c", iris("upgrade", "--sql"))
+    feed(server, "iris_fresh", iris("upgrade", "--sql"))
     assert difference(structure(fresh), above) == []
-    server._psql("iris_fresh", "-c", iris("downgrade", last, "--sql"))
+    feed(server, "iris_fresh", iris("downgrade", last, "--sql"))
     assert difference(structure(fresh), before) == []
     assert run(fresh, "SELECT title, status FROM tickets") == [("x", "open")]
 

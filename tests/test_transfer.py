@@ -191,6 +191,19 @@ def test_a_refused_import_changes_nothing(sql, ticket, server, other, tmp_path):
     assert exported(server.url(database=other)) == whole
 
 
+def test_tokens_stay_behind_and_what_history_tells_of_them_comes_along(
+    sql, server, other, tmp_path
+):
+    sql("SELECT add_token('alice', 'admin'), add_token('bob', 'reader', 'robert', 'tomorrow')")
+    sql("DELETE FROM tokens WHERE name = 'bob'")
+    sql("INSERT INTO statuses VALUES ('late', 99, true)")
+    sql("SELECT FROM events_after(0)")
+    whole = exported(server.url())
+    assert b"digest" not in whole
+    restored(server, other, whole, tmp_path)
+    assert exported(server.url(database=other)) == whole
+
+
 def test_an_owner_need_not_be_a_superuser(sql, ticket, server, owner, tmp_path):
     ticket(labels=["a"])
     sql("INSERT INTO comments (ticket_id, body) VALUES (1, 'hot')")

@@ -31,6 +31,13 @@ GRANT EXECUTE ON FUNCTION free_holders(interval), once(text, text, text), put_ti
 GRANT DELETE ON tickets TO iris_admin;
 GRANT INSERT, UPDATE, DELETE ON statuses, transitions TO iris_admin;
 GRANT EXECUTE ON FUNCTION set_workflow(jsonb) TO iris_admin;
+-- And make and revoke tokens, but for what the database keeps of them. Nobody sees a digest again.
+GRANT SELECT (name, role, actor, created, expires, used, is_login), INSERT (name, role, actor, expires, digest), DELETE ON tokens
+    TO iris_admin;
+GRANT EXECUTE ON FUNCTION add_token(text, token_role, text, timestamptz, bytea) TO iris_admin;
+
+-- The service asks who sends a token, as itself and not under anybody's role.
+GRANT EXECUTE ON FUNCTION token_of(bytea) TO iris;
 
 -- Large objects belong to whoever makes them, outside of all tables and rules: nobody needs one here. Only a
 -- superuser may say so; other owners are told by a warning.

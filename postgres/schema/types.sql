@@ -7,5 +7,8 @@ CREATE TYPE link_kind AS ENUM ('blocks', 'duplicates', 'parent', 'relates');
 COMMENT ON TYPE link_kind IS 'What ticket_id is to other_id: it blocks it, duplicates it, has it as its parent, relates to it';
 
 CREATE TYPE event_kind AS ENUM ('created', 'changed', 'deleted', 'commented', 'comment_changed', 'comment_deleted', 'linked', 'unlinked',
-    'workflow_changed');
-COMMENT ON TYPE event_kind IS 'What happened, to a ticket or to the workflow';
+    'workflow_changed', 'token_added', 'token_revoked');
+COMMENT ON TYPE event_kind IS 'What happened, to a ticket, to the workflow or to a token';
+
+CREATE TYPE token_role AS ENUM ('reader', 'writer', 'admin');
+COMMENT ON TYPE token_role IS 'What the holder of a token may do; each may do what the one before may';

@@ -102,7 +102,7 @@ RETURN (workflow()::jsonb || coalesce((
     SELECT jsonb_object_agg(first.key, first.value -> 0)
         FROM (SELECT DISTINCT ON (item.key) item.key, item.value
             FROM events CROSS JOIN LATERAL jsonb_each(events.changes) AS item
-            WHERE events.ticket_id IS NULL AND events.at > workflow_as_of.moment
+            WHERE events.ticket_id IS NULL AND events.kind::text = 'workflow_changed' AND events.at > workflow_as_of.moment
             ORDER BY item.key, events.at, events.event_id) AS first), '{}'))::json;
 COMMENT ON FUNCTION workflow_as_of(timestamptz) IS 'The workflow as it was at some moment, as one document';
 

@@ -63,3 +63,24 @@ END $$;
 COMMENT ON FUNCTION comment_fits(text, text) IS 'Whether a comment''s columns are what they may be; refuses what is not, in words';
 
 GRANT EXECUTE ON FUNCTION comment_fits(text, text) TO iris_writer;
+
+CREATE OR REPLACE FUNCTION token_fits(name text, actor text, expires timestamptz, digest bytea) RETURNS boolean
+LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE
+SET search_path = pg_catalog, public, pg_temp
+AS $$
+BEGIN
+    IF char_length(name) > 60 OR is_blank(name) OR name ~ '[/[:cntrl:]]|^ | $|^[.]+$' OR name = 'me' THEN
+        RETURN refuse('a token''s name has 1 to 60 characters, no slash and no blank at either end, and is not "me"', 'tokens_check', 'name');
+    ELSIF char_length(actor) > 100 OR is_blank(actor) OR actor ~ '[[:cntrl:]]' THEN
+        RETURN refuse('actor must have 1 to 100 characters, not only blanks', 'tokens_check', 'actor');
+    ELSIF NOT isfinite(expires) OR expires >= '10000-01-01 00:00+00' THEN
+        RETURN refuse('expires must be a time before the year 10000', 'tokens_check', 'expires');
+    ELSIF octet_length(digest) <> 32 THEN
+        RETURN refuse('digest must be a SHA-256, 32 bytes', 'tokens_check', 'digest');
+    END IF;
+    RETURN true;
+END $$;
+COMMENT ON FUNCTION token_fits(text, text, timestamptz, bytea) IS
+    'Whether a token''s columns are what they may be; refuses what is not, in words';
+
+GRANT EXECUTE ON FUNCTION token_fits(text, text, timestamptz, bytea) TO iris_admin;

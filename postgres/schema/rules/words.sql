@@ -2,8 +2,12 @@
 
 CREATE OR REPLACE FUNCTION actor() RETURNS text
 LANGUAGE sql STABLE PARALLEL SAFE
-RETURN coalesce(nullif(current_setting('iris.actor', true), ''), session_user::text);
-COMMENT ON FUNCTION actor() IS 'Who is acting: the setting iris.actor, else the session''s user';
+-- The service, psql's iris and the owner may speak for others; a login of somebody's own is nobody but itself.
+RETURN CASE WHEN session_user IN ('iris', 'iris_service') OR pg_has_role(session_user, 'iris', 'MEMBER')
+        OR has_database_privilege(session_user, current_database(), 'CREATE')
+    THEN coalesce(nullif(current_setting('iris.actor', true), ''), session_user::text) ELSE session_user::text END;
+COMMENT ON FUNCTION actor() IS
+    'Who is acting: the setting iris.actor, where the session may speak for others (iris, iris_service, the owner), else its user';
 
 CREATE OR REPLACE FUNCTION source() RETURNS text
 LANGUAGE sql STABLE PARALLEL SAFE
