@@ -37,6 +37,7 @@ CODES = {
     "expectation_failed": (417, "An expectation that Iris does not know"),
     "invalid_value": (422, "A value of a wrong type, or out of its rule"),
     "key_reused": (422, "The Idempotency-Key was another request's"),
+    "condition_required": (428, "Say which version you have seen"),
     "headers_too_large": (431, "The headers are too large"),
     "internal_error": (500, "A mistake in Iris"),
     "unknown_transfer_coding": (501, "A transfer coding that Iris does not know"),

@@ -38,6 +38,11 @@ def one_of(*words):
     return read
 
 
+def flag(text):
+    """Read true or false."""
+    return one_of("true", "false")(text) == "true"
+
+
 def address(text):
     """Read HOST:PORT into (host, port)."""
     host, _, port = text.rpartition(":")
@@ -107,6 +112,12 @@ ALL = {
             "15",
             whole(1, 3600),
             "Seconds one statement may take before it is given up with 503",
+        ),
+        Setting(
+            "IRIS_REQUIRE_IF_MATCH",
+            "false",
+            flag,
+            "true: whoever changes or deletes a ticket says by If-Match which version they have seen",
         ),
         Setting(
             "IRIS_AUTH",

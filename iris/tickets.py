@@ -39,6 +39,9 @@ WRITABLE = {
     for column in TABLE.columns
     if column.name != "ticket_id"
 }
+# What changes the labels, whatever they are by then.
+RELABELLING = ("add_label", "remove_label")
+WRITABLE.update(dict.fromkeys(RELABELLING, types.SomeLabels()))
 
 
 def written(text):
@@ -326,11 +329,26 @@ def one(ticket_id, seen=(), as_of=None):
     return row
 
 
+def _set(names, labels):
+    """Return what a statement sets, {column: expression}.
+
+    names:    of WRITABLE.
+    labels:   the labels that there are, unless they are given, too.
+    """
+    made = {name: bindparam(name) for name in names}
+    more, less = (made.pop(name, None) for name in RELABELLING)
+    if more is not None or less is not None:
+        made["labels"] = func.relabelled(
+            *(cast(each, TABLE.c.labels.type) for each in (made.get("labels", labels), more, less))
+        )
+    return made
+
+
 @lru_cache(1000)
 def _insert(names):
     return statements.compiled(
         insert(TABLE)
-        .values({name: bindparam(name) for name in names})
+        .values(_set(names, None))
         .returning(ROW, TABLE.c.version.label("version"), TABLE.c.ticket_id.label("ticket_id"))
     )
 
@@ -348,7 +366,7 @@ def _update(names, expected):
     return statements.compiled(
         update(TABLE)
         .where(*_this(expected))
-        .values({name: bindparam(name) for name in names} or {"title": TABLE.c.title})
+        .values(_set(names, TABLE.c.labels) or {"title": TABLE.c.title})
         .returning(ROW, TABLE.c.version.label("version"))
     )
 
@@ -424,6 +442,10 @@ PUT = statements.compiled(
 )
 
 
+def _type(name):
+    return TABLE.c["labels" if name in RELABELLING else name].type
+
+
 def rows(given, ticket_id=None):
     """Return one ticket's columns as the only row of many, JSON text.
 
@@ -431,7 +453,7 @@ def rows(given, ticket_id=None):
     """
     # JSON goes into the row as what it is, not as a text.
     made = {
-        name: json.loads(value) if isinstance(TABLE.c[name].type, JSONB) and value else value
+        name: json.loads(value) if value and isinstance(_type(name), JSONB) else value
         for name, value in _writes(given).items()
     }
     return json.dumps([made if ticket_id is None else {"ticket_id": ticket_id, **made}])

@@ -59,7 +59,8 @@ DRIVE = """
     SELECT public.put_rows(ARRAY['{"title": "Two"}']::pg_catalog.jsonb[], 0, true)
     SELECT public.bulk_shape(ARRAY['{"title": 5}']::pg_catalog.jsonb[])
     SELECT public.bulk_refused('[{"index": 0, "message": "x"}]')
-    SELECT public.misfit('5', 'pg_catalog.text'::pg_catalog.regtype), public.nearest('titel', '{title}'), public.kept()
+    SELECT public.misfit('5', 'pg_catalog.text'::pg_catalog.regtype), public.nearest('titel', '{title}'), public.relabelled('{a}', '{b}', '{a}'),
+        public.texts('["a"]'), public.kept()
     SELECT public.locked_status('open'), public.locked_transition('open', 'closed')
     SELECT public.free_holders('1 day'), public.workflow_as_of('yesterday'), public.are_statuses('{open}', 'yesterday')
     SELECT public.once('key', 'request', 'UPDATE public.tickets SET version = -7, title = title || 1 RETURNING title')

@@ -1,6 +1,11 @@
 """Tickets one at a time: file, read, change, delete."""
 
+import json
+import signal
 from datetime import UTC, datetime
+
+import pytest
+from conftest import Live
 
 from iris.database import engine
 
@@ -180,3 +185,37 @@ def test_a_prepared_statement_that_is_gone_or_there_already(http, sql):
         "prepared anew",
         "there already",
     ]
+
+
+@pytest.fixture(scope="module")
+def careful(server):
+    """Return a running service that wants to know what one has seen."""
+    made = Live(server.url(), IRIS_REQUIRE_IF_MATCH="true")
+    yield made
+    made.stop(signal.SIGQUIT)
+
+
+def test_a_change_may_have_to_say_what_one_has_seen(careful, ticket):
+    ticket(), ticket()
+    rows = b'[{"title": "x"}, {"ticket_id": 2, "title": "y"}]'
+    kind = ["Content-Type: application/json"]
+    for method, path, body in (
+        ("PUT", "/tickets/1?title=x", b""),
+        ("PATCH", "/tickets/1?add_label=x", b""),
+        ("PUT", "/tickets?ticket_id=1&title=x", b""),
+        ("DELETE", "/tickets/1", b""),
+        ("PUT", "/tickets", rows),
+    ):
+        status, _, answer = careful.send(method, path, body, kind if body else ())
+        assert (status, json.loads(answer)["code"]) == (428, "condition_required"), path
+    for method, path, body, more, status in (
+        ("PUT", "/tickets/1?title=x", b"", ['If-Match: "1"'], 200),
+        ("PUT", "/tickets/1?title=y", b"", ['If-Match: "1"'], 412),
+        ("PUT", "/tickets/1?title=y", b"", ["If-Match: *"], 200),
+        ("PUT", "/tickets?title=new", b"", [], 201),
+        ("PUT", "/tickets", b'[{"title": "new"}]', kind, 200),
+        ("PUT", "/tickets?dry_run=true", rows, kind, 200),
+        ("PUT", "/tickets/1/comments?body=x", b"", [], 201),
+        ("DELETE", "/tickets/1", b"", ['If-Match: "4"'], 204),
+    ):
+        assert careful.send(method, path, body, more)[0] == status, path

@@ -6,6 +6,7 @@ from iris import tickets
 from iris.api import LISTED, READ, ROUTE, address, listed, tagged, versions
 from iris.formats import terminal
 from iris.intake import auth, routes, types
+from iris.intake import rows as many
 
 NUMBER = types.Number()
 
@@ -35,6 +36,8 @@ def put(request, response, ticket_id=None, dry_run=False, **given):
     if dry_run and rows is None:
         rows = tickets.rows(given, ticket_id)
     if rows is not None:
+        if auth.REQUIRE_IF_MATCH and not dry_run and many.change(rows):
+            raise auth.condition_required()
         return tickets.put(rows, auth.writer(request), dry_run)
     if ticket_id is not None:
         return change(request, response, ticket_id, **given)

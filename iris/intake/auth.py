@@ -3,11 +3,12 @@
 import hashlib
 import json
 
-from iris import bounds, problems
+from iris import bounds, problems, settings
 from iris.database import writing
 from iris.intake import types
 
 ANONYMOUS = "anonymous"
+REQUIRE_IF_MATCH = settings.get("IRIS_REQUIRE_IF_MATCH")
 
 
 def actor(request):
@@ -48,6 +49,15 @@ def with_names(given, request):
     }
 
 
+def condition_required():
+    """Return the 428 for a change by somebody who doesn't say what they have seen."""
+    return problems.Problem(
+        "condition_required",
+        "here, who changes a ticket says which version they have seen",
+        hint='Read the ticket, and send its version along: If-Match: "3"; or If-Match: *, for any.',
+    )
+
+
 def _digest(text):
     if text is None:
         return None
@@ -61,12 +71,14 @@ def writer(request, conditional=False):
     """Return the writing.Writer behind a request.
 
     conditional: whether If-Match is heeded; where it is not, it is refused.
-    Raises:   Problem 400.
+    Raises:   Problem 400; 428 where it is heeded and a setting requires it.
     """
     if "HTTP_IF_MATCH" in request.env and not conditional:
         raise problems.Problem(
             "no_such_condition", "If-Match is for changing or deleting one ticket"
         )
+    if conditional and REQUIRE_IF_MATCH and "HTTP_IF_MATCH" not in request.env:
+        raise condition_required()
     key, digest = request.env.get("HTTP_IDEMPOTENCY_KEY"), None
     if key is not None:
         if not 1 <= len(key) <= 200 or not key.isascii() or not key.isprintable():

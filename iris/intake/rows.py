@@ -26,6 +26,18 @@ def array(text):
     return text
 
 
+def change(text):
+    """Whether one of the rows of an array changes a ticket that is there.
+
+    text:     of array() or lines().
+    """
+    found = False
+    for row, _, _ in _items(text):
+        found = found or (isinstance(row, dict) and row.get("ticket_id") is not None)
+        bounds.breathe()
+    return found
+
+
 def lines(text):
     """Read NDJSON.
 

@@ -129,6 +129,14 @@ class Labels(hug.types.Type):
         return [strict.clean(item) for item in value]
 
 
+class SomeLabels(Labels):
+    """A text or a list of texts; in a form or a query, separated by commas, "…" around what has one"""
+
+    def __call__(self, value, context=None):
+        is_one = type(value) is str
+        return super().__call__([value] if is_one else value)
+
+
 class Json(hug.types.Type):
     """Any JSON value; in a form or a query, its text"""
 

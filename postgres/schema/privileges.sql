@@ -25,7 +25,8 @@ BEGIN
     END LOOP;
 END $$;
 GRANT EXECUTE ON FUNCTION free_holders(interval), once(text, text, text), put_tickets(jsonb, boolean), put_rows(jsonb[], integer, boolean),
-    bulk_shape(jsonb[]), bulk_refused(jsonb), misfit(jsonb, regtype), nearest(text, text[]) TO iris_writer;
+    bulk_shape(jsonb[]), bulk_refused(jsonb), misfit(jsonb, regtype),
+    texts(jsonb), relabelled(text[], text[], text[]), nearest(text, text[]) TO iris_writer;
 
 -- Admins delete tickets and change the workflow.
 GRANT DELETE ON tickets TO iris_admin;

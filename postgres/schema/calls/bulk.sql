@@ -20,6 +20,17 @@ RETURN CASE WHEN value IS NULL OR value = 'null' THEN NULL ELSE (
     FROM pg_type WHERE oid = of) END;
 COMMENT ON FUNCTION misfit(jsonb, regtype) IS 'What a JSON value must be for a column of this type, if it is something else, reading on after the column''s name';
 
+CREATE OR REPLACE FUNCTION relabelled(labels text[], more text[], less text[]) RETURNS text[]
+LANGUAGE sql IMMUTABLE
+RETURN ARRAY(SELECT label FROM (SELECT normalize(given) AS label FROM unnest(labels || more) AS given) AS composed
+    WHERE label <> ALL (ARRAY(SELECT normalize(given) FROM unnest(less) AS given)));
+COMMENT ON FUNCTION relabelled(text[], text[], text[]) IS 'Labels with some more and some less, which is what add_label and remove_label do';
+
+CREATE OR REPLACE FUNCTION texts(value jsonb) RETURNS text[]
+LANGUAGE sql IMMUTABLE
+RETURN CASE jsonb_typeof(value) WHEN 'array' THEN ARRAY(SELECT jsonb_array_elements_text(value)) WHEN 'string' THEN ARRAY[value #>> '{}'] END;
+COMMENT ON FUNCTION texts(jsonb) IS 'A JSON list of texts, or one text, as an array; a part of put_tickets()';
+
 CREATE OR REPLACE FUNCTION nearest(name text, known text[]) RETURNS text
 LANGUAGE sql IMMUTABLE
 -- By the pairs of letters that both have, with the ends as letters.
@@ -79,6 +90,7 @@ DECLARE
 BEGIN
     SELECT jsonb_object_agg(attname, atttypid::bigint) INTO columns
         FROM pg_attribute WHERE attrelid = 'tickets'::regclass AND attnum > 0 AND NOT attisdropped;
+    columns := columns || jsonb_build_object('add_label', 'text[]'::regtype::bigint, 'remove_label', 'text[]'::regtype::bigint);
     SELECT jsonb_agg(mistake ORDER BY index) INTO mistakes FROM (
         SELECT index, jsonb_build_object('index', index, 'message', string_agg(ltrim(name || ' ' || words), '; ' ORDER BY name),
                 'sqlstate', min(state), 'errors', jsonb_object_agg(name, words)) AS mistake
@@ -93,7 +105,7 @@ BEGIN
                         CROSS JOIN LATERAL jsonb_each(CASE WHEN jsonb_typeof(item) = 'object' THEN item ELSE '{}' END)
                     WHERE NOT columns ? key
                         -- What is kept by the database is not looked at.
-                        OR (key = 'ticket_id' OR key <> ALL (kept())) AND misfit(value, (columns ->> key)::oid::regtype) IS NOT NULL
+                        OR (key = 'ticket_id' OR key <> ALL (kept())) AND NOT (key IN ('add_label', 'remove_label') AND jsonb_typeof(value) = 'string') AND misfit(value, (columns ->> key)::oid::regtype) IS NOT NULL
                         OR key = 'ticket_id' AND jsonb_typeof(value) = 'number' AND value::numeric NOT BETWEEN 1 AND 9223372036854775807) AS found
             GROUP BY index ORDER BY index LIMIT 100) AS first;
     RETURN mistakes;
@@ -158,6 +170,15 @@ BEGIN
             FROM (SELECT id, ordinality - 1 AS nth, min(ordinality) OVER (PARTITION BY id) - 1 AS earlier
                 FROM unnest(ids) WITH ORDINALITY AS given(id, ordinality) WHERE id IS NOT NULL) AS listed
             WHERE earlier < listed.nth OR id = ANY (gone);
+    END IF;
+
+    IF jsonb_path_exists(rows, '$[*] ? (exists (@.add_label) || exists (@.remove_label))') THEN
+        -- The tickets are locked by now, so these are the labels that they have.
+        items := ARRAY(SELECT CASE WHEN item ?| '{add_label,remove_label}' THEN item - '{add_label,remove_label}'::text[] || jsonb_build_object('labels',
+                relabelled(CASE WHEN item ? 'labels' THEN texts(item -> 'labels') ELSE tickets.labels END,
+                    texts(item -> 'add_label'), texts(item -> 'remove_label'))) ELSE item END
+            FROM unnest(items) WITH ORDINALITY AS listed(item, nth)
+                LEFT JOIN tickets ON ticket_id = (item ->> 'ticket_id')::bigint ORDER BY listed.nth);
     END IF;
 
     BEGIN
