@@ -132,6 +132,12 @@ ALL = {
             "compose: Iris is in a network of its own, which makes listening on 0.0.0.0 safe",
         ),
         Setting("IRIS_DATA", ".iris", Path, "Folder of the embedded database (iris up)"),
+        Setting(
+            "IRIS_BACKUPS",
+            None,
+            Path,
+            "Folder of backups: iris backup --keep writes there, iris doctor looks how old they are",
+        ),
     )
 }
 
