@@ -68,6 +68,18 @@ class Base(DeclarativeBase):
 # `due_after=`), sort by it, or never show it; it names somebody, who may be `me` in a filter.
 FILTERED, SORTED, INTERNAL = {"filtered": True}, {"sorted": True}, {"internal": True}
 PERSON = {"person": True}
+# A time that is set for the future: its monday is the next one, of others the last one.
+AHEAD = {"ahead": True}
+
+
+def moment(parameter, past=True):
+    """Return the time that a statement's parameter says, in words or not; the parameter zone says where.
+
+    parameter: its name.
+    past:     whether a day's name is the last one, or the next one.
+    """
+    words = literal_column(str(past).lower())
+    return func.moment_once(bindparam(parameter), words, bindparam("zone"), type_=Time)
 
 
 def kept(**info):
@@ -143,7 +155,7 @@ class Ticket(Base):
         MutableList.as_mutable(ARRAY(Text)), server_default="{}"
     )
     fields: Mapped[dict] = mapped_column(MutableDict.as_mutable(JSONB), server_default="{}")
-    due: Mapped[datetime | None] = mapped_column(info=FILTERED | SORTED)
+    due: Mapped[datetime | None] = mapped_column(info=FILTERED | SORTED | AHEAD)
     created: Mapped[datetime] = kept(**FILTERED, **SORTED)
     updated: Mapped[datetime] = kept(**FILTERED, **SORTED)
     closed: Mapped[datetime | None] = kept(**FILTERED)
@@ -333,15 +345,18 @@ class Tables(NamedTuple):
     searches: FromClause
 
 
+# When it was, by the parameter as_of.
+AS_OF = moment("as_of")
+
+
 def _as_of(model):
     """Return tickets_as_of(…) and the like, with the columns of the table they are like."""
     table = model.__table__
-    function = getattr(func, f"{table.name}_as_of")(bindparam("as_of"))
+    function = getattr(func, f"{table.name}_as_of")(AS_OF)
     columns = (column(each.name, each.type) for each in table.columns)
     return function.table_valued(*columns, name=table.name)
 
 
 _READ = (Ticket, Comment, Link, Search)
 NOW = Tables(*(model.__table__ for model in _READ))
-# The parameter as_of says when.
 THEN = Tables(*(_as_of(model) for model in _READ))

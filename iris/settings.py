@@ -2,6 +2,7 @@
 
 import ipaddress
 import os
+import zoneinfo
 from pathlib import Path
 from typing import NamedTuple
 
@@ -56,6 +57,14 @@ def url(text):
     if not text.startswith(("postgres://", "postgresql://")):
         raise ValueError("must start with postgresql://")
     return text
+
+
+def zone(text):
+    """Read the name of a time zone."""
+    try:
+        return zoneinfo.ZoneInfo(text).key
+    except (OSError, ValueError, zoneinfo.ZoneInfoNotFoundError):
+        raise ValueError("must be a time zone, such as Europe/Berlin") from None
 
 
 class Setting(NamedTuple):
@@ -131,13 +140,13 @@ ALL = {
             one_of("host", "compose"),
             "compose: Iris is in a network of its own, which makes listening on 0.0.0.0 safe",
         ),
-        Setting("IRIS_DATA", ".iris", Path, "Folder of the embedded database (iris up)"),
         Setting(
-            "IRIS_BACKUPS",
-            None,
-            Path,
-            "Folder of backups: iris backup --keep writes there, iris doctor looks how old they are",
+            "IRIS_TIMEZONE",
+            "UTC",
+            zone,
+            "Time zone of times that name none, such as tomorrow, and of those in answers as text",
         ),
+        Setting("IRIS_DATA", ".iris", Path, "Folder of the embedded database (iris up)"),
     )
 }
 

@@ -22,7 +22,7 @@ from sqlalchemy import (
     union_all,
     update,
 )
-from sqlalchemy.dialects.postgresql import ARRAY, INTERVAL, JSONB
+from sqlalchemy.dialects.postgresql import ARRAY, INTERVAL, JSONB, TIMESTAMP
 
 from iris import models, problems
 from iris.database import statements, writing
@@ -42,6 +42,11 @@ WRITABLE = {
 # What changes the labels, whatever they are by then.
 RELABELLING = ("add_label", "remove_label")
 WRITABLE.update(dict.fromkeys(RELABELLING, types.SomeLabels()))
+TIMES = {column.name for column in TABLE.columns if isinstance(column.type, TIMESTAMP)}
+# What an answer tells of a ticket beside its columns, as told() in SQL has it: what was read may be sent
+# back.
+TOLD = ("comments", "links", "next", "age", "idle", "blocked_by")
+WRITABLE |= dict.fromkeys(TOLD, types.Given())
 
 
 def written(text):
@@ -60,7 +65,7 @@ def written(text):
 def _status(*moment):
     """Return the filter by status; what the workflow lacks is refused, as PostgreSQL refuses a priority.
 
-    moment:   the parameter that says when, unless that is now.
+    moment:   when, unless that is now.
     """
     plain = filters.several(TABLE.c.status)
 
@@ -111,7 +116,7 @@ def _field_where(name, shape, table):
 def _listing(tables, *moment):
     """Return the List of the tickets of models.Tables.
 
-    moment:   the parameter that says when, unless that is now.
+    moment:   when, unless that is now.
     """
     now = cast(moment[0], models.Time) if moment else func.now()
 
@@ -239,7 +244,7 @@ def _listing(tables, *moment):
     )
 
 
-LIST, LIST_THEN = _listing(models.NOW), _listing(models.THEN, bindparam("as_of"))
+LIST, LIST_THEN = _listing(models.NOW), _listing(models.THEN, models.AS_OF)
 PARAMETERS = {**LIST.parameters(), "as_of": types.Time()}
 
 
@@ -288,7 +293,7 @@ def _one_then():
     whole = (
         select(
             tickets,
-            func.workflow_as_of(bindparam("as_of"))
+            func.workflow_as_of(models.AS_OF)
             .op("->")(literal_column("'transitions'"))
             .op("->")(tickets.c.status)
             .label("next"),
@@ -313,16 +318,17 @@ ONE_THEN = _one_then()
 ROW = statements.row(TABLE).label("body")
 
 
-def one(ticket_id, seen=(), as_of=None):
+def one(ticket_id, seen=(), as_of=None, zone=statements.ZONE):
     """Read one ticket with its comments, oldest first, and its links, of both directions.
 
     seen:     the versions that the caller has already.
     as_of:    the moment to read it at, or None for now.
+    zone:     the time zone of that, where it names none.
     Returns:  (the ticket as JSON text, or None if its version has been seen; its version).
     Raises:   Problem 404.
     Source:   one SELECT, of read_ticket() if it is of now.
     """
-    values = {"ticket_id": ticket_id, "seen": list(seen), "as_of": as_of}
+    values = {"ticket_id": ticket_id, "seen": list(seen), "as_of": as_of, "zone": zone}
     row = statements.run(ONE if as_of is None else ONE_THEN, values)
     if row is None:
         raise problems.no_such("ticket", ticket_id)
@@ -330,12 +336,15 @@ def one(ticket_id, seen=(), as_of=None):
 
 
 def _set(names, labels):
-    """Return what a statement sets, {column: expression}.
+    """Return what a statement sets, {column: expression}; a time may come in words.
 
     names:    of WRITABLE.
     labels:   the labels that there are, unless they are given, too.
     """
-    made = {name: bindparam(name) for name in names}
+    made = {
+        name: models.moment(name, past=False) if name in TIMES else bindparam(name)
+        for name in names
+    }
     more, less = (made.pop(name, None) for name in RELABELLING)
     if more is not None or less is not None:
         made["labels"] = func.relabelled(
@@ -391,36 +400,38 @@ def _write(text, ticket_id, values, expected, writer):
 
 
 def _writes(given):
-    return {name: value for name, value in given.items() if name not in KEPT}
+    return {name: value for name, value in given.items() if name not in KEPT + TOLD}
 
 
-def create(given, writer):
+def create(given, writer, zone=statements.ZONE):
     """File a ticket.
 
     given:    {column: value}, of the right types.
     writer:   a writing.Writer.
+    zone:     the time zone of times that name none.
     Returns:  (the ticket as JSON text, its version, its number).
     Raises:   psycopg2.Error where a rule refuses it.
     Source:   one INSERT … RETURNING.
     """
     # The title is there even if it was not given, so that the database says it is required.
     values = {"title": None, **_writes(given)}
-    return writing.write(_insert(tuple(sorted(values))), values, writer)
+    return writing.write(_insert(tuple(sorted(values))), {**values, "zone": zone}, writer)
 
 
-def change(ticket_id, given, writer, expected=None):
+def change(ticket_id, given, writer, expected=None, zone=statements.ZONE):
     """Change the given columns of one ticket.
 
     given:    {column: value}, of the right types; None empties a column.
     writer:   a writing.Writer.
     expected: the versions that it may have, or None for any.
+    zone:     the time zone of times that name none.
     Returns:  (the ticket as JSON text, its version).
     Raises:   Problem 404; Stale; psycopg2.Error where a rule refuses it.
     Source:   one UPDATE … RETURNING.
     """
     values = _writes(given)
     text = _update(tuple(sorted(values)), expected is not None)
-    return _write(text, ticket_id, values, expected, writer)
+    return _write(text, ticket_id, {**values, "zone": zone}, expected, writer)
 
 
 def remove(ticket_id, writer, expected=None):
@@ -438,7 +449,11 @@ def remove(ticket_id, writer, expected=None):
 # Seconds that many tickets may take.
 MANY_SECONDS = 600
 PUT = statements.compiled(
-    select(cast(func.put_tickets(bindparam("rows"), bindparam("dry_run")), Text).label("body"))
+    select(
+        cast(
+            func.put_tickets(bindparam("rows"), bindparam("dry_run"), bindparam("zone")), Text
+        ).label("body")
+    )
 )
 
 
@@ -459,14 +474,15 @@ def rows(given, ticket_id=None):
     return json.dumps([made if ticket_id is None else {"ticket_id": ticket_id, **made}])
 
 
-def put(rows, writer, dry_run=False):
+def put(rows, writer, dry_run=False, zone=statements.ZONE):
     """File and change many tickets, all or nothing.
 
     rows:     [{column: value}] of whatever came, JSON text; those with a ticket_id are changes.
     dry_run:  whether only to say what would happen.
+    zone:     the time zone of times that name none.
     Returns:  the tickets as a JSON array, as text; of a dry run [{"index", "before", "after"}].
     Raises:   Problem 422; psycopg2.Error with SQLSTATE IR006 where rows are refused.
     Source:   one SELECT of put_tickets().
     """
-    values = {"rows": rows, "dry_run": dry_run}
+    values = {"rows": rows, "dry_run": dry_run, "zone": zone}
     return writing.write(PUT, values, writer, seconds=MANY_SECONDS)[0]

@@ -4,24 +4,26 @@ import json
 
 from sqlalchemy import Text, bindparam, cast, func, select
 
+from iris import models
 from iris.database import engine, statements, writing
 
 READ = select(cast(func.workflow(), Text))
-READ_THEN = select(cast(func.workflow_as_of(bindparam("as_of")), Text))
+READ_THEN = select(cast(func.workflow_as_of(models.AS_OF), Text))
 WRITE = statements.compiled(
     select(cast(func.set_workflow(bindparam("document")), Text).label("body"))
 )
 
 
-def read(as_of=None):
+def read(as_of=None, zone=statements.ZONE):
     """Return the workflow as JSON text.
 
     as_of:    the moment to read it at, or None for now.
+    zone:     the time zone of that, where it names none.
     """
     with engine.POOL.session() as session:
         if as_of is None:
             return session.scalar(READ)
-        return session.scalar(READ_THEN, {"as_of": as_of})
+        return session.scalar(READ_THEN, {"as_of": as_of, "zone": zone})
 
 
 def write(document, writer):

@@ -55,6 +55,7 @@ ALTER ROLE iris_service PASSWORD :'iris_service_pass';
 \ir schema/rules/tokens.sql
 
 -- What clients call.
+\ir schema/calls/moment.sql
 \ir schema/calls/read_ticket.sql
 \ir schema/calls/bulk.sql
 \ir schema/calls/workflow.sql

@@ -56,7 +56,10 @@ DRIVE = """
     SELECT public.put_tickets('[{"ticket_id": {n}, "status": "resolved"}, {"title": ""}]')
     SELECT public.put_tickets('[{"ticket_id": {n}, "version": -7}]', true)
     SELECT public.put_tickets('[{"title": 5, "labels": "x", "nothing": 1, "ticket_id": "7"}]')
-    SELECT public.put_rows(ARRAY['{"title": "Two"}']::pg_catalog.jsonb[], 0, true)
+    SELECT public.put_rows(ARRAY['{"title": "Two", "due": "monday"}']::pg_catalog.jsonb[], 0, true, 'Europe/Berlin')
+    SELECT public.put_times('{"due": "in 3 days"}', 'UTC'), public.told()
+    SELECT public.moment('last friday 17:00', false, 'Etc/GMT+5'), public.moment_once('2026-W48', true, 'UTC')
+    SELECT public.moment('two days ago')
     SELECT public.bulk_shape(ARRAY['{"title": 5}']::pg_catalog.jsonb[])
     SELECT public.bulk_refused('[{"index": 0, "message": "x"}]')
     SELECT public.misfit('5', 'pg_catalog.text'::pg_catalog.regtype), public.nearest('titel', '{title}'), public.relabelled('{a}', '{b}', '{a}'),

@@ -63,7 +63,7 @@ BODIES = [
     (b'{"title": "x", "ticket_id": 5.0}', JSON, 422, "invalid_value"),
     (b'{"title": "x", "ticket_id": null}', JSON, 422, "invalid_value"),
     (b'{"title": "x", "ticket_id": 99999999999999999999}', JSON, 422, "invalid_value"),
-    (b'{"comments": []}', JSON, 400, "unknown_parameter"),
+    (b'{"comments": []}', JSON, 422, "invalid_value"),
     (b'{"body": "x"}', JSON, 400, "unknown_parameter"),
     (b'{"request": 1}', JSON, 400, "unknown_parameter"),
     (b'{"title": "x"}', {"Content-Type": "application/json; charset=latin-1"}, 415, "unsupported_media_type"),

@@ -212,10 +212,12 @@ def test_a_change_may_have_to_say_what_one_has_seen(careful, ticket):
         ("PUT", "/tickets/1?title=x", b"", ['If-Match: "1"'], 200),
         ("PUT", "/tickets/1?title=y", b"", ['If-Match: "1"'], 412),
         ("PUT", "/tickets/1?title=y", b"", ["If-Match: *"], 200),
+        ("PUT", "/tickets/1", b'{"title": "z", "version": 3}', kind, 200),
+        ("PUT", "/tickets", b'[{"ticket_id": 2, "title": "z", "version": 1}]', kind, 200),
         ("PUT", "/tickets?title=new", b"", [], 201),
         ("PUT", "/tickets", b'[{"title": "new"}]', kind, 200),
         ("PUT", "/tickets?dry_run=true", rows, kind, 200),
         ("PUT", "/tickets/1/comments?body=x", b"", [], 201),
-        ("DELETE", "/tickets/1", b"", ['If-Match: "4"'], 204),
+        ("DELETE", "/tickets/1", b"", ['If-Match: "5"'], 204),
     ):
         assert careful.send(method, path, body, more)[0] == status, path

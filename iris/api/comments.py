@@ -52,8 +52,8 @@ def one(comment_id):
 @ROUTE.patch("/comments/{comment_id}")
 @ROUTE.post("/comments/{comment_id}")
 @routes.takes_text(comments.written)
-@routes.takes(comment_id=NUMBER, **comments.WRITABLE)
-def change(request, comment_id, **given):
+@routes.takes(comment_id=NUMBER, ticket_id=types.Given(), **comments.WRITABLE)
+def change(request, comment_id, ticket_id=None, **given):
     """Change the body of a comment; its author stays.
 
     curl -X PUT --data-urlencode 'body=It works again' 0.0.0.0:8000/comments/1

@@ -2,8 +2,9 @@
 
 import falcon
 
-from iris import tickets
+from iris import problems, tickets
 from iris.api import LISTED, READ, ROUTE, address, listed, tagged, versions
+from iris.database.statements import ZONE
 from iris.formats import terminal
 from iris.intake import auth, routes, types
 from iris.intake import rows as many
@@ -26,8 +27,8 @@ def index(request, response, **given):
 @ROUTE.post("/tickets")
 @routes.takes_many
 @routes.takes_text(tickets.written)
-@routes.takes(ticket_id=NUMBER, dry_run=types.Flag(), **tickets.WRITABLE)
-def put(request, response, ticket_id=None, dry_run=False, **given):
+@routes.takes(ticket_id=NUMBER, dry_run=types.Flag(), tz=types.Zone(), **tickets.WRITABLE)
+def put(request, response, ticket_id=None, dry_run=False, tz=ZONE, **given):
     """File a ticket; or change one, given its ticket_id; or many of both, as a list.
 
     curl -X PUT --data-urlencode 'title=A new ticket' 0.0.0.0:8000/tickets
@@ -38,21 +39,21 @@ def put(request, response, ticket_id=None, dry_run=False, **given):
     if rows is not None:
         if auth.REQUIRE_IF_MATCH and not dry_run and many.change(rows):
             raise auth.condition_required()
-        return tickets.put(rows, auth.writer(request), dry_run)
+        return tickets.put(rows, auth.writer(request), dry_run, tz)
     if ticket_id is not None:
-        return change(request, response, ticket_id, **given)
-    row, version, number = tickets.create(given, auth.writer(request))
+        return change(request, response, ticket_id, tz, **given)
+    row, version, number = tickets.create(given, auth.writer(request), tz)
     response.status = falcon.HTTP_201
     response.set_header("Location", address(request, f"/tickets/{number}"))
     tagged(response, version)
     return row
 
 
-def read(request, response, ticket_id, as_of=None):
+def read(request, response, ticket_id, as_of=None, tz=ZONE):
     """Answer with one ticket, or with 304 to who has it already."""
     header = request.get_header("If-None-Match")
     seen = versions(header)
-    row, version = tickets.one(ticket_id, seen or (), as_of)
+    row, version = tickets.one(ticket_id, seen or (), as_of, tz)
     tagged(response, version)
     if row is None or (header and seen is None):
         response.status = falcon.HTTP_304
@@ -65,39 +66,56 @@ def read(request, response, ticket_id, as_of=None):
 
 @ROUTE.get("/tickets/{ticket_id}")
 @READ
-@routes.takes(ticket_id=NUMBER, as_of=types.Time())
-def one(request, response, ticket_id, as_of=None):
+@routes.takes(ticket_id=NUMBER, as_of=types.Time(), tz=types.Zone())
+def one(request, response, ticket_id, as_of=None, tz=ZONE):
     """Read one ticket with its comments, oldest first, and its links; as it was at some time.
 
     curl '0.0.0.0:8000/tickets/1?as_of=yesterday'
     """
-    return read(request, response, ticket_id, as_of)
+    return read(request, response, ticket_id, as_of, tz)
 
 
 @ROUTE.get("/ticket")
 @READ
-@routes.takes(tid=NUMBER, as_of=types.Time())
-def by_number(request, response, tid, as_of=None):
+@routes.takes(tid=NUMBER, as_of=types.Time(), tz=types.Zone())
+def by_number(request, response, tid, as_of=None, tz=ZONE):
     """Read one ticket, by another name.
 
     curl '0.0.0.0:8000/ticket?tid=1'
     """
-    return read(request, response, tid, as_of)
+    return read(request, response, tid, as_of, tz)
 
 
 @ROUTE.put("/tickets/{ticket_id}")
 @ROUTE.patch("/tickets/{ticket_id}")
 @ROUTE.post("/tickets/{ticket_id}")
-@routes.takes(ticket_id=NUMBER, **tickets.WRITABLE)
-def change(request, response, ticket_id, **given):
-    """Change what is given of a ticket; null empties a column. If-Match: "3" only from version 3.
+@routes.takes(ticket_id=NUMBER, tz=types.Zone(), **tickets.WRITABLE)
+def change(request, response, ticket_id, tz=ZONE, **given):
+    """Change what is given of a ticket; null empties a column. If-Match: "3" or a version: only from that.
 
     curl -X PUT -d status=active 0.0.0.0:8000/tickets/1
     """
-    expected = versions(request.get_header("If-Match"))
-    row, version = tickets.change(ticket_id, given, auth.writer(request, True), expected)
+    header = request.get_header("If-Match")
+    expected = versions(header)
+    seen = header is None and given.get("version") is not None
+    if seen:
+        # It was read, and is sent back.
+        expected = [_version(given["version"])]
+    writer = auth.writer(request, True, seen)
+    row, version = tickets.change(ticket_id, given, writer, expected, tz)
     tagged(response, version)
     return row
+
+
+def _version(value):
+    """Read the version of a ticket that is sent back.
+
+    Raises:   Problem 422.
+    """
+    try:
+        return NUMBER(value)
+    except ValueError as error:
+        raise problems.invalid({"version": str(error)}) from None
 
 
 @ROUTE.delete("/tickets/{ticket_id}", status=falcon.HTTP_204)

@@ -2,17 +2,18 @@
 
 from iris import workflow
 from iris.api import ROUTE
+from iris.database.statements import ZONE
 from iris.intake import auth, routes, types
 
 
 @ROUTE.get("/workflow")
-@routes.takes(as_of=types.Time())
-def read(as_of=None):
+@routes.takes(as_of=types.Time(), tz=types.Zone())
+def read(as_of=None, tz=ZONE):
     """Show the statuses, in their order, and which may follow which; as_of= shows those of some moment.
 
     curl 0.0.0.0:8000/workflow
     """
-    return workflow.read(as_of)
+    return workflow.read(as_of, tz)
 
 
 @ROUTE.put("/workflow")

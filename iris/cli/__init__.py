@@ -17,8 +17,6 @@ COMMANDS = {
     "psql": "psql",
     "export": "export",
     "import": "import_",
-    "backup": "backup",
-    "restore": "restore",
     "db": "db",
 }
 

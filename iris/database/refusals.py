@@ -32,6 +32,7 @@ RULES = {
     "IR004": "status_in_use",
     "IR005": "key_reused",
     "IR007": "given_twice",
+    "IR009": "version_moved_on",
     "IR008": "unknown_parameter",
     "tickets_status_fkey": "invalid_value",
     "comments_ticket_id_fkey": "no_such_ticket",

@@ -9,9 +9,12 @@ import psycopg2
 from sqlalchemy import Text, cast, func, literal_column
 from sqlalchemy.dialects.postgresql import psycopg2 as dialect
 
+from iris import settings
 from iris.database import engine, refusals
 
 DIALECT = dialect.dialect()
+# The time zone of times that name none, unless a request does.
+ZONE = settings.get("IRIS_TIMEZONE")
 
 
 def row(table):

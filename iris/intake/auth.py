@@ -67,17 +67,18 @@ def _digest(text):
     return made.hexdigest()
 
 
-def writer(request, conditional=False):
+def writer(request, conditional=False, seen=False):
     """Return the writing.Writer behind a request.
 
     conditional: whether If-Match is heeded; where it is not, it is refused.
+    seen:     whether a version in the body says the same.
     Raises:   Problem 400; 428 where it is heeded and a setting requires it.
     """
     if "HTTP_IF_MATCH" in request.env and not conditional:
         raise problems.Problem(
             "no_such_condition", "If-Match is for changing or deleting one ticket"
         )
-    if conditional and REQUIRE_IF_MATCH and "HTTP_IF_MATCH" not in request.env:
+    if conditional and REQUIRE_IF_MATCH and not seen and "HTTP_IF_MATCH" not in request.env:
         raise condition_required()
     key, digest = request.env.get("HTTP_IDEMPOTENCY_KEY"), None
     if key is not None:

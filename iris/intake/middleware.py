@@ -1,5 +1,6 @@
 """What every request goes through before its route sees it, and after."""
 
+import contextlib
 import difflib
 import random
 import re
@@ -8,6 +9,7 @@ from urllib.parse import urlencode, urlsplit
 import falcon
 
 from iris import bounds, problems
+from iris.database import statements
 from iris.intake import bodies, negotiation, routes, types
 
 FIELD = "fields."
@@ -83,6 +85,8 @@ class Intake:
         _refuse_unknown(given, known)
         for name in params:
             given.pop(name, None)
+        if given and not routes.times(route).isdisjoint(given):
+            _say_where(given, routes.times(route), response)
         # Hug reads a body only where there is one left to read.
         request._params = request.context.given = given
         request.env["CONTENT_LENGTH"] = ""
@@ -116,6 +120,16 @@ def _fits(request):
     if len(request.context.here(cursor="")) > room:
         detail = f"the address of the next page would be longer than {bounds.ADDRESS:,} bytes"
         raise problems.Problem("address_too_long", detail, hint="Ask for fewer values at once.")
+
+
+def _say_where(given, names, response):
+    """Say in the answer by which time zone it was read what named none."""
+    if any(
+        isinstance(given.get(name), str) and not types.ANYWHERE.search(given[name])
+        for name in names
+    ):
+        with contextlib.suppress(ValueError):
+            response.set_header("Iris-Timezone", types.Zone()(given.get("tz", statements.ZONE)))
 
 
 def _host(origin):

@@ -1,5 +1,7 @@
 """What a route says of itself: which parameters it takes, and what it answers with."""
 
+from functools import lru_cache
+
 # What every route offers.
 JSON = ("application/json",)
 
@@ -47,3 +49,13 @@ def takes_text(split):
         return function
 
     return decorate
+
+
+@lru_cache
+def times(route):
+    """Return the names of the parameters of a route that are times."""
+    return frozenset(
+        name
+        for name, kind in route.input_transformations.items()
+        if getattr(kind, "is_time", False)
+    )

@@ -27,13 +27,17 @@ def array(text):
 
 
 def change(text):
-    """Whether one of the rows of an array changes a ticket that is there.
+    """Whether one of the rows of an array changes a ticket that is there, of whatever version.
 
     text:     of array() or lines().
     """
     found = False
     for row, _, _ in _items(text):
-        found = found or (isinstance(row, dict) and row.get("ticket_id") is not None)
+        found = found or (
+            isinstance(row, dict)
+            and row.get("ticket_id") is not None
+            and type(row.get("version")) is not int
+        )
         bounds.breathe()
     return found
 

@@ -15,6 +15,7 @@ import hug
 from sqlalchemy import BigInteger, Boolean
 from sqlalchemy.dialects.postgresql import ARRAY, ENUM, JSONB, TIMESTAMP
 
+from iris import settings
 from iris.intake import bodies, strict
 
 # Values of one filter.
@@ -22,8 +23,12 @@ MAX_VALUES = 1000
 # Conditions on fields in one request: each is a part of the statement.
 MAX_PAIRS = 32
 LARGEST = 2**63 - 1
-# A time of the day, and the blank before a time zone's hours.
-PLUS = re.compile(r"(:[0-9]{2}(?:\.[0-9]+)?) (?=[0-9]{2}(?::?[0-9]{2})?$)")
+# A time of the day, and the blank before a time zone's hours; or the one before +2h.
+PLUS = re.compile(r"((?::[0-9]{2}(?:\.[0-9]+)?)|^) (?=[0-9]{2}(?::?[0-9]{2})?$|[0-9]+ ?[A-Za-z]+$)")
+# A time that says by itself where it is one.
+ANYWHERE = re.compile(
+    r"([0-9]Z|:[0-9.]+ ?[+-][0-9]{2}(:?[0-9]{2})?|GMT|UTC)$|^epoch$|^now$", re.IGNORECASE
+)
 # A time zone as JavaScript writes it; PostgreSQL reads it as POSIX has it, by the other sign.
 TURNED_ROUND = re.compile(r"(GMT|UTC|UT)[+-][0-9]", re.IGNORECASE)
 
@@ -58,7 +63,7 @@ class Word(Text):
 
 
 class Time(Word):
-    """A time: 2026-12-01, tomorrow, 2026-12-01T12:00:00Z; UTC unless it says otherwise"""
+    """A time: 2026-12-01, tomorrow, friday 17:00, 7 days ago, -2h; in the zone tz= unless it says where"""
 
     def __call__(self, value, context=None):
         if not isinstance(value, str):
@@ -73,9 +78,21 @@ class Time(Word):
             )
         return super().__call__(value)
 
+    is_time = True
+
     def is_unfit(self, value, message):
         """Whether this is the value that PostgreSQL could not read; it says so at the end."""
         return isinstance(value, str) and message.endswith(f'"{value}"')
+
+
+class Zone(Text):
+    """A time zone, such as Europe/Berlin"""
+
+    def __call__(self, value, context=None):
+        try:
+            return settings.zone(super().__call__(value))
+        except ValueError:
+            raise ValueError("must be a time zone, such as Europe/Berlin or UTC") from None
 
 
 class Enum(Text):
@@ -172,6 +189,7 @@ class Nullable(hug.types.Type):
     def __init__(self, kind, nullable):
         self.kind, self.nullable = kind, nullable
         self.__doc__ = kind.__doc__
+        self.is_time = getattr(kind, "is_time", False)
         if hasattr(kind, "is_unfit"):
             self.is_unfit, self.allowed = kind.is_unfit, getattr(kind, "allowed", None)
 

@@ -11,6 +11,7 @@ import hug
 from sqlalchemy import Boolean, Text, and_, bindparam, cast, func, not_, true
 from sqlalchemy.dialects.postgresql import ARRAY, TIMESTAMP, array
 
+from iris import models
 from iris.intake import types
 from iris.lists import keys
 
@@ -42,9 +43,20 @@ def _compared(table, column):
     return keys.key(table, column) if "sorted" in column.info else table.c[column.name]
 
 
+def _timed(condition, column):
+    """Filter by a time, or by words for one; condition(table, time) is what it means."""
+    return Filter(
+        types.Time(),
+        lambda name, value: (None, {name: value}),
+        lambda name, shape, table: condition(
+            table, models.moment(name, "ahead" not in column.info)
+        ),
+    )
+
+
 def before(column):
     """Filter by a time: `created_before=`."""
-    return plain(types.Time(), lambda table, time: _compared(table, column) < time)
+    return _timed(lambda table, time: _compared(table, column) < time, column)
 
 
 def after(column):
@@ -57,7 +69,7 @@ def after(column):
             and_(found, mine.is_not(None)) if "sorted" in column.info and column.nullable else found
         )
 
-    return plain(types.Time(), condition)
+    return _timed(condition, column)
 
 
 def flag(condition):

@@ -78,6 +78,7 @@ class List:
             "sort": types.OneOf(sign + name for name in self.sorts for sign in ("", "-")),
             "columns": types.Names(dict.fromkeys((*self.columns, *self.more))),
             "csv": types.OneOf(["safe"]),
+            "tz": types.Zone(),
         }
 
 

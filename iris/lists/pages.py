@@ -52,7 +52,8 @@ def read(listing, given, form="json", **more):
         limited=not streamed or "limit" in given,
     )
     limit = given.get("limit", LIMIT)
-    values = {**values, **more, "limit": limit + (not streamed)}
+    zone = given.get("tz", statements.ZONE)
+    values = {**values, **more, "limit": limit + (not streamed), "zone": zone}
     if cursor is not None:
         values.update(cursors.decode(cursor, sort, len(order.keys)))
     sql = statement.make(listing, shape)

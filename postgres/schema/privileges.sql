@@ -24,7 +24,8 @@ BEGIN
         EXECUTE format('GRANT INSERT (%s), UPDATE (%s) ON %s TO iris_writer', columns.names, columns.changing, columns.of);
     END LOOP;
 END $$;
-GRANT EXECUTE ON FUNCTION free_holders(interval), once(text, text, text), put_tickets(jsonb, boolean), put_rows(jsonb[], integer, boolean),
+GRANT EXECUTE ON FUNCTION free_holders(interval), once(text, text, text), put_tickets(jsonb, boolean, text),
+    put_rows(jsonb[], integer, boolean, text), put_times(jsonb, text),
     bulk_shape(jsonb[]), bulk_refused(jsonb), misfit(jsonb, regtype),
     texts(jsonb), relabelled(text[], text[], text[]), nearest(text, text[]) TO iris_writer;
 

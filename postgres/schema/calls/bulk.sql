@@ -42,12 +42,25 @@ RETURN (SELECT word FROM unnest(known) AS word CROSS JOIN LATERAL (
     WHERE likeness >= 0.4 ORDER BY likeness DESC, word LIMIT 1);
 COMMENT ON FUNCTION nearest(text, text[]) IS 'Which of the known names somebody may have meant, or null';
 
+DO $generate$ BEGIN EXECUTE replace($function$
+CREATE OR REPLACE FUNCTION put_times(item jsonb, zone text) RETURNS jsonb
+LANGUAGE sql STABLE
+-- What says by itself which moment it is need not be asked for.
+RETURN item - kept() {times};
+$function$, '{times}', coalesce((SELECT string_agg(format($part$ || CASE WHEN jsonb_typeof(item -> %1$L) = 'string'
+            AND item ->> %1$L !~ '^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)$'
+        THEN jsonb_build_object(%1$L, moment(item ->> %1$L, false, zone)) ELSE '{}' END$part$, attname), '')
+    FROM pg_attribute WHERE attrelid = 'tickets'::regclass AND atttypid = 'timestamptz'::regtype AND NOT attisdropped
+        AND attname <> ALL (kept())), ''));
+END $generate$;
+COMMENT ON FUNCTION put_times(jsonb, text) IS 'A row without what the database keeps, its times by moment(); a part of put_tickets()';
+
 DO $generate$ BEGIN EXECUTE replace(replace(replace($function$
-CREATE OR REPLACE FUNCTION put_rows(items jsonb[], place integer, compare boolean) RETURNS text
+CREATE OR REPLACE FUNCTION put_rows(items jsonb[], place integer, compare boolean, zone text) RETURNS text
 LANGUAGE sql
 BEGIN ATOMIC
     WITH given AS MATERIALIZED (
-        SELECT ordinality AS nth, item, jsonb_populate_record(NULL::tickets, item) AS value, (item ->> 'ticket_id')::bigint AS id,
+        SELECT ordinality AS nth, item, jsonb_populate_record(NULL::tickets, put_times(item, zone)) AS value, (item ->> 'ticket_id')::bigint AS id,
             CASE WHEN item ->> 'ticket_id' IS NULL
                 THEN row_number() OVER (PARTITION BY item ->> 'ticket_id' IS NULL ORDER BY ordinality) END AS place
             FROM unnest(items) WITH ORDINALITY AS listed(item, ordinality)),
@@ -77,7 +90,7 @@ $function$,
     '{created}', each_column('tickets', 'CASE WHEN given.item ? %1$L THEN (given.value).%1$I ELSE %2$s END')),
     '{changed}', each_column('tickets', '%1$I = CASE WHEN given.item ? %1$L THEN (given.value).%1$I ELSE tickets.%1$I END'));
 END $generate$;
-COMMENT ON FUNCTION put_rows(jsonb[], integer, boolean) IS
+COMMENT ON FUNCTION put_rows(jsonb[], integer, boolean, text) IS
     'Files and changes tickets, set by set, of which place is the first one''s index; a part of put_tickets()';
 
 CREATE OR REPLACE FUNCTION bulk_shape(items jsonb[]) RETURNS jsonb
@@ -103,7 +116,7 @@ BEGIN
                     CASE WHEN columns ? key THEN '22023' ELSE 'IR008' END
                     FROM unnest(items) WITH ORDINALITY AS listed(item, ordinality)
                         CROSS JOIN LATERAL jsonb_each(CASE WHEN jsonb_typeof(item) = 'object' THEN item ELSE '{}' END)
-                    WHERE NOT columns ? key
+                    WHERE NOT columns ? key AND key <> ALL (told())
                         -- What is kept by the database is not looked at.
                         OR (key = 'ticket_id' OR key <> ALL (kept())) AND NOT (key IN ('add_label', 'remove_label') AND jsonb_typeof(value) = 'string') AND misfit(value, (columns ->> key)::oid::regtype) IS NOT NULL
                         OR key = 'ticket_id' AND jsonb_typeof(value) = 'number' AND value::numeric NOT BETWEEN 1 AND 9223372036854775807) AS found
@@ -126,7 +139,8 @@ BEGIN
 END $$;
 COMMENT ON FUNCTION bulk_refused(jsonb) IS 'Refuses many rows, in words for people and in JSON for programs; a part of put_tickets()';
 
-CREATE OR REPLACE FUNCTION put_tickets(rows jsonb, dry_run boolean DEFAULT false) RETURNS json
+CREATE OR REPLACE FUNCTION put_tickets(rows jsonb, dry_run boolean DEFAULT false, zone text DEFAULT current_setting('TimeZone'))
+RETURNS json
 LANGUAGE plpgsql
 SET search_path = pg_catalog, public, pg_temp
 AS $$
@@ -163,13 +177,20 @@ BEGIN
         -- In the order of their numbers, so that two who change the same tickets can't deadlock.
         gone := ARRAY(SELECT id FROM unnest(ids) AS id WHERE id IS NOT NULL EXCEPT
             SELECT ticket_id FROM (SELECT ticket_id FROM tickets WHERE ticket_id = ANY (ids) ORDER BY ticket_id FOR NO KEY UPDATE) AS locked);
-        SELECT coalesce(jsonb_agg(CASE WHEN earlier < listed.nth
+        SELECT coalesce(jsonb_agg(CASE WHEN moved.version IS NOT NULL
+                THEN jsonb_build_object('index', listed.nth, 'sqlstate', 'IR009',
+                    'message', format('ticket %s is at version %s by now', listed.id, moved.version))
+                WHEN earlier < listed.nth
                 THEN jsonb_build_object('index', listed.nth, 'sqlstate', 'IR007', 'message', format('ticket %s is in row %s already', id, earlier))
                 ELSE jsonb_build_object('index', listed.nth, 'sqlstate', '23503', 'message', format('there is no ticket %s', id),
                     'constraint', 'comments_ticket_id_fkey', 'column', 'ticket_id') END ORDER BY listed.nth), '[]') INTO mistakes
             FROM (SELECT id, ordinality - 1 AS nth, min(ordinality) OVER (PARTITION BY id) - 1 AS earlier
                 FROM unnest(ids) WITH ORDINALITY AS given(id, ordinality) WHERE id IS NOT NULL) AS listed
-            WHERE earlier < listed.nth OR id = ANY (gone);
+            -- A row that says of which version it is comes from somebody who has read that one.
+            LEFT JOIN LATERAL (SELECT tickets.version FROM tickets WHERE tickets.ticket_id = listed.id
+                AND jsonb_typeof(items[listed.nth + 1] -> 'version') = 'number'
+                AND items[listed.nth + 1] -> 'version' <> to_jsonb(tickets.version)) AS moved ON true
+            WHERE earlier < listed.nth OR listed.id = ANY (gone) OR moved.version IS NOT NULL;
     END IF;
 
     IF jsonb_path_exists(rows, '$[*] ? (exists (@.add_label) || exists (@.remove_label))') THEN
@@ -185,13 +206,13 @@ BEGIN
         FOR beginning IN 1 .. cardinality(items) BY portion LOOP
             EXIT WHEN jsonb_array_length(mistakes) >= 100;
             BEGIN
-                piece := put_rows(items[beginning : beginning + portion - 1], beginning - 1, dry_run);
+                piece := put_rows(items[beginning : beginning + portion - 1], beginning - 1, dry_run, zone);
                 pieces := pieces || piece;
             EXCEPTION WHEN integrity_constraint_violation OR data_exception OR program_limit_exceeded OR SQLSTATE 'IR000' THEN
                 -- Some of them are to blame: each is tried by itself.
                 FOR nth IN beginning .. least(beginning + portion - 1, cardinality(items)) LOOP
                     BEGIN
-                        PERFORM put_rows(items[nth : nth], nth - 1, false);
+                        PERFORM put_rows(items[nth : nth], nth - 1, false, zone);
                     EXCEPTION WHEN integrity_constraint_violation OR data_exception OR program_limit_exceeded OR SQLSTATE 'IR000' THEN
                         GET STACKED DIAGNOSTICS message = MESSAGE_TEXT, hint = PG_EXCEPTION_HINT, state = RETURNED_SQLSTATE,
                             about = COLUMN_NAME, rule = CONSTRAINT_NAME, data = PG_DATATYPE_NAME;
@@ -199,7 +220,7 @@ BEGIN
                             -- PostgreSQL's own words about a value don't say of which column.
                             FOR key IN SELECT jsonb_object_keys(items[nth]) LOOP
                                 BEGIN
-                                    PERFORM jsonb_populate_record(NULL::tickets, jsonb_build_object(key, items[nth] -> key));
+                                    PERFORM jsonb_populate_record(NULL::tickets, put_times(jsonb_build_object(key, items[nth] -> key), zone));
                                 EXCEPTION WHEN data_exception THEN
                                     about := key;
                                     SELECT jsonb_build_object('allowed', jsonb_agg(enumlabel ORDER BY enumsortorder))::text INTO data
@@ -231,5 +252,5 @@ BEGIN
     END IF;
     RETURN '[' || array_to_string(pieces, E', \n ') || ']';
 END $$;
-COMMENT ON FUNCTION put_tickets(jsonb, boolean) IS
+COMMENT ON FUNCTION put_tickets(jsonb, boolean, text) IS
     'Files and changes many tickets, [{"title": …}, {"ticket_id": 1, …}, …], all or nothing; a mistake names its row, from 0';

@@ -139,6 +139,12 @@ RETURN '{ticket_id,comment_id,author,created,updated,closed,version}'::text[];
 COMMENT ON FUNCTION kept() IS
     'The columns that are no history by themselves: the database keeps them, or they never change, as the author of a comment';
 
+CREATE OR REPLACE FUNCTION told() RETURNS text[]
+LANGUAGE sql IMMUTABLE PARALLEL SAFE
+RETURN '{comments,links,next,age,idle,blocked_by}'::text[];
+COMMENT ON FUNCTION told() IS
+    'What an answer tells of a ticket beside its columns; where a ticket that was read is sent back, it says nothing';
+
 CREATE OR REPLACE FUNCTION each_column(of regclass, pattern text, separator text DEFAULT ', ', required boolean DEFAULT NULL)
 RETURNS text
 LANGUAGE sql STABLE
@@ -176,4 +182,4 @@ COMMENT ON FUNCTION recorded(regclass, text, text) IS
 
 GRANT EXECUTE ON FUNCTION actor(), source(), refuse(text, text, text), is_blank(text),
     eastern(), paired(text), parted(text), body_words(text), ticket_words(text, text, text[]), wanted(text, boolean), wanted_any(text[]),
-    mentioning(text[]), elapsed(interval), kept() TO iris_reader;
+    mentioning(text[]), elapsed(interval), kept(), told() TO iris_reader;
