@@ -2,8 +2,9 @@
 
 SHELL := /bin/sh
 # The first Python that will do; `make up PYTHON=python3.13` names another.
+WILL_DO := -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))'
 PYTHON ?= $(shell for name in python3.11 python3.12 python3.13 python3 python; do \
-	$$name -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' 2>/dev/null && echo $$name && break; done)
+	$$name $(WILL_DO) 2>/dev/null && echo $$name && break; done)
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/ready
@@ -58,14 +59,9 @@ lock:  ## pin the newest versions of everything anew (needs uv)
 
 $(READY): requirements.txt pyproject.toml
 	@test -n "$(PYTHON)" || { echo 'Iris needs Python 3.11, 3.12 or 3.13; none was found. Name one: make PYTHON=…' >&2; exit 1; }
-	@echo "Installing into $(VENV) with $(PYTHON) (once; half a minute or so)" >&2
-	@$(PYTHON) -m venv --clear $(VENV)
-	@$(BIN)/python -m pip install -q --disable-pip-version-check --require-hashes -r requirements.txt
-	@$(BIN)/python -m pip install -q --disable-pip-version-check --no-deps --no-build-isolation -e .
-	@touch $@
+	@$(PYTHON) $(WILL_DO) || { echo "Iris needs Python 3.11, 3.12 or 3.13; PYTHON=$(PYTHON) is none of them" \
+		"($$($(PYTHON) --version 2>&1 | tail -1))" >&2; exit 1; }
+	@$(PYTHON) .ci/install.py $(VENV) requirements.txt .
 
 $(PEERS)/ready: bench/requirements.txt
-	@echo "Installing the peers into $(PEERS) (once)" >&2
-	@$(PYTHON) -m venv --clear $(PEERS)
-	@$(PEERS)/bin/python -m pip install -q --disable-pip-version-check --require-hashes -r bench/requirements.txt
-	@touch $@
+	@$(PYTHON) .ci/install.py $(PEERS) bench/requirements.txt

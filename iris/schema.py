@@ -42,3 +42,32 @@ def rules():
             text = "".join(re.findall(r"^COMMENT ON [^']*'(?:[^']|'')*';\n", text, re.M))
         parts.append(text)
     return "\n".join(part for part in parts if part)
+
+
+def made(kind):
+    """Return the names of what is made once: of all tables (kind TABLE) or types (TYPE)."""
+    return re.findall(rf"^CREATE {kind} (\w+)", everything(), re.M)
+
+
+def roles():
+    """Return the names of the roles that are Iris's own."""
+    named = re.findall(r"'\{([\w,]+)\}'::text\[\]", (FOLDER / "roles.sql").read_text())
+    return sorted({name for names in named for name in names.split(",")})
+
+
+def misfit(revision, what="the database"):
+    """Say why this Iris can't use what is of this revision, None where there is none; or return None.
+
+    Returns:  (sentence, what to do).
+    """
+    if revision == REVISION:
+        return None
+    if revision is None:
+        return f"{what} has nothing of Iris in it", "Run `iris db upgrade`, which makes it."
+    sentence = f"{what}'s schema is at revision {revision}, this Iris needs {REVISION}"
+    if revision > REVISION:
+        return (
+            sentence,
+            "It is newer than this Iris: use the Iris that brought it there, or a newer one.",
+        )
+    return sentence, "Run `iris db upgrade`."

@@ -147,6 +147,12 @@ ALL = {
             "Time zone of times that name none, such as tomorrow, and of those in answers as text",
         ),
         Setting("IRIS_DATA", ".iris", Path, "Folder of the embedded database (iris up)"),
+        Setting(
+            "IRIS_BACKUPS",
+            None,
+            Path,
+            "Folder of backups: iris backup --keep writes there, iris doctor looks how old they are",
+        ),
     )
 }
 

@@ -47,11 +47,12 @@ def iris(folder, port, *arguments, **more):
 class Up:
     """A running `iris up`, and what it has said so far."""
 
-    def __init__(self, folder, port):
+    def __init__(self, folder, port, command=IRIS, **more):
         self.folder, self.port, self.said = folder, port, ""
         self.process = subprocess.Popen(
-            [*IRIS, "up"],
+            [*command, "up"],
             env=environment(folder, port),
+            **more,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
@@ -249,6 +250,17 @@ def test_after_the_service_was_killed_it_starts_at_once(folder):
     threading.Timer(0.5, workers[0].resume).start()
     again = Up(folder, port).until("^    curl")
     assert again.stop() == 0
+
+
+def test_where_it_is_run_makes_no_difference(folder, tmp_path):
+    """As from cron, in the folder that holds the checkout, whose name is the package's."""
+    (tmp_path / "iris").mkdir()
+    for name in ("hug", "psycopg2", "queue"):
+        (tmp_path / f"{name}.py").write_text("raise SystemExit('not this one')")
+    script = Path(sys.executable).with_name("iris")
+    up = Up(folder, free_port(), [script], cwd=tmp_path).until("^    curl")
+    assert up.stop() == 0
+    assert "not this one" not in up.said
 
 
 def test_a_half_made_database_is_made_anew(folder):

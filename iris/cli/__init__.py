@@ -17,6 +17,8 @@ COMMANDS = {
     "psql": "psql",
     "export": "export",
     "import": "import_",
+    "backup": "backup",
+    "restore": "restore",
     "db": "db",
 }
 

@@ -1,5 +1,6 @@
 """What commands share: a voice, and a look at the database."""
 
+import signal
 import sys
 
 from iris import libpq
@@ -8,6 +9,16 @@ from iris import libpq
 def say(sentence):
     """Tell the person at the terminal what is going on."""
     print(f"iris: {sentence}", file=sys.stderr, flush=True)
+
+
+def end_by_signal():
+    """Let SIGTERM and SIGHUP end a command as Ctrl-C does: in a sentence, with everything cleared up."""
+
+    def stop(number, frame):
+        raise SystemExit("iris: stopped")
+
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, stop)
 
 
 def revision_of(url):

@@ -10,8 +10,8 @@ CONFIG = Path(__file__).parent.parent / "gunicorn.conf.py"
 
 
 def gunicorn():
-    """Return the command that serves."""
-    return [sys.executable, "-m", "gunicorn", "-c", str(CONFIG), "iris.app:app"]
+    """Return the command that serves, of this package, whatever else is called iris where it is run."""
+    return [sys.executable, "-P", "-m", "iris.master", "-c", str(CONFIG), "iris.app:app"]
 
 
 def run(arguments):
