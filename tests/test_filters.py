@@ -208,6 +208,9 @@ def test_a_plus_that_became_a_blank_is_told(http, query, name):
     )
     blank = http.get(f"/tickets?{query.replace('+', '%20')}")
     assert "--data-urlencode" not in blank.json.get("hint", "")
+    # curl makes a + of a blank where it encodes what else there is.
+    encoded = http.get(f"/tickets?{query}%22")
+    assert "--data-urlencode" not in encoded.json.get("hint", "")
 
 
 def test_a_plus_in_a_form_is_told_too(http):

@@ -40,7 +40,7 @@ def _hint_at_plus(problem, request):
         for name in errors:
             if getattr(given.get(name), "plus", False):
                 problem.more["hint"] = (f"{hint}. " if hint else "") + (
-                    f"A + in a query or a form is a blank. To send one: --data-urlencode '{name}=…'"
+                    f"A + in a query or a form is a blank; to send a +: --data-urlencode '{name}=…'"
                     " (with -G in a query), or %2B."
                 )
 

@@ -27,7 +27,7 @@ class Untyped(str):
     """A value from a form or a query, where everything is text: what it is of, its type says.
 
     typed:    whether it came as somebody typed it, with blanks: a + in it was meant, but is lost.
-    plus:     whether one of its blanks came as a +.
+    plus:     whether one of its blanks came as a +, from somebody who encoded nothing.
     """
 
     typed = plus = False
@@ -160,6 +160,6 @@ def parse_form(text, of_body=False):
         for piece in text.split("&"):
             if "+" in piece:
                 for name, _ in parse_qsl(piece, keep_blank_values=True):
-                    data[name].plus = True
+                    data[name].plus = "%" not in piece
                     data[name].typed = of_body and " " in piece
     return data

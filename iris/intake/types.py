@@ -150,8 +150,11 @@ class SomeLabels(Labels):
     """A text or a list of texts; in a form or a query, separated by commas, "…" around what has one"""
 
     def __call__(self, value, context=None):
-        is_one = type(value) is str
-        return super().__call__([value] if is_one else value)
+        if isinstance(value, list | bodies.Untyped):
+            return super().__call__(value)
+        if not isinstance(value, str):
+            raise ValueError("must be text or a list of texts")
+        return super().__call__([value])
 
 
 class Json(hug.types.Type):
