@@ -66,7 +66,8 @@ def run(*paths):
 
     paths:    such as "rules/checks.sql".
     """
-    for path in paths:
+    # They grant to roles, which the server of an older database may lack.
+    for path in ("roles.sql", *paths):
         op.execute(literal(schema.read(schema.FOLDER / path)))
 
 

@@ -146,6 +146,24 @@ def test_a_database_from_before_the_first_release_is_taken_along_with_its_data(f
     assert after["alembic_version"] == [{"version_num": schema.REVISION}]
 
 
+def test_it_is_taken_along_on_a_server_that_has_no_roles_of_ours_yet(server, owner):
+    names = ("iris_reader", "iris_writer", "iris_admin")
+    with owner.cursor() as cursor:
+        for name in names:
+            cursor.execute(f"ALTER ROLE {name} RENAME TO {name}_away")
+        cursor.execute("CREATE DATABASE iris_roleless TEMPLATE template0")
+        try:
+            server._psql("iris_roleless", "-f", str(FIXTURES / "0007.sql"))
+            url = server.url("postgres", "iris_roleless")
+            migrations.move(url)
+            assert run(url, "SELECT has_table_privilege('iris_reader', 'tickets', 'SELECT')") == [(True,)]  # fmt: skip
+        finally:
+            cursor.execute("DROP DATABASE iris_roleless WITH (FORCE)")
+            for name in reversed(names):
+                cursor.execute(f"DROP ROLE IF EXISTS {name}")
+                cursor.execute(f"ALTER ROLE {name}_away RENAME TO {name}")
+
+
 def test_the_printed_script_takes_it_along_too(server, fresh, old, capsys):
     migrations.script("0007")
     script = capsys.readouterr().out
