@@ -12,7 +12,7 @@ READY := $(VENV)/ready
 PEERS := .venv-bench
 
 .DEFAULT_GOAL := help
-.PHONY: help up test kills fuzz lint bench growth psql revision fresh lock
+.PHONY: help up test kills fuzz lint bench growth moving psql revision fresh lock
 
 help:  ## print this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -38,6 +38,9 @@ bench: $(READY) $(PEERS)/ready  ## measure Iris and its peers (ARGS='--rounds 2 
 
 growth: $(READY)  ## measure Iris at 1,000 to 1,000,000 tickets (ARGS='--sizes 1000,5000 --svg growth.svg'); needs wrk
 	@exec $(BIN)/python bench/growth.py $(ARGS)
+
+moving: $(READY)  ## import 10,000 tickets of Jira, twice, and measure (ARGS='--rows 100000')
+	@exec $(BIN)/python -W ignore bench/moving.py $(ARGS)
 
 psql: $(READY)  ## open psql on the database in use
 	@exec $(BIN)/iris psql

@@ -8,7 +8,7 @@ import argparse
 import importlib
 import sys
 
-from iris import __version__, welcome
+from iris import __version__, visible, welcome
 
 # In the order of the help, {name: module}.
 COMMANDS = {
@@ -57,9 +57,15 @@ def main():
         arguments.arguments = rest + arguments.arguments
     try:
         sys.exit(arguments.run(arguments))
+    except SystemExit as end:
+        # What ends a command in a sentence may have other people's words in it.
+        if isinstance(end.code, str):
+            sys.exit(visible.safe(end.code, kept="\n"))
+        raise
     except Exception as error:
         import psycopg2  # noqa: PLC0415 (not every command needs it)
 
         if not isinstance(error, psycopg2.Error):
             raise
-        sys.exit(f"iris: the database said: {str(error).strip()}")
+        words = f"iris: the database said: {str(error).strip()}"
+        sys.exit(visible.safe(words, kept="\n"))

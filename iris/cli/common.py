@@ -3,12 +3,17 @@
 import signal
 import sys
 
-from iris import libpq
+from iris import libpq, visible
 
 
 def say(sentence):
     """Tell the person at the terminal what is going on."""
-    print(f"iris: {sentence}", file=sys.stderr, flush=True)
+    print(visible.safe(f"iris: {sentence}", kept="\n"), file=sys.stderr, flush=True)
+
+
+def show(text):
+    """Print what was asked for; what stands in it may be anybody's."""
+    print(visible.safe(text, kept="\n"), flush=True)
 
 
 def end_by_signal():

@@ -44,10 +44,10 @@ def run(arguments):
     """Look after the schema of a database that already exists."""
     revision = common.revision_of(location.dsn())
     if arguments.action == "check":
-        print(f"revision {revision}; this Iris needs {schema.REVISION}")
+        common.show(f"revision {revision}; this Iris needs {schema.REVISION}")
         open_walls = walls() if revision == schema.REVISION else []
         for sentence in open_walls:
-            print(sentence)
+            common.show(sentence)
         return 0 if revision == schema.REVISION and not open_walls else 1
     from iris import migrations  # noqa: PLC0415 (Alembic takes its time)
 

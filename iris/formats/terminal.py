@@ -7,11 +7,11 @@ a letter shows so many characters, and says how many more there are. Time grows 
 import json
 import re
 import textwrap
-import unicodedata
 
 import wcwidth
 
 from iris import bounds
+from iris.visible import safe
 
 WIDTH = 100
 NARROWEST = 8
@@ -97,16 +97,6 @@ def _json(value):
 def moment(text):
     """Return a time of the API as 2026-11-20 18:25."""
     return text and text[:16].replace("T", " ")
-
-
-def safe(text):
-    """Return text without what would move a terminal's cursor or hide what is there."""
-    return "".join(
-        "\ufffd"
-        if unicodedata.category(char) in ("Cc", "Cf", "Zl", "Zp") and char != "\u200d"
-        else char
-        for char in text
-    )
 
 
 def table(rows, columns, times=()):

@@ -1,103 +1,109 @@
-"""Rows of a CSV."""
+"""Records of a CSV as people and trackers write them, and of a TSV as PostgreSQL does."""
 
-import csv
 import re
+from typing import NamedTuple
 
-import psycopg2
+from iris.transfer import files
 
-from iris.transfer import files, writing
-
-# The columns of a CSV that mean something; where `false`, an empty text is as good as none.
-COLUMNS = {
-    "title": True, "description": True, "assignee": True, "status": False, "reporter": False,
-    "priority": False, "labels": False, "fields": False, "due": False, "created": False,
-    "updated": False, "closed": False,
-}  # fmt: skip
+DELIMITERS = ",;\t|"
+# Excel's own first line.
+SEPARATOR = re.compile(r"sep=(.)(?:\r\n|\r|\n)")
+ESCAPES = {"t": "\t", "n": "\n", "r": "\r", "b": "\b", "f": "\f", "v": "\v"}
+ESCAPED = re.compile(r"\\(.)", re.DOTALL)
 
 
-def stage(cursor, file):
-    """Stage a CSV with a header; PostgreSQL reads it, so that nothing in it is bent.
+class Record(NamedTuple):
+    """One record.
 
-    Returns:  ({}, a function that writes the records of some places to a file).
+    line:     where it begins.
+    cells:    texts; None where there is nothing, not even quotes.
+    raw:      as it stands in the file.
     """
-    head = []
 
-    def lines():
-        while line := file.readline():
-            head.append(line)
-            yield line.decode("utf-8-sig" if len(head) == 1 else "utf-8")
+    line: int
+    cells: list
+    raw: str
 
-    try:
-        names = next(csv.reader(lines(), strict=True), [])
-    except (ValueError, csv.Error) as error:
-        raise files.Refused(f"line 1 is no header of a CSV: {error}") from None
-    for name in names:
-        if not name or "\x00" in name or names.count(name) > 1:
-            raise files.Refused(f'line 1: each column needs a name of its own, "{name}" is none')
-    if "title" not in names:
-        raise files.Refused("line 1: there is no column title")
-    columns = [f"c{number}" for number in range(len(names))]
-    cursor.execute(
-        "CREATE TEMPORARY TABLE records (place bigint GENERATED ALWAYS AS IDENTITY,"
-        f" {', '.join(f'{column} text' for column in columns)}) ON COMMIT DROP"
+
+def records(text):
+    """Yield the records of a CSV; the first of them says which character is between its cells.
+
+    text:     a texts.Text.
+    Raises:   files.Refused where quotes don't fit.
+    """
+    while len(text.window) < 10 and text.more():
+        pass
+    if found := SEPARATOR.match(text.window):
+        delimiter, blanks = found[1], False
+        text.take(found.end())
+    else:
+        delimiter, blanks = _delimiter(text)
+    # Possessive, so that a long cell takes no more than its time; blanks before a quote are none of the
+    # cell's where the header has them after each delimiter.
+    space, between = " *+" if blanks else "", re.escape(delimiter)
+    cell = re.compile(
+        rf'{space}(?:"([^"]*+(?:""[^"]*+)*+)"|(?!")([^{between}\r\n]*+))({between}|\r\n|\r|\n|\Z)'
     )
-    try:
-        cursor.copy_expert(f"COPY records ({', '.join(columns)}) FROM STDIN (FORMAT csv)", file)
-    except psycopg2.DataError as error:
-        words, line = writing.words_of(error)
-        words = re.sub(r'"c(\d+)"', lambda found: f'"{names[int(found[1])]}"', words)
-        line = _start(file, line + len(head)) if line else "?"
-        raise files.Refused(f"line {line}: {words}") from None
-
-    def values(known):
-        return ", ".join(
-            column if COLUMNS.get(name, True) else f"nullif({column}, '')"
-            for name, column in zip(names, columns, strict=True)
-            if (name in COLUMNS) == known
-        )
-
-    cursor.execute(
-        f"""
-        INSERT INTO foreigners
-        SELECT place, 'line ' || line, entry::text, jsonb_build_object('imported',
-            encode(sha256(convert_to(entry::text, 'UTF8')), 'hex')
-            -- The same again in one file is another ticket.
-            || coalesce('-' || nullif(row_number() OVER (PARTITION BY entry ORDER BY place), 1), ''))
-        FROM (SELECT place,
-                %s + place + coalesce(sum(length(whole) - length(replace(whole, E'\\n', '')))
-                    OVER (ORDER BY place ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING), 0) AS line,
-                '{{"reporter": "import"}}'
-                || jsonb_strip_nulls(jsonb_object(%s, ARRAY[{values(True)}]::text[]))
-                || jsonb_build_object('extra', (SELECT coalesce(jsonb_object_agg(key, value), '{{}}')
-                    FROM jsonb_each_text(jsonb_object(%s, ARRAY[{values(False)}]::text[]))
-                    WHERE value <> '')) AS entry
-            FROM (SELECT records.*, array_to_string(ARRAY[{", ".join(columns)}], '') AS whole
-                FROM records) AS read) AS made
-        """,
-        (len(head), [n for n in names if n in COLUMNS], [n for n in names if n not in COLUMNS]),
-    )
-
-    def write(bad, places):
-        bad.write(b"".join(head))
-        cursor.copy_expert(
-            f"COPY (SELECT {', '.join(columns)} FROM records WHERE place IN ({', '.join(map(str, places))})"
-            " ORDER BY place) TO STDOUT (FORMAT csv)",
-            bad,
-        )
-
-    return {}, write
+    spoilt = re.compile(rf'{space}"[^"]*+(?:""[^"]*+)*+"[^{between}\r\n"]')
+    while True:
+        if text.at == len(text.window) and not text.more():
+            return
+        line, cells, at = text.line, [], text.at
+        while True:
+            found = cell.match(text.window, at)
+            # What ends where the window does may go on.
+            if (found is None or found.end() == len(text.window)) and not text.ended:
+                if found is None and spoilt.match(text.window, at):
+                    _refuse(line, text, at, "a quoted cell goes on behind its quote")
+                at -= text.at
+                text.more()
+                at += text.at
+                continue
+            if found is None:
+                spoils = spoilt.match(text.window, at)
+                words = "a quoted cell goes on behind its quote"
+                _refuse(line, text, at, words if spoils else "a quote has no end")
+            quoted, plain, end = found.groups()
+            cells.append((plain or None) if quoted is None else quoted.replace('""', '"'))
+            at = found.end()
+            if end != delimiter:
+                break
+        yield Record(line, cells, text.take(at))
 
 
-def _start(file, line):
-    """Return where the record starts that reaches this line: a quote opens or closes, always."""
-    if not file.seekable():
-        return line
-    file.seek(0)
-    quotes, start = 0, 1
-    for number, text in enumerate(file, 1):
-        if number > line:
-            break
-        if quotes % 2 == 0:
-            start = number
-        quotes += text.count(b'"')
-    return start
+def copied(text):
+    """Yield the records of a TSV as COPY and Iris write it: \\N for nothing, \\t and \\n inside of cells."""
+    while True:
+        end = text.window.find("\n", text.at)
+        if end < 0:
+            if text.more():
+                continue
+            if text.at == len(text.window):
+                return
+            end = len(text.window) - 1
+        line, raw = text.line, text.take(end + 1)
+        yield Record(line, [_plain(cell) for cell in raw.rstrip("\r\n").split("\t")], raw)
+
+
+def _plain(cell):
+    if cell == "\\N":
+        return None
+    if "\\" not in cell:
+        return cell
+    return ESCAPED.sub(lambda found: ESCAPES.get(found[1], found[1]), cell)
+
+
+def _refuse(line, text, at, words):
+    line += text.window.count("\n", text.at, at)
+    raise files.Refused(f"line {line}: this is no CSV: {words}")
+
+
+def _delimiter(text):
+    """Return what stands between the cells of the first line, and whether blanks follow it."""
+    while "\n" not in text.window and "\r" not in text.window and text.more():
+        pass
+    head = re.match(r'(?:"(?:[^"]|"")*"|[^"\r\n])*', text.window)[0]
+    bare = re.sub(r'"(?:[^"]|"")*"', "x", head)
+    delimiter = max(DELIMITERS, key=bare.count)
+    others = bare.split(delimiter)[1:]
+    return delimiter, bool(others) and all(cell.startswith(" ") for cell in others)

@@ -54,6 +54,30 @@ class Reading:
         return data
 
 
+class Lines:
+    """Lines that are made one by one, as a file that COPY reads.
+
+    error:    what was raised while they were made: psycopg2 passes on the words only.
+    """
+
+    def __init__(self, lines):
+        self.lines, self.rest, self.error = lines, "", None
+
+    def read(self, size):
+        """Return at most so many characters; none at the end."""
+        parts, length = [self.rest], len(self.rest)
+        try:
+            while length < size and (line := next(self.lines, None)) is not None:
+                parts.append(line)
+                length += len(line)
+        except BaseException as error:
+            self.error = error
+            raise
+        text = "".join(parts)
+        self.rest = text[size:]
+        return text[:size]
+
+
 @contextlib.contextmanager
 def opened(path):
     if path == "-":

@@ -1,87 +1,101 @@
-"""Issues of GitHub."""
+"""Issues of GitHub: as its REST API gives them, one page or all, and as `gh issue list --json` does."""
 
-import io
-import json
+import re
 
-from iris.transfer import files, writing
+from iris.transfer import documents, items
 
 
-def stage(cursor, file):
-    """Stage issues as GitHub's REST API gives them.
-
-    Returns:  ({place: mistake}, a function that writes the issues of some places to a file).
-    """
-    try:
-        issues = json.load(file)
-    except (ValueError, RecursionError) as error:
-        raise files.Refused(f"this is no JSON: {error}") from None
-    if not isinstance(issues, list):
-        raise files.Refused("this is no list of issues: it should start with [")
-    mistakes, lines = {}, io.StringIO()
-    for place, issue in enumerate(issues):
+def read(text, table, kind, shape):
+    """Yield the items of a file of issues (foreign.take())."""
+    for place, issue in enumerate(documents.each(text)):
         number = issue.get("number") if isinstance(issue, dict) else None
-        label = f"issue {place} (number {json.dumps(number)})"
+        shown = f"issue {place} (number {documents.written(number)[:20]})"
         try:
-            entry, origin = _issue(issue)
+            item = _item(issue, table, shown)
         except (AttributeError, KeyError, TypeError, ValueError):
-            mistakes[place] = f"{label}: is not as GitHub's API gives it"
-            continue
-        lines.write("\x02".join((str(place), label, json.dumps(entry), json.dumps(origin))) + "\n")
-    lines.seek(0)
-    cursor.copy_expert(f"COPY foreigners FROM STDIN {writing.RAW}", lines)
-
-    def write(bad, places):
-        issues_left = [issues[place] for place in places]
-        bad.write(json.dumps(issues_left, indent=1).encode() + b"\n")
-
-    return mistakes, write
+            item = items.Item(shown, {"imported": shown}, is_keyed=False)
+            item.wrong.append("is not as GitHub's API gives it")
+        item.raw = issue
+        if item.origin.get("url") and not item.wrong:
+            items.add_mentions(item, shape.mention, lambda number, of=item: _called(of, number))
+        yield item
 
 
-def _issue(issue):
-    """Return (what LOAD reads, how to know it again) of one issue."""
+def write(rows, table):
+    """Yield the text of a file with these issues only."""
+    yield from documents.listed(rows)
 
+
+def _called(item, number):
+    """Return the addresses that an issue of the same repository may have."""
+    return [
+        {"url": re.sub(r"(issues|pull)/\d+$", f"{kind}/{number}", item.origin["url"])}
+        for kind in ("issues", "pull")
+    ]
+
+
+def _item(issue, table, shown):
+    def get(name, default=None):
+        """Return what the API calls `closed_at`, and gh `closedAt`."""
+        turned = re.sub(r"_(\w)", lambda found: found[1].upper(), name)
+        return issue.get(name, issue.get(turned, default))
+
+    # Of gh, the one address; of the API, the one for people.
+    url = _text(issue.get("html_url") or (issue.get("url") if "created_at" not in issue else None))
+    if url:
+        origin = {"url": url}
+    elif issue.get("id"):
+        origin = {"id": issue["id"] if isinstance(issue["id"], int) else _text(issue["id"])}
+    else:
+        origin = {"imported": f"github #{int(issue['number'])}"}
+    state = issue["state"].lower()
+    if state not in ("open", "closed", "merged"):
+        raise ValueError(state)
     people = issue.get("assignees") or [issue.get("assignee")]
     people = [_login(user) for user in people if user]
-    comments = issue.get("comments")
-    origin = {"url": issue["html_url"]} if issue.get("html_url") else {"id": int(issue["id"])}
-    # PostgreSQL's texts hold neither.
-    if "\x00" in origin.get("url", "").encode().decode() or issue["state"] not in (
-        "open",
-        "closed",
-    ):
-        raise ValueError(issue)
     fields = {
         "number": issue.get("number"),
         "milestone": (issue.get("milestone") or {}).get("title"),
-        "state_reason": issue.get("state_reason"),
+        "state_reason": get("state_reason"),
         "assignees": people[1:],
-        "pull_request": bool(issue.get("pull_request")),
+        "pull_request": bool(issue.get("pull_request")) or state == "merged",
     }
-    labels = [
-        label if isinstance(label, str) else _text(label["name"])
-        for label in issue.get("labels") or ()
-    ]
+    ticket = {
+        "title": table.line(_text(issue["title"])),
+        "status": table.status(state.replace("merged", "closed")),
+    }
+    if "body" in issue:
+        ticket["description"] = _text(issue["body"] or None)
+    if "user" in issue or "author" in issue:
+        ticket["reporter"] = _login(issue.get("user", issue.get("author")))
+    if "assignees" in issue or "assignee" in issue:
+        ticket["assignee"] = people[0] if people else None
+    if "labels" in issue:
+        ticket["labels"] = [
+            label if isinstance(label, str) else _text(label["name"])
+            for label in issue["labels"] or ()
+        ]
+        if None in ticket["labels"]:
+            raise TypeError(None)
+    for name in ("created", "updated", "closed"):
+        ticket[name] = _text(get(f"{name}_at"))
+    ticket["fields"] = {name: value for name, value in fields.items() if value} | origin
+    item = items.Item(shown, origin, ticket)
+    comments = issue.get("comments")
+    if isinstance(comments, list):
+        item.comments = [_comment(comment) for comment in comments]
+    elif isinstance(comments, int):
+        table.untold += comments
+    return item
+
+
+def _comment(comment):
     return {
-        "title": _text(issue["title"]),
-        "description": _text(issue.get("body") or None),
-        "state": issue["state"],
-        "reporter": _login(issue.get("user")),
-        "assignee": people[0] if people else None,
-        "labels": json.dumps(labels),
-        "fields": json.dumps({name: value for name, value in fields.items() if value}),
-        "created": _text(issue.get("created_at")),
-        "updated": _text(issue.get("updated_at")),
-        "closed": _text(issue.get("closed_at")),
-        "comments": [
-            {
-                "author": _login(comment.get("user")),
-                "body": _text(comment["body"]),
-                "created": _text(comment.get("created_at")),
-                "updated": _text(comment.get("updated_at")),
-            }
-            for comment in (comments if isinstance(comments, list) else ())
-        ],
-    }, origin
+        "author": _login(comment.get("user", comment.get("author"))),
+        "body": _text(comment["body"]),
+        "created": _text(comment.get("created_at", comment.get("createdAt"))),
+        "updated": _text(comment.get("updated_at")),
+    }
 
 
 def _text(value):

@@ -30,7 +30,11 @@ def read(url, path, say):
     Raises:   Refused, and nothing has changed; psycopg2.Error likewise.
     """
     progress = files.Progress(say)
-    with files.opened(path) as file, writing.rules_off(url) as cursor:
+    with (
+        files.opened(path) as file,
+        writing.connected(url) as cursor,
+        writing.rules_off(cursor),
+    ):
         header = _header(file.readline())
         cursor.execute("SELECT version_num FROM alembic_version")
         (revision,) = cursor.fetchone()
@@ -105,7 +109,7 @@ def _check(cursor, position):
     cursor.execute("SET LOCAL work_mem TO '256MB'")
     # What ANALYZE would know; plans for tables without any rows would take for ever.
     cursor.execute(f"ANALYZE {', '.join(export.TABLES)}")
-    cursor.execute(files.sql("history"), {"kept": KEPT, "defaults": _defaults(cursor)})
+    cursor.execute(files.sql("history"), {"kept": KEPT, "defaults": defaults(cursor)})
     if wrong := cursor.fetchone():
         name, row, words = wrong
         what = ", ".join(f"{column} {value}" for column, value in row.items())
@@ -124,7 +128,7 @@ def _line(cursor, name, row):
     return cursor.fetchone()[0]
 
 
-def _defaults(cursor):
+def defaults(cursor):
     """Return what columns of a ticket have that nobody gave, as JSON {column: value}."""
     cursor.execute(
         "SELECT attname, pg_get_expr(adbin, adrelid) FROM pg_attrdef"

@@ -42,24 +42,30 @@ CONSTRAINTS = {
 
 
 @contextlib.contextmanager
-def rules_off(url):
-    """Give a cursor in a transaction that writes what triggers otherwise do, alone."""
+def connected(url):
+    """Give a cursor in a transaction of the database's owner."""
     connection = libpq.connect(url, application_name="import", client_encoding="UTF8")
     with contextlib.closing(connection), connection, connection.cursor() as cursor:
         cursor.execute("SET LOCAL timezone TO 'UTC'; SET LOCAL statement_timeout TO 0")
-        cursor.execute(f"LOCK TABLE {', '.join(TABLES)} IN SHARE ROW EXCLUSIVE MODE")
-        for name in TABLES:
-            cursor.execute(f"ALTER TABLE {name} DISABLE TRIGGER USER")
         yield cursor
-        for name in TABLES:
-            cursor.execute(f"ALTER TABLE {name} ENABLE TRIGGER USER")
-        cursor.execute(f"ANALYZE searches, {', '.join(TABLES)}")
-        cursor.execute(files.sql("numbers"))
-        # Workflows have a history, too, and this one is where it goes on from.
-        cursor.execute(
-            "UPDATE workflow_recorded SET document = workflow(), at = greatest(at,"
-            " (SELECT max(at) FROM events WHERE kind = 'workflow_changed'))"
-        )
+
+
+@contextlib.contextmanager
+def rules_off(cursor):
+    """Let a transaction write what triggers otherwise do, alone."""
+    cursor.execute(f"LOCK TABLE {', '.join(TABLES)} IN SHARE ROW EXCLUSIVE MODE")
+    for name in TABLES:
+        cursor.execute(f"ALTER TABLE {name} DISABLE TRIGGER USER")
+    yield
+    for name in TABLES:
+        cursor.execute(f"ALTER TABLE {name} ENABLE TRIGGER USER")
+    cursor.execute(f"ANALYZE searches, {', '.join(TABLES)}")
+    cursor.execute(files.sql("numbers"))
+    # Workflows have a history, too, and this one is where it goes on from.
+    cursor.execute(
+        "UPDATE workflow_recorded SET document = workflow(), at = greatest(at,"
+        " (SELECT max(at) FROM events WHERE kind = 'workflow_changed'))"
+    )
 
 
 def words_of(error):

@@ -1,0 +1,92 @@
+"""What every shape makes of a file: one item a ticket."""
+
+import json
+import re
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from iris import visible
+
+# Of the tickets that a text mentions, as many become links.
+MENTIONS = 20
+CODE = re.compile(r"```.*?```|`[^`\n]*`|^(?: {4}|\t).*$", re.DOTALL | re.MULTILINE)
+
+
+class Link(NamedTuple):
+    """A link to another ticket of the file, or of one before.
+
+    kind:         as in the table links.
+    is_turned:    whether it is the other one that blocks, duplicates, or has this one as its parent.
+    names:        what the other one may be called; the first that is found will do.
+    is_mentioned: whether a text says so by the way.
+    """
+
+    kind: str
+    is_turned: bool
+    names: list
+    is_mentioned: bool = False
+
+
+@dataclass(slots=True)
+class Item:
+    """A ticket as a file has it.
+
+    shown:    where it stands in the file, for people.
+    origin:   what it is known by when it comes again, {name: value}, a part of its `fields`; where nothing
+              in the file tells tickets apart, a mere digest, and is_keyed is false.
+    ticket:   {column: value}, of those columns that the file has; a status may be missing. Empty where it
+              could not even be read.
+    own:      the text of a JSON object with more `fields`, or None.
+    comments: [{"author", "body", "created", "updated"}].
+    names:    what links of this file may call it, [{name: value}], besides its origin.
+    links:    [Link].
+    wrong:    what is wrong with it, in words.
+    raw:      what it was, as JSON has it.
+    """
+
+    shown: str
+    origin: dict
+    ticket: dict = field(default_factory=dict)
+    own: str | None = None
+    comments: list = field(default_factory=list)
+    names: list = field(default_factory=list)
+    links: list = field(default_factory=list)
+    wrong: list = field(default_factory=list)
+    raw: object = None
+    is_keyed: bool = True
+
+    def line(self, place, keep_raw):
+        """Return it as a line for COPY."""
+        # What PostgreSQL's JSON can't hold is a mistake of its row, found when that is read.
+        origin = json.dumps(self.origin)
+        if re.search(r"\\u0000|\\ud[89a-f]", origin):
+            origin = json.dumps({"imported": f"row {place}"})
+            self.wrong.append("what it is known by holds what no text here can")
+        entry = {
+            "ticket": {name: value for name, value in self.ticket.items() if value is not None},
+            "given": list(self.ticket), "own": self.own, "comments": self.comments,
+            "names": self.names, "links": [link._asdict() for link in self.links],
+        }  # fmt: skip
+        cells = (
+            str(place), visible.safe(self.shown), json.dumps(entry) if self.ticket else "", origin,
+            json.dumps(self.is_keyed), json.dumps(self.wrong), json.dumps(self.raw) if keep_raw else "",
+        )  # fmt: skip
+        return "\x02".join(cells) + "\n"
+
+
+def add_mentions(item, pattern, names):
+    """Link a ticket with those that its texts mention.
+
+    pattern:  a regular expression whose group is what comes of the other one's key.
+    names:    a function from that to what it may be called here.
+    """
+    found = {}
+    texts = [item.ticket.get("title"), item.ticket.get("description")]
+    for text in (*texts, *(said["body"] for said in item.comments)):
+        if text and isinstance(text, str) and pattern.search(text):
+            for match in pattern.finditer(CODE.sub("", text)):
+                before = text[max(match.start() - 20, 0) : match.start()].lower()
+                kind = "duplicates" if before.rstrip().endswith("duplicate of") else "relates"
+                if len(found) < MENTIONS or match[1] in found:
+                    found.setdefault(match[1], kind)
+    item.links += [Link(kind, False, names(other), True) for other, kind in found.items()]
