@@ -28,6 +28,7 @@ LIST = listing.List(
         "ticket_id": filters.plain(
             types.Number(), lambda table, number: table.c.ticket_id == number
         ),
+        "change": filters.plain(types.Number(), lambda table, number: table.c.change == number),
         **filters.of_all(models.Event),
     },
     sorts=listing.sorts(models.Event),

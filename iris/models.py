@@ -285,6 +285,8 @@ class Event(Base):
     kept: Mapped[dict] = mapped_column(server_default="{}", info=INTERNAL)
     other_id: Mapped[int | None] = mapped_column(info=INTERNAL)
     other_kept: Mapped[dict] = mapped_column(server_default="{}", info=INTERNAL)
+    change: Mapped[int] = mapped_column(server_default=FetchedValue())
+    undoes: Mapped[int | None]
 
     __table_args__ = (
         Index("events_ticket_id_idx", "ticket_id", "event_id"),
@@ -302,6 +304,7 @@ class Event(Base):
             "events_comment_deleted_idx", "at", postgresql_where=text("kind = 'comment_deleted'")
         ),
         Index("events_workflow_idx", "at", postgresql_where=text("ticket_id IS NULL")),
+        Index("events_change_idx", "change"),
     )
 
 

@@ -92,6 +92,7 @@ def test_pieces_of_the_feed(http, sql, ticket):
     assert [event["position"] for event in seen] == [1, 2, 3, 4, 5]
     assert list(seen[0]) == [
         "event_id", "at", "actor", "source", "ticket_id", "kind", "comment_id", "changes", "position",
+        "change", "undoes",
     ]  # fmt: skip
     assert answer.next == "after=5&limit=2"
     assert {event["position"] for event in http.get("/events").json} == {1, 2, 3, 4, 5}
@@ -423,7 +424,14 @@ def test_positions_outlive_dump_and_restore(server, clean, sql, ticket, tmp_path
     other = embedded.Server(tmp_path / "other", options={"fsync": "off"})
     other.start()
     try:
-        other._psql("postgres", "-c", "CREATE ROLE iris LOGIN", "-c", "CREATE DATABASE iris")
+        other._psql(
+            "postgres",
+            "-c",
+            "CREATE ROLE iris_reader; CREATE ROLE iris_writer IN ROLE iris_reader; CREATE ROLE iris_admin IN ROLE iris_writer;"
+            " CREATE ROLE iris LOGIN IN ROLE iris_admin",
+            "-c",
+            "CREATE DATABASE iris",
+        )
         other._psql("iris", "-f", str(tmp_path / "dump.sql"))
         connection = psycopg2.connect(other.url())
         connection.autocommit = True
@@ -435,6 +443,12 @@ def test_positions_outlive_dump_and_restore(server, clean, sql, ticket, tmp_path
             cursor.execute("INSERT INTO tickets (title) VALUES ('on we go')")
             cursor.execute("SELECT position, kind FROM events_after(6)")
             assert cursor.fetchall() == [(7, "created")]
+            # The numbers of changes go on, too, though transactions are counted anew.
+            cursor.execute("SELECT change FROM events ORDER BY event_id")
+            changes = [change for (change,) in cursor.fetchall()]
+            assert changes[:3] == [row["change"] for row in before]
+            assert len(set(changes[3:6])) == 1 and len(set(changes)) == 5
+            assert changes[-1] == max(changes)
         connection.close()
     finally:
         other.stop()

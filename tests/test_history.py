@@ -331,7 +331,7 @@ def test_a_key_has_a_form(http, key):
 
 
 def test_any_text_goes_through_once(http, sql):
-    title = "100% O'Neill \\ %s %(x)s ; -- $$ é \u2028"
+    title = "100% O'Neill \\ %s %(x)s ; -- $$ é"
     answer = http.put("/tickets", title=title, headers={"Idempotency-Key": "'%s"})
     assert answer.json["title"] == sql.one("SELECT title FROM tickets")["title"] == title
     assert http.put("/tickets", title=title, headers={"Idempotency-Key": "'%s"}).json == answer.json

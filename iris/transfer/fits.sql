@@ -73,6 +73,8 @@ DECLARE
 BEGIN
     IF NOT pg_temp.is_number(it.event_id) THEN
         RETURN refuse(format('%s can''t be the number of an event', it.event_id), '', 'event_id');
+    ELSIF NOT (pg_temp.is_number(it.change) AND pg_temp.is_number(coalesce(it.undoes, 1))) THEN
+        RETURN refuse('change and undoes must be numbers that there can be', '', 'change');
     ELSIF NOT pg_temp.is_moment(it.at) THEN
         RETURN refuse('at must be a time before the year 10000', '', 'at');
     ELSIF char_length(it.actor) > 100 OR char_length(it.source) > 100 THEN

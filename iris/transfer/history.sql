@@ -117,6 +117,10 @@ SELECT 'links', to_jsonb(links), 'it has no history'
     FROM links WHERE NOT EXISTS (SELECT FROM linked WHERE links.ticket_id = linked.ticket_id
             AND links.other_id = linked.other_id AND links.kind::text = linked.link)
 UNION ALL
+SELECT 'events', jsonb_build_object('event_id', event_id), 'it undoes what was not there before'
+    FROM events WHERE undoes IS NOT NULL AND NOT EXISTS (SELECT FROM events AS undone WHERE undone.event_id = events.undoes
+        AND undone.event_id < events.event_id AND undone.ticket_id IS NOT DISTINCT FROM events.ticket_id)
+UNION ALL
 SELECT 'comments', jsonb_build_object('comment_id', comment_id, 'ticket_id', max(ticket_id)), 'another comment has the same number'
     FROM comments GROUP BY comment_id HAVING count(*) > 1
 UNION ALL

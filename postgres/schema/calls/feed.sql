@@ -2,7 +2,7 @@
 
 CREATE OR REPLACE FUNCTION events_after(after bigint, most integer DEFAULT 100)
 RETURNS TABLE ("position" bigint, event_id bigint, at timestamptz, actor text, source text, ticket_id bigint,
-    kind event_kind, comment_id bigint, changes jsonb)
+    kind event_kind, comment_id bigint, changes jsonb, change bigint, undoes bigint)
 LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = pg_catalog, public, pg_temp
 SET lock_timeout = '500ms'
@@ -40,7 +40,7 @@ BEGIN
             RAISE WARNING 'there are events without a position yet, which is given outside of transaction blocks only';
         END IF;
     END IF;
-    RETURN QUERY SELECT position, event_id, at, actor, source, ticket_id, kind, comment_id, changes
+    RETURN QUERY SELECT position, event_id, at, actor, source, ticket_id, kind, comment_id, changes, change, undoes
         FROM events WHERE position > after ORDER BY position LIMIT most;
 END $$;
 COMMENT ON FUNCTION events_after(bigint, integer) IS

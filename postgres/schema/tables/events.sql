@@ -1,3 +1,8 @@
+-- The server counts its transactions, so the number of a change is that number and this one more: nothing that a session
+-- could set, forget or take part of back, and nothing that a write has to look up in a table.
+CREATE SEQUENCE change_base MINVALUE -9223372036854775808;
+COMMENT ON SEQUENCE change_base IS 'What the number of a change is more than that of its transaction on this server; no sequence, but the cheapest number to read';
+
 CREATE TABLE events (
     event_id bigint GENERATED ALWAYS AS IDENTITY,
     at timestamptz NOT NULL,
@@ -12,6 +17,8 @@ CREATE TABLE events (
     kept jsonb NOT NULL DEFAULT '{}',
     other_id bigint,
     other_kept jsonb NOT NULL DEFAULT '{}',
+    change bigint NOT NULL DEFAULT pg_current_xact_id()::text::bigint + pg_sequence_last_value('change_base'),
+    undoes bigint,
     -- All events, newest first.
     CONSTRAINT events_pkey PRIMARY KEY (event_id)
 );
@@ -28,6 +35,8 @@ COMMENT ON COLUMN events.position IS 'Its place in the feed, given when the feed
 COMMENT ON COLUMN events.kept IS 'What the database kept of the ticket (and the comment) before: {"version": [old], …}, for tickets_as_of()';
 COMMENT ON COLUMN events.other_id IS 'Of a link: the other ticket';
 COMMENT ON COLUMN events.other_kept IS 'The same as kept, of the other ticket';
+COMMENT ON COLUMN events.change IS 'The change that it was a part of: all events of one transaction have the same number, and no others';
+COMMENT ON COLUMN events.undoes IS 'The event that it took back; null where nothing was undone';
 
 -- A ticket's history.
 CREATE INDEX events_ticket_id_idx ON events (ticket_id, event_id);
@@ -42,3 +51,12 @@ CREATE INDEX events_deleted_idx ON events (at) WHERE kind = 'deleted';
 CREATE INDEX events_comment_deleted_idx ON events (at) WHERE kind = 'comment_deleted';
 -- The workflow as of some time.
 CREATE INDEX events_workflow_idx ON events (at) WHERE ticket_id IS NULL;
+-- change=, and undo() of a whole one.
+CREATE INDEX events_change_idx ON events (change);
+
+-- Another server counts from elsewhere. A dump has no rows of a materialized view: restoring makes them anew, and so sets
+-- the number on the server that is there then. By the oldest transaction that runs, which must not be given what there is.
+CREATE MATERIALIZED VIEW change_base_set AS
+    SELECT setval('change_base', coalesce(max(change), 0) + 1 - pg_snapshot_xmin(pg_current_snapshot())::text::bigint) AS base FROM events;
+COMMENT ON MATERIALIZED VIEW change_base_set IS 'Sets change_base whenever it is refreshed, as restoring a dump does: changes go on behind the last one there is';
+COMMENT ON COLUMN change_base_set.base IS 'What it was set to';
