@@ -80,10 +80,11 @@ def _insert(names):
 
 @lru_cache(1000)
 def _update(names):
+    # With nothing to change, this is still an UPDATE, which gives the comment as it is to who may change it.
     return statements.compiled(
         update(TABLE)
         .where(TABLE.c.comment_id == bindparam("of_comment"))
-        .values({name: bindparam(name) for name in names})
+        .values({name: bindparam(name) for name in names} or {"body": TABLE.c.body})
         .returning(ROW)
     )
 
@@ -126,8 +127,6 @@ def change(comment_id, given, writer):
     Source:   one UPDATE … RETURNING.
     """
     values = {name: value for name, value in given.items() if name not in (*KEPT, "author")}
-    if not values:
-        return one(comment_id)
     text = _update(tuple(sorted(values)))
     return _found(writing.write(text, {**values, "of_comment": comment_id}, writer), comment_id)
 

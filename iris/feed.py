@@ -21,6 +21,8 @@ log = logging.getLogger("iris")
 POLL = 0.1
 # Seconds between two signs of life of a quiet stream.
 HEARTBEAT = 15
+# Seconds between two looks at whether a reader's token is still good.
+LOOK = 1
 # Events, and bytes, read at once.
 PIECE = 100
 PIECE_BYTES = 64 * 1024
@@ -106,22 +108,28 @@ def frame(position, body):
     return f"id: {position}\ndata: {body}\n\n".encode()
 
 
-def stream(position):
+def _for_ever():
+    return True
+
+
+def stream(position, goes_on=None):
     """Yield the feed from a position on, as server-sent events, until the reader or Iris goes.
 
     position: the last one that the reader has, 0 for none.
+    goes_on:  a function that is asked every few seconds whether the reader may have more; None for ever.
     """
     yield HELLO
+    look, goes_on = (LOOK if goes_on else HEARTBEAT), goes_on or _for_ever
     with FEED:
         quiet = time.monotonic()
-        while FEED.is_alive():
+        while FEED.is_alive() and goes_on():
             if FEED.end is None or position >= FEED.end:
                 # Not before the poller has begun: what is given a position until then would be lost.
                 if time.monotonic() - quiet >= HEARTBEAT:
                     yield BEAT
                     quiet = time.monotonic()
                 else:
-                    FEED.news.wait(quiet + HEARTBEAT - time.monotonic())
+                    FEED.news.wait(min(quiet + HEARTBEAT - time.monotonic(), look))
             elif position in FEED.recent:
                 position, framed = FEED.recent[position]
                 yield framed
@@ -150,22 +158,24 @@ def _missed(position):
             yield place, frame(place, body)
 
 
-def wait(position, limit, seconds):
+def wait(position, limit, seconds, goes_on=None):
     """Read the feed on from a position, waiting until there is something.
 
     seconds:  how long to wait, at most.
+    goes_on:  as of stream().
     Returns:  as events.after().
     """
     piece = events.after(position, limit)
     if piece or not seconds:
         return piece
+    look, goes_on = (LOOK if goes_on else seconds), goes_on or _for_ever
     with FEED:
         deadline = time.monotonic() + seconds
-        while not piece and FEED.is_alive() and time.monotonic() < deadline:
+        while not piece and FEED.is_alive() and time.monotonic() < deadline and goes_on():
             news = FEED.news
             if FEED.end is not None:
                 # Once more after the poller has begun, for what came in between.
                 piece = events.after(position, limit)
             if not piece:
-                news.wait(max(0, deadline - time.monotonic()))
+                news.wait(min(max(0, deadline - time.monotonic()), look))
     return piece

@@ -42,6 +42,7 @@ RIGHTS = (
             "GET /tickets/{ticket_id}/history",
             "GET /events",
             "GET /workflow",
+            "GET /me",
         ),
         (
             "SELECT FROM tickets, comments, links, searches, statuses, transitions, events",
@@ -52,7 +53,7 @@ RIGHTS = (
         ),
     ),
     Right(
-        "file and change tickets, also many at once",
+        "file and change tickets, one or many",
         "writer",
         ("PUT /tickets", "PUT /tickets/{ticket_id}"),
         (
@@ -110,7 +111,7 @@ RIGHTS = (
     Right(
         "see, make and revoke tokens",
         "admin",
-        (),
+        ("GET /tokens", "PUT /tokens", "DELETE /tokens/{name}"),
         (
             "SELECT name FROM tokens",
             "SELECT add_token('alice', 'reader')",

@@ -131,8 +131,15 @@ ALL = {
         Setting(
             "IRIS_AUTH",
             "none",
-            one_of("none"),
-            "none: everyone may do everything; only on loopback or inside the compose network",
+            one_of("none", "token"),
+            "none: everyone may do everything; only on loopback or inside the compose network."
+            " token: who has one (iris token add)",
+        ),
+        Setting(
+            "IRIS_RATE",
+            None,
+            whole(1, 1_000_000),
+            "Requests a minute that each token may send; without it, any number",
         ),
         Setting(
             "IRIS_NETWORK",

@@ -13,7 +13,7 @@ import psycopg2
 import pytest
 from conftest import Live
 
-from iris import embedded, events, feed
+from iris import embedded, events, feed, schema
 
 
 @pytest.fixture
@@ -424,14 +424,9 @@ def test_positions_outlive_dump_and_restore(server, clean, sql, ticket, tmp_path
     other = embedded.Server(tmp_path / "other", options={"fsync": "off"})
     other.start()
     try:
-        other._psql(
-            "postgres",
-            "-c",
-            "CREATE ROLE iris_reader; CREATE ROLE iris_writer IN ROLE iris_reader; CREATE ROLE iris_admin IN ROLE iris_writer;"
-            " CREATE ROLE iris LOGIN IN ROLE iris_admin",
-            "-c",
-            "CREATE DATABASE iris",
-        )
+        # A dump has what roles may do, not the roles: schema/roles.sql makes them.
+        other._psql("postgres", "-c", "CREATE DATABASE iris")
+        other._psql("iris", "-f", str(schema.FOLDER / "roles.sql"))
         other._psql("iris", "-f", str(tmp_path / "dump.sql"))
         connection = psycopg2.connect(other.url())
         connection.autocommit = True

@@ -10,7 +10,15 @@ MODULES = {
     ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__"): path
     for path in ROOT.glob("iris/**/*.py")
 }
-NOUNS = {"iris.tickets", "iris.comments", "iris.links", "iris.workflow", "iris.events", "iris.feed"}
+NOUNS = {
+    "iris.tokens",
+    "iris.tickets",
+    "iris.comments",
+    "iris.links",
+    "iris.workflow",
+    "iris.events",
+    "iris.feed",
+}
 
 
 def imports(module):

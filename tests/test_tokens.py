@@ -1,8 +1,22 @@
 """Tokens: who may come in, and who acts then."""
 
+import base64
 import hashlib
+import json
+import os
+import time
 
+import psycopg2
 import pytest
+from conftest import seeds
+from sqlalchemy import exc, text
+
+from iris import cli, feed, meters, rights
+from iris.api import API
+from iris.cli import common
+from iris.database import callers, engine, writing
+from iris.database import statements as databases
+from iris.intake import auth
 
 ADD = "SELECT add_token(%s, %s)"
 
@@ -160,3 +174,461 @@ def test_the_owner_and_the_service_speak_for_others(sql, server):
         session("SET iris.actor = 'alice'")
         assert session.one("SELECT actor()") == {"actor": "alice"}
         session.connection.close()
+
+
+# Over HTTP ----------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def guarded(http, monkeypatch):
+    """Return the HTTP door of an Iris that wants tokens, in this process."""
+    monkeypatch.setenv("IRIS_AUTH", "token")
+    monkeypatch.setattr(auth, "WANTED", True)
+    monkeypatch.setattr(meters, "FAILURES", meters.Meter())
+    monkeypatch.setattr(meters, "REQUESTS", meters.Meter())
+    engine.POOL.forget()
+    yield http
+    engine.POOL.forget()
+
+
+@pytest.fixture
+def people(add):
+    """Return {role: the headers of somebody who has it}."""
+    names = {"reader": "rita", "writer": "wendy", "admin": "ada"}
+    return {role: bearer(add(name, role)["token"]) for role, name in names.items()}
+
+
+def bearer(token):
+    return {"Authorization": f"Bearer {token}"}
+
+
+def basic(user, password):
+    return {"Authorization": "Basic " + base64.b64encode(f"{user}:{password}".encode()).decode()}
+
+
+def test_without_a_token_nothing_is_told(guarded, ticket_there):
+    for path in ("/", "/tickets", "/tickets/1", "/nothing", "/me", "/tokens", "/db-check"):
+        answer = guarded.get(path)
+        assert (answer.status, answer.json["code"]) == (401, "unauthorized"), path
+        assert answer.headers["www-authenticate"] == 'Bearer realm="Iris"'
+        assert "iris token add" in answer.json["hint"]
+    assert guarded.put("/tickets", title="x").status == 401
+    assert guarded.get("/health").status == 200
+    page = guarded.get("/tickets", headers={"Accept": "text/html"})
+    assert page.headers["www-authenticate"] == 'Basic realm="Iris", charset="UTF-8"'
+
+
+@pytest.fixture
+def ticket_there(sql):
+    sql("INSERT INTO tickets (title) VALUES ('Printer on fire'), ('Paper is out')")
+    sql("INSERT INTO comments (ticket_id, body) VALUES (1, 'Smoke')")
+
+
+def test_bearer_or_basic(guarded, add):
+    token = add("alice", "reader", expires="2100-01-01")["token"]
+    told = {
+        "actor": "alice",
+        "role": "reader",
+        "token": "alice",
+        "expires": "2100-01-01T00:00:00+00:00",
+    }
+    for headers in (
+        bearer(token),
+        {"Authorization": f"bearer   {token} "},
+        basic("", token),
+        basic("whoever", token),
+    ):
+        assert guarded.get("/me", headers=headers).json == told
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        bearer("iris_nobodys"),
+        bearer(""),
+        bearer("x" * 5000),
+        bearer("\xff\xfe"),
+        {"Authorization": "Bearer"},
+        {"Authorization": ""},
+        {"Authorization": "Basic !!!"},
+        {"Authorization": "Basic " + base64.b64encode(b"\xff:\xff").decode()},
+        basic("alice", ""),
+        {"Authorization": "Digest iris_x"},
+    ],
+)
+def test_what_is_no_token_lets_nobody_in(guarded, headers, people):
+    answer = guarded.get("/me", headers=headers)
+    assert (answer.status, answer.json["code"]) == (401, "unauthorized")
+    assert "nobodys" not in answer.text
+
+
+def test_one_that_has_been_changed_is_none(guarded, add):
+    token = add("alice")["token"]
+    for other in (token[:-1], token + "0", token.upper(), token.replace("iris_", "")):
+        assert guarded.get("/me", headers=bearer(other)).status == 401
+    assert guarded.get("/me", headers=bearer(token)).status == 200
+
+
+def test_the_token_says_who_acts(guarded, add, sql):
+    headers = bearer(add("alice-laptop", actor="alice")["token"])
+    assert guarded.put("/tickets", title="x", headers=headers).json["reporter"] == "alice"
+    assert sql.one("SELECT actor, source FROM events WHERE ticket_id = 1") == {
+        "actor": "alice",
+        "source": "http",
+    }
+    assert len(guarded.get("/tickets?reporter=me", headers=headers).json) == 1
+    refused = guarded.put("/tickets", title="x", headers=headers, actor="bob")
+    assert (refused.status, refused.json["code"]) == (400, "invalid_actor")
+    assert refused.json["detail"].endswith("by yours, you are alice")
+
+
+def test_in_an_open_iris_everybody_is_an_admin(http):
+    assert http.get("/me", actor="bob").json == {
+        "actor": "bob",
+        "role": "admin",
+        "token": None,
+        "expires": None,
+    }
+    assert http.get("/tokens").json == []
+
+
+# What a request needs, by its route, to do what it says. {n} is a ticket, {c} a comment of its.
+BODIES = {
+    "PUT /tickets": {"title": "x"},
+    "PUT /tickets/{ticket_id}": {"title": "y"},
+    "PUT /comments": {"ticket_id": 1, "body": "x"},
+    "PUT /tickets/{ticket_id}/comments": {"body": "x"},
+    "PUT /comments/{comment_id}": {"body": "y"},
+    "PUT /workflow": {
+        "statuses": [{"status": "open", "is_open": True}],
+        "transitions": {"open": []},
+    },
+    "PUT /tokens": {"name": "zoe", "role": "reader"},
+}
+PATHS = {"ticket_id": 1, "comment_id": 1, "kind": "blocks", "other_id": 2, "name": "rita"}
+
+
+def requests():
+    """Yield (method, path as routes have it, path, body) of every route there is, what writes last."""
+    for path, methods in sorted(API.http.routes[""].items()):
+        for method in sorted(methods):
+            same = method if method in ("GET", "DELETE") else "PUT"
+            body = BODIES.get(f"{same} {path}")
+            if same == "PUT":
+                assert body or "links" in path, f"what does {method} {path} take?"
+            asked = path.format(**PATHS)
+            yield method, path, asked + ("?tid=1" if path == "/ticket" else ""), body
+
+
+def asked(door, method, path, body, headers):
+    """Send a request in an Iris where what it is about is there; return the answer."""
+    return door(method, path, body, headers=headers)
+
+
+@pytest.mark.parametrize("role", rights.ROLES)
+def test_on_every_route_each_role_may_do_what_the_table_says(guarded, sql, owner, people, role):
+    for method, route, path, body in requests():
+        right = rights.of(method, route)
+        with owner.cursor() as cursor:
+            # Whatever the last one did is undone.
+            cursor.execute(AGAIN)
+        answer = asked(guarded, method, path, body, people[role])
+        if rights.suffices(role, right.role):
+            assert answer.status in (200, 201, 204), (method, path, answer.text)
+        else:
+            assert (answer.status, answer.json["code"]) == (403, "forbidden"), (method, path)
+            assert answer.json["sqlstate"] == "42501"
+            assert answer.json["detail"].startswith("permission denied for ")
+            assert f"takes the role {right.role};" in answer.json["hint"]
+
+
+AGAIN = f"""
+    SET session_replication_role = replica;
+    DELETE FROM links; DELETE FROM comments; DELETE FROM searches; DELETE FROM tickets;
+    DELETE FROM transitions; DELETE FROM statuses;
+    DELETE FROM tokens WHERE name = 'zoe';
+    {seeds().replace("INSERT INTO workflow_recorded", "-- ")}
+    INSERT INTO tickets (ticket_id, title, created, updated, version) OVERRIDING SYSTEM VALUE
+        VALUES (1, 'x', now(), now(), 1), (2, 'y', now(), now(), 1);
+    INSERT INTO comments (comment_id, ticket_id, body, created, updated) OVERRIDING SYSTEM VALUE
+        VALUES (1, 1, 'x', now(), now());
+    INSERT INTO links VALUES (1, 'blocks', 2);
+    INSERT INTO events (at, actor, source, ticket_id, kind, changes)
+        VALUES (now(), 'x', 'x', 1, 'created', '{{"title": [null, "x"]}}');
+    SELECT setval('tickets_ticket_id_seq', 2), setval('comments_comment_id_seq', 1);
+    SET session_replication_role = origin
+"""
+
+
+WRITES = [
+    (
+        "PUT",
+        "/tickets",
+        {"raw": '[{"title": "x"}]', "headers": {"Content-Type": "application/json"}},
+    ),
+    ("PUT", "/tickets?dry_run=true", {"given": {"title": "x"}}),
+    ("PUT", "/tickets", {"raw": "x", "headers": {"Content-Type": "text/plain"}}),
+    ("PUT", "/tickets", {"given": {"title": "x"}, "headers": {"Idempotency-Key": "k"}}),
+    ("PUT", "/tickets", {"given": {"ticket_id": 1, "title": "y"}}),
+    ("PUT", "/tickets/1", {"given": {}}),
+    ("PUT", "/tickets/1", {"given": {"title": "y"}, "headers": {"If-Match": '"1"'}}),
+    ("PUT", "/tickets/99", {"given": {"title": "y"}}),
+    ("PUT", "/comments/1", {"given": {"author": "mallory"}}),
+    ("DELETE", "/tickets/1", {"headers": {"If-Match": '"7"'}}),
+    ("DELETE", "/tickets/99", {}),
+]
+
+
+@pytest.mark.parametrize(("method", "path", "more"), WRITES)
+def test_no_way_of_writing_is_a_readers(guarded, people, ticket_there, sql, method, path, more):
+    before = sql("SELECT tickets, (SELECT count(*) FROM events) FROM tickets")
+    headers = {**people["reader"], **more.get("headers", {})}
+    answer = guarded(method, path, more.get("given"), raw=more.get("raw"), headers=headers)
+    assert (answer.status, answer.json["code"]) == (403, "forbidden")
+    assert sql("SELECT tickets, (SELECT count(*) FROM events) FROM tickets") == before
+
+
+def test_nothing_in_python_is_asked(guarded, people, ticket_there, monkeypatch):
+    """With the table of rights gone, with a writer who forgets their role: PostgreSQL refuses all the same."""
+    monkeypatch.setattr(rights, "of", lambda method, path: None)
+    monkeypatch.setattr(rights, "suffices", lambda role, needed: True)
+    monkeypatch.setattr(writing, "UNDER", dict.fromkeys(writing.UNDER, writing.ACTOR))
+    for method, route, path, body in requests():
+        if method != "GET":
+            answer = asked(guarded, method, path, body, people["reader"])
+            assert (answer.status, answer.json["code"]) == (403, "forbidden"), (method, route)
+
+
+def test_a_statement_that_says_nothing_is_a_readers(guarded, people):
+    guarded.get("/me", headers=people["reader"])
+    assert databases.run("SELECT current_user, session_user", {}) == ("iris_reader", "iris")
+    with pytest.raises(psycopg2.errors.InsufficientPrivilege):
+        databases.run("INSERT INTO tickets (title) VALUES ('x') RETURNING 1", {})
+    with (
+        pytest.raises(exc.ProgrammingError, match="permission denied for table tickets"),
+        engine.POOL.session() as session,
+    ):
+        session.execute(text("DELETE FROM tickets"))
+
+
+def test_one_role_does_not_leak_into_the_next_ones_statement(guarded, people):
+    for _ in range(3):
+        assert guarded.put("/tickets", title="x", headers=people["admin"]).status == 201
+        assert guarded.put("/tickets", title="x", headers=people["reader"]).status == 403
+        assert guarded.put("/tickets", title="", headers=people["writer"]).status == 422
+        assert guarded.put("/tickets", title="x", headers=people["reader"]).status == 403
+
+
+def test_with_a_pooler_that_drops_what_is_said_each_statement_says_it(guarded, people, monkeypatch):
+    connect = engine.connect
+    monkeypatch.setattr(engine, "connect", lambda role=None: connect())
+    assert databases.run("SELECT current_user", {}) == ("iris_reader",)
+    assert guarded.put("/tickets", title="x", headers=people["reader"]).status == 403
+    assert guarded.put("/tickets", title="x", headers=people["writer"]).status == 201
+    lines = guarded.get("/tickets?format=ndjson", headers=people["reader"])
+    assert (lines.status, lines.text.count("\n")) == (200, 1)
+
+
+# Tokens for admins, over HTTP ---------------------------------------------------------------------
+
+
+def test_admins_make_list_and_revoke_them(guarded, people, sql):
+    given = {"name": "zoe", "role": "reader", "actor": "Zoë", "expires": "2100-01-01"}
+    made = guarded.put("/tokens", given, headers=people["admin"])
+    assert made.status == 201
+    token = made.json.pop("token")
+    assert made.json["actor"] == "Zoë"
+    assert guarded.get("/me", headers=bearer(token)).json["actor"] == "Zoë"
+    listed = guarded.get("/tokens", headers=people["admin"])
+    assert [row["name"] for row in listed.json] == ["ada", "rita", "wendy", "zoe"]
+    assert token not in listed.text
+    assert "digest" not in listed.text
+    for form in ("text", "csv", "ndjson"):
+        assert "Zoë" in guarded.get(f"/tokens?format={form}", headers=people["admin"]).text
+        assert guarded.get(f"/tokens?format={form}", headers=people["writer"]).status == 403
+    taken = guarded.put("/tokens", name="zoe", role="admin", headers=people["admin"])
+    assert (taken.status, taken.json["detail"]) == (409, 'there is a token "zoe" already')
+    assert guarded.delete("/tokens/zoe", headers=people["admin"]).status == 204
+    assert guarded.delete("/tokens/zoe", headers=people["admin"]).json["code"] == "no_such_token"
+    assert [
+        row["actor"] for row in sql("SELECT actor FROM events WHERE kind = 'token_revoked'")
+    ] == ["ada"]
+
+
+def test_an_answer_that_is_given_again_has_no_token(guarded, people, owner):
+    headers = {**people["admin"], "Idempotency-Key": "k"}
+    first = guarded.put("/tokens", name="zoe", role="reader", headers=headers)
+    again = guarded.put("/tokens", name="zoe", role="reader", headers=headers)
+    assert (first.status, again.status) == (201, 201)
+    token = first.json.pop("token")
+    assert again.json == first.json
+    assert again.headers["idempotent-replayed"] == "true"
+    with owner.cursor() as cursor:
+        cursor.execute("SELECT replays::text FROM replays")
+        assert token not in str(cursor.fetchall())
+
+
+@pytest.mark.parametrize(
+    ("given", "field"),
+    [
+        ({}, "name"),
+        ({"name": "a/b", "role": "reader"}, "name"),
+        ({"name": "a", "role": "king"}, "role"),
+        ({"name": "a", "role": 5}, "role"),
+        ({"name": "a\0", "role": "reader"}, "name"),
+        ({"name": "a", "role": "reader", "expires": "yesterday"}, "expires"),
+    ],
+)
+def test_what_is_no_token_is_refused_by_its_field(guarded, people, given, field):
+    answer = guarded.put("/tokens", given, headers=people["admin"])
+    assert (answer.status, list(answer.json["errors"])) == (422, [field])
+
+
+# What ends ----------------------------------------------------------------------------------------
+
+
+def test_what_is_revoked_lets_nobody_in(guarded, people, sql, monkeypatch):
+    assert guarded.get("/me", headers=people["reader"]).status == 200
+    sql("DELETE FROM tokens WHERE name = 'rita'")
+    # Known for some seconds, and no longer.
+    assert callers.SECONDS + callers.MEANWHILE < 5
+    assert guarded.get("/me", headers=people["reader"]).status == 200
+    monkeypatch.setattr(callers, "SECONDS", -1)
+    assert guarded.get("/me", headers=people["reader"]).status == 401
+    assert guarded.get("/me", headers=people["writer"]).status == 200
+
+
+def test_a_stream_ends_with_its_token(guarded, add, sql, monkeypatch):
+    monkeypatch.setattr(callers, "SECONDS", -1)
+    sql("INSERT INTO tickets (title) VALUES ('x')")
+    caller = callers.find(hashlib.sha256(add("rita")["token"].encode()).digest())
+    stream = feed.stream(0, lambda: callers.is_still(caller))
+    assert b"retry" in next(stream)
+    assert b'"created"' in next(stream)
+    sql("DELETE FROM tokens")
+    # What happens then, nobody is told of.
+    sql("INSERT INTO tickets (title) VALUES ('secret')")
+    assert b"secret" not in b"".join(stream)
+    assert feed.wait(10, 1, 60, lambda: callers.is_still(caller)) == []
+
+
+def test_one_that_ends_by_itself_is_not_believed_any_longer(guarded, add, monkeypatch):
+    headers = bearer(add("rita", expires="tomorrow")["token"])
+    assert guarded.get("/me", headers=headers).status == 200
+    (digest,) = (
+        each for each, known in callers._KNOWN.items() if known.name == "rita" and known.expires
+    )
+    ended = callers._KNOWN[digest]._replace(until=time.monotonic() - 1)
+    monkeypatch.setitem(callers._KNOWN, digest, ended)
+    assert callers.remembered(digest) is None
+
+
+def test_when_the_database_is_away_nobody_new_comes_in(guarded, people, monkeypatch):
+    def away(*_, **__):
+        raise psycopg2.OperationalError("gone")
+
+    monkeypatch.setattr(callers.statements, "run", away)
+    answer = guarded.get("/me", headers=people["reader"])
+    assert (answer.status, answer.json["code"]) == (503, "database_unavailable")
+
+
+# How often ----------------------------------------------------------------------------------------
+
+
+def test_guessing_is_slowed_and_who_is_known_goes_on(guarded, people, caplog):
+    assert guarded.get("/me", headers=people["reader"]).status == 200
+    answers = [guarded.get("/me", headers=bearer(f"iris_{n}")) for n in range(auth.ATTEMPTS + 2)]
+    assert [each.status for each in answers] == [401] * auth.ATTEMPTS + [429] * 2
+    assert answers[-1].json["code"] == "too_many_attempts"
+    assert 1 <= int(answers[-1].headers["retry-after"]) <= 6
+    # Not even looked at: it might be a good one.
+    assert guarded.get("/me", headers=people["writer"]).status == 429
+    assert guarded.get("/me", headers=people["reader"]).status == 200
+    assert "no such token" in caplog.text
+    assert "iris_3" not in caplog.text
+
+
+def test_a_rate_is_told_and_held(guarded, people, monkeypatch):
+    monkeypatch.setattr(auth, "RATE", 3)
+    answers = [guarded.get("/me", headers=people["reader"]) for _ in range(4)]
+    assert [each.status for each in answers] == [200, 200, 200, 429]
+    assert [each.headers["ratelimit"].split(";")[1] for each in answers] == [
+        "r=2",
+        "r=1",
+        "r=0",
+        "r=0",
+    ]
+    assert answers[0].headers["ratelimit-policy"] == '"token";q=3;w=60'
+    assert 1 <= int(answers[-1].headers["retry-after"]) <= 20
+    assert answers[-1].json["detail"] == "rita has sent more than 3 requests a minute"
+    # Everybody has their own.
+    assert guarded.get("/me", headers=people["writer"]).status == 200
+
+
+def test_meters_count_over_all_workers_and_forget():
+    meter = meters.Meter()
+    child = os.fork()
+    if not child:
+        meter.take("alice", 2, 60)
+        os._exit(0)
+    os.waitpid(child, 0)
+    assert meter.take("alice", 2, 60)[:2] == (0, 0)
+    wait, left, _ = meter.take("alice", 2, 60)
+    assert 29 < wait <= 30
+    assert left == 0
+    # Asking takes nothing.
+    assert meter.take("bob", 1, 60, cost=0)[0] == 0
+    assert meter.take("bob", 1, 60)[0] == 0
+    assert meter.take("bob", 1, 60, cost=0)[0] > 0
+    # More than there is room for: nobody is let off, and nothing fails.
+    for number in range(3 * meters.SLOTS):
+        meter.take(f"many {number}", 1, 1e-9)
+    assert meter.take("alice", 2, 60)[0] > 0
+
+
+# At a terminal ------------------------------------------------------------------------------------
+
+
+def test_iris_token_makes_lists_and_revokes(server, clean, sql, capsys, monkeypatch):
+    def iris(*typed):
+        monkeypatch.setattr("sys.argv", ["iris", "token", *typed])
+        with pytest.raises(SystemExit) as ended:
+            cli.main()
+        return ended.value.code, *capsys.readouterr()
+
+    status, token, said = iris(
+        "add", "alice-laptop", "--as", "alice", "--role", "admin", "--expires", "2100-01-01"
+    )
+    assert status == 0
+    assert (
+        said
+        == "iris: alice comes in as admin until 2100-01-01T00:00:00+00:00; this is shown once:\n"
+    )
+    found = sql.one("SELECT name, role FROM token_of(sha256(%s))", token.strip().encode())
+    assert found == {"name": "alice-laptop", "role": "admin"}
+    assert iris("add", "alice-laptop")[0].startswith(
+        'iris: the database said: there is a token "alice-laptop" already\nhint: '
+    )
+    assert iris("add", "bob")[0] == 0
+    assert sql.one("SELECT role FROM tokens WHERE name = 'bob'") == {"role": "writer"}
+    status, table, _ = iris("list")
+    assert [line.split()[:3] for line in table.splitlines()[1:]] == [
+        ["alice-laptop", "admin", "alice"],
+        ["bob", "writer", "bob"],
+    ]
+    assert [row["name"] for row in json.loads(iris("list", "--json")[1])] == ["alice-laptop", "bob"]
+    assert iris("revoke", "bob") == (0, "", "iris: bob is revoked\n")
+    assert iris("revoke", "bob") == (3, "", "iris: there is no token 'bob'\n")
+
+
+def test_the_first_start_says_how_to_make_one(server, clean, sql, capsys):
+    common.tokens(server.url())
+    assert "iris token add NAME --role admin" in capsys.readouterr().err
+    common.tokens(server.url(), make=True)
+    token = capsys.readouterr().out.strip()
+    assert sql.one("SELECT name, role FROM token_of(sha256(%s))", token.encode()) == {
+        "name": "admin",
+        "role": "admin",
+    }
+    common.tokens(server.url(), make=True)
+    assert capsys.readouterr() == ("", "")

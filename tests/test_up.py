@@ -302,7 +302,7 @@ def test_help_is_everywhere(tmp_path):
             "iris: IRIS_WORKERS must be a whole number from 1 to 64, not 'many'\n",
         ),
         ({"IRIS_POOL": "0"}, "iris: IRIS_POOL must be a whole number from 1 to 100, not '0'\n"),
-        ({"IRIS_AUTH": "token"}, "iris: IRIS_AUTH must be one of: none, not 'token'\n"),
+        ({"IRIS_AUTH": "open"}, "iris: IRIS_AUTH must be one of: none, token, not 'open'\n"),
         (
             {"DATABASE_URL": "mysql://secret@x"},
             "iris: DATABASE_URL must start with postgresql://\n",

@@ -18,15 +18,16 @@ LISTED = routes.offers(*(each.media for each in formats.LISTS.values()))
 READ = routes.offers(formats.LISTS["text"].media)
 
 
-def listed(noun, given, request, response):
+def listed(noun, given, request, response, **more):
     """Answer with a list, in the format that was asked for.
 
     noun:     a module with LIST and page(given, form).
     given:    what the request has, validated.
+    more:     what else page() takes.
     """
     form, name = request.context.format, noun.LIST.name
     given = auth.with_names(given, request)
-    found, kind = noun.page(given, form), formats.LISTS[form]
+    found, kind = noun.page(given, form, **more), formats.LISTS[form]
     if form != "json":
         response.content_type = f"{kind.media}; charset=utf-8"
     if kind.line:

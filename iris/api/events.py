@@ -3,7 +3,7 @@
 from iris import events, feed, formats, problems
 from iris.api import LISTED, ROUTE, listed
 from iris.formats import json
-from iris.intake import bodies, routes, types
+from iris.intake import auth, bodies, routes, types
 
 PARAMETERS = events.LIST.parameters()
 FEED = {"after", "wait", "limit"}
@@ -33,7 +33,7 @@ def index(request, response, **given):
         response.content_type = formats.STREAM
         response.set_header("Cache-Control", "no-store")
         response.set_header("X-Accel-Buffering", "no")
-        response.stream = feed.stream(_last(request, given))
+        response.stream = feed.stream(_last(request, given), auth.goes_on(request))
         return None
     if "after" not in given:
         _only(given, PARAMETERS)
@@ -42,7 +42,7 @@ def index(request, response, **given):
     if request.context.format != "json":
         raise problems.Problem("not_acceptable", "the feed comes as JSON or text/event-stream")
     position = given["after"]
-    piece = feed.wait(position, given.get("limit", 50), given.get("wait", 0))
+    piece = feed.wait(position, given.get("limit", 50), given.get("wait", 0), auth.goes_on(request))
     if piece:
         position = piece[-1][0]
     response.set_header("Link", f'<{request.context.here(after=position)}>; rel="next"')

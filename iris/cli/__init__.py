@@ -20,6 +20,7 @@ COMMANDS = {
     "backup": "backup",
     "restore": "restore",
     "db": "db",
+    "token": "token",
 }
 
 
@@ -67,5 +68,9 @@ def main():
 
         if not isinstance(error, psycopg2.Error):
             raise
-        words = f"iris: the database said: {str(error).strip()}"
-        sys.exit(visible.safe(words, kept="\n"))
+        said = getattr(error, "diag", None)
+        words, hint = (said.message_primary, said.message_hint) if said else (None, None)
+        # Not where in which rule it was said, which is PostgreSQL's CONTEXT.
+        lines = [f"iris: the database said: {words or str(error).strip()}"]
+        lines += [f"hint: {hint}"] if words and hint else []
+        sys.exit(visible.safe("\n".join(lines), kept="\n"))

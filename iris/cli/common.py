@@ -1,5 +1,6 @@
 """What commands share: a voice, and a look at the database."""
 
+import contextlib
 import signal
 import sys
 
@@ -24,6 +25,27 @@ def end_by_signal():
 
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, stop)
+
+
+def tokens(url, make=False):
+    """Say how somebody gets in, where nobody can yet.
+
+    url:      a libpq connection string of the role iris.
+    make:     whether to make the first token, and to print it once, on stdout.
+    Raises:   psycopg2.Error.
+    """
+    connection = libpq.connect(url, application_name="iris", connect_timeout=5)
+    connection.autocommit = True
+    with contextlib.closing(connection), connection.cursor() as cursor:
+        cursor.execute("SELECT EXISTS (SELECT name FROM tokens)")
+        if cursor.fetchone()[0]:
+            return
+        if not make:
+            say("nobody has a token yet; make the first one:  iris token add NAME --role admin")
+            return
+        cursor.execute("SELECT add_token('admin', 'admin') ->> 'token'")
+        say("nobody had a token yet; this is the first admin's, and is shown once:")
+        print(cursor.fetchone()[0], flush=True)
 
 
 def revision_of(url):

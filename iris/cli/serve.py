@@ -4,7 +4,10 @@ import os
 import sys
 from pathlib import Path
 
+import psycopg2
+
 from iris import location, settings
+from iris.cli import common
 
 CONFIG = Path(__file__).parent.parent / "gunicorn.conf.py"
 
@@ -20,4 +23,10 @@ def run(arguments):
     where = location.dsn()
     if not settings.names_a_server():
         os.environ["DATABASE_URL"] = where
+    if settings.get("IRIS_AUTH") == "token":
+        try:
+            common.tokens(where)
+        except psycopg2.Error as error:
+            # It may come later; requests say so until then.
+            common.say(f"who may come in can't be asked yet: {str(error).strip()}")
     os.execv(sys.executable, gunicorn())

@@ -14,8 +14,9 @@ from psycopg2 import errors
 from iris import embedded, schema, settings
 from iris.cli import common, serve
 
+TOKEN = "-H 'Authorization: Bearer iris_…' "
 FIRST = (
-    """curl -X PUT -H "Content-Type: application/json" -d '{"title": "A new ticket","""
+    """curl %s-X PUT -H "Content-Type: application/json" -d '{"title": "A new ticket","""
     """ "assignee": "jchittum", "description": "Get this done ASAP"}' %s/tickets"""
 )
 # Seconds for the address to become free; and for a service to end that has not served anybody yet.
@@ -30,8 +31,19 @@ def _stop(number, frame):
     raise Stopped
 
 
+def declare(parser):
+    """Say which arguments there are."""
+    parser.add_argument(
+        "--auth",
+        choices=("none", "token"),
+        help="as IRIS_AUTH; with token, the first start prints a token for an admin",
+    )
+
+
 def run(arguments):
     """Start a PostgreSQL of its own and serve; Ctrl-C stops both."""
+    if arguments.auth:
+        os.environ["IRIS_AUTH"] = arguments.auth
     settings.check()
     host, port = settings.get("IRIS_BIND")
     embedded.binaries()
@@ -43,6 +55,8 @@ def run(arguments):
     service, serves = None, False
     try:
         _start(server)
+        if settings.get("IRIS_AUTH") == "token":
+            common.tokens(server.url(), make=bool(arguments.auth))
         service = _serve(server)
         serves = _greet(host, port, service)
         while service.poll() is None:
@@ -158,10 +172,11 @@ def _greet(host, port, service):
         except (urllib.error.URLError, OSError):
             time.sleep(0.05)
             continue
+        token = TOKEN if settings.get("IRIS_AUTH") == "token" else ""
         shown = f"0.0.0.0:{port}" if host == "127.0.0.1" else address
         print(
             f"\nIris is ready on http://{address} (Ctrl-C stops it). File a ticket:\n\n"
-            f"    {FIRST % shown}\n",
+            f"    {FIRST % (token, shown)}\n",
             flush=True,
         )
         return True

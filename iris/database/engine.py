@@ -72,9 +72,18 @@ def _options():
     return " ".join("-c " + f"{name}={value}".replace(" ", "\\ ") for name, value in given.items())
 
 
-def connect():
+def least():
+    """Return the role of a statement for which nobody has set one, or None where all are the login's own.
+
+    Where tokens are wanted it is the one that can't write.
+    """
+    return "iris_reader" if settings.get("IRIS_AUTH") == "token" else None
+
+
+def connect(role=None):
     """Open a connection that notices within seconds when its server is gone.
 
+    role:     what it is to be between two statements that say for whom they are.
     Raises:   psycopg2.OperationalError; settings.Wrong; embedded.Failed.
     """
     return libpq.connect(
@@ -87,20 +96,26 @@ def connect():
         keepalives_count=3,
         # libpq ignores connect_timeout while gevent waits for it; this ends both.
         tcp_user_timeout=5000,
-        options=_options(),
+        options=_options() + (f" -c role={role}" if role else ""),
     )
 
 
-ENGINE = create_engine(
-    "postgresql+psycopg2://",
-    creator=connect,
-    # Whoever keeps a connection keeps its session; see Pool.
-    poolclass=NullPool,
-    skip_autocommit_rollback=True,
-    # It would be asked for at each connection.
-    use_native_hstore=False,
-)
+def _made(creator):
+    return create_engine(
+        "postgresql+psycopg2://",
+        creator=creator,
+        # Whoever keeps a connection keeps its session; see Pool.
+        poolclass=NullPool,
+        skip_autocommit_rollback=True,
+        # It would be asked for at each connection.
+        use_native_hstore=False,
+    )
+
+
+ENGINE = _made(connect)
 SESSION = orm.sessionmaker(ENGINE)
+# Of the service, which acts for others.
+SERVING = _made(lambda: connect(least()))
 
 # The real one, also under gevent: it is asked without waiting.
 _poll = monkey.get_original("select", "poll")
@@ -112,11 +127,13 @@ class Pooled(NamedTuple):
     session:  a session of SESSION, in AUTOCOMMIT: one statement, one round trip, one transaction.
     connection: its psycopg2 connection.
     made:     when, by the monotonic clock.
+    before:   what has to go before a statement that nothing else goes before; mostly nothing.
     prepared: names of the statements that the connection has prepared.
     """
 
     session: orm.Session
     connection: extensions.connection
+    before: str
     made: float
     prepared: set
 
@@ -136,10 +153,10 @@ def serving(autocommit):
     """Open a session for a request.
 
     autocommit: whether each statement is a transaction, or the session is one.
-    Returns:  (the session, its psycopg2 connection).
+    Returns:  (the session, its psycopg2 connection, what has to go before a statement).
     Raises:   psycopg2.OperationalError.
     """
-    session = SESSION()
+    session, role, before = SESSION(bind=SERVING), least(), ""
     try:
         options = {"isolation_level": "AUTOCOMMIT"} if autocommit else {}
         connection = session.connection(execution_options=options).connection.dbapi_connection
@@ -147,12 +164,20 @@ def serving(autocommit):
             # The second one came with PostgreSQL 17, so it can't be said to others when connecting.
             limit = "; SET transaction_timeout = 0" if connection.server_version >= 170000 else ""
             cursor.execute(f"SET application_name = 'http'{limit}")
+            if role:
+                cursor.execute("SELECT current_user")
+                if cursor.fetchone() != (role,):
+                    # A pooler in between has dropped what was said when connecting, and keeps nothing that
+                    # is said now.
+                    before = f"SELECT set_config('role', '{role}', true); "
+            if not autocommit:
+                connection.commit()
     except BaseException as error:
         session.invalidate()
         if isinstance(error, exc.DBAPIError):
             raise error.orig from None
         raise
-    return session, connection
+    return session, connection, before
 
 
 class Pool:

@@ -6,12 +6,13 @@ import time
 import gevent
 from sqlalchemy import func, select
 
-from iris.database import engine
+from iris.database import statements, writing
 
 log = logging.getLogger("iris")
 
 # Seconds between two times of asking, in a worker.
 SECONDS = 5
+FREE = statements.compiled(select(func.free_holders()))
 
 
 class Holders:
@@ -35,8 +36,7 @@ HOLDERS = Holders()
 
 def _free():
     try:
-        with engine.POOL.session() as session:
-            freed = session.scalar(select(func.free_holders()))
+        (freed,) = statements.run(FREE, {}, before=writing.AS_ITSELF)
     except Exception as error:
         log.warning("who holds up others can't be asked: %s", str(error).strip())
         return

@@ -97,6 +97,7 @@ def rows(sql, values, before="", keep=False, again=None):
 
 
 def _rows(taken, sql, values, before, keep):
+    before = before or taken.before
     with taken.connection.cursor() as cursor:
         execute = _prepare(cursor, sql, taken.prepared) if keep else sql
         try:

@@ -14,6 +14,7 @@ class Stream:
     sql:      from compiled().
     values:   {name: value} of its parameters.
     heading:  what comes before the rows, text.
+    before:   a statement to go before it in its transaction.
     Raises:   psycopg2.Error; Problem 503 when there are too many of them.
     """
 
@@ -23,7 +24,7 @@ class Stream:
     ROWS = 500
     _running = 0
 
-    def __init__(self, sql, values, heading=""):
+    def __init__(self, sql, values, heading="", before=""):
         if Stream._running >= self.MOST:
             raise problems.Problem(
                 "too_many_streams",
@@ -33,7 +34,10 @@ class Stream:
         Stream._running += 1
         self.is_open, self.session = True, None
         try:
-            self.session, connection = engine.serving(autocommit=False)
+            self.session, connection, least = engine.serving(autocommit=False)
+            if before or least:
+                with connection.cursor() as cursor:
+                    cursor.execute(before or least)
             # Nobody looks at the texts: they are passed on as they come.
             extensions.register_type(extensions.BYTES, connection)
             self.cursor = connection.cursor("iris")

@@ -1,7 +1,8 @@
-"""Writing: who writes goes in the same message, and what is repeated is answered again."""
+"""Writing: who writes, and under which role, goes in the same message; what is repeated is answered again."""
 
 from psycopg2 import extensions
 
+from iris import rights
 from iris.database import statements
 
 
@@ -11,15 +12,32 @@ class Writer:
     actor:    a name.
     key:      their Idempotency-Key, or None.
     request:  a digest of the request, which the key is good for.
+    role:     of rights.ROLES, under which the statement runs; None for the login's own.
     replayed: set when the answer is an earlier one.
     """
 
-    def __init__(self, actor, key=None, request=None):
-        self.actor, self.key, self.request = actor, key, request
+    def __init__(self, actor, key=None, request=None, role=None):
+        self.actor, self.key, self.request, self.role = actor, key, request, role
         self.replayed = False
 
 
+# A transaction's own: the connection is the next one's after it, and a pooler's server process anybody's.
 ACTOR = "SELECT set_config('iris.actor', %(iris_actor)s, true); "
+UNDER = {
+    None: ACTOR,
+    **{
+        role: "SELECT set_config('iris.actor', %(iris_actor)s, true),"
+        f" set_config('role', 'iris_{role}', true); "
+        for role in rights.ROLES
+    },
+}
+# The same for who only reads what not everybody may.
+AS = {
+    None: "",
+    **{role: f"SELECT set_config('role', 'iris_{role}', true); " for role in rights.ROLES},
+}
+# What the service does for nobody's sake.
+AS_ITSELF = "SELECT set_config('role', 'none', true); "
 TIMEOUT = "SELECT set_config('statement_timeout', '%d', true); "
 ONCE = "SELECT answer, replayed FROM once(%(iris_key)s, %(iris_request)s, %(iris_write)s)"
 
@@ -35,7 +53,9 @@ def write(sql, values, writer, seconds=None):
     Raises:   as run() does; SQLSTATE IR005 when the key was used for another request.
     Source:   the statement itself, or once() of it when there is an Idempotency-Key.
     """
-    before = ACTOR if seconds is None else ACTOR + TIMEOUT % (seconds * 1000)
+    before = UNDER[writer.role]
+    if seconds is not None:
+        before += TIMEOUT % (seconds * 1000)
     if writer.key is None:
         return statements.run(sql, {**values, "iris_actor": writer.actor}, before=before, keep=True)
     row = statements.run(

@@ -1,21 +1,171 @@
-"""Who is asking. With IRIS_AUTH=none everyone may do everything, and says who they are."""
+"""Who is asking. With IRIS_AUTH=none everyone may do everything, and says who they are; else a token says it.
 
+What somebody may is not asked here: their statements run under their role, and PostgreSQL refuses.
+"""
+
+import base64
 import hashlib
+import ipaddress
 import json
+import logging
+import math
 
-from iris import bounds, problems, settings
-from iris.database import writing
+from iris import bounds, meters, problems, rights, settings
+from iris.database import callers, writing
 from iris.intake import types
+
+log = logging.getLogger("iris")
 
 ANONYMOUS = "anonymous"
 REQUIRE_IF_MATCH = settings.get("IRIS_REQUIRE_IF_MATCH")
+# Whether everybody has to show a token; and how many requests a minute one is good for, None for any number.
+WANTED = settings.get("IRIS_AUTH") == "token"
+RATE = settings.get("IRIS_RATE")
+# Of failed attempts, from one address, in so many seconds.
+ATTEMPTS, ATTEMPT_SECONDS = 10, 60
+
+
+# Who comes in ---------------------------------------------------------------------------------------
+
+
+def enter(request, response):
+    """Find out who is asking: request.context.caller, a callers.Caller.
+
+    Raises:   Problem 400, 401, 429; psycopg2.Error.
+    """
+    if request.path == "/health" or request.method == "OPTIONS":
+        # Who asks whether there is anybody, and browsers, before they send a token.
+        return
+    digest = _sent(request)
+    caller = digest and callers.remembered(digest)
+    if caller is None:
+        _slow_down(request)
+    caller = digest and callers.find(digest)
+    if caller is None:
+        raise _refused(request)
+    if "HTTP_IRIS_ACTOR" in request.env:
+        raise problems.Problem(
+            "invalid_actor",
+            f"Iris-Actor is for an Iris without tokens: by yours, you are {caller.actor}",
+        )
+    request.context.caller = caller
+    if RATE is not None:
+        _count(caller, response)
+
+
+def _sent(request):
+    """Return the SHA-256 of the token that was sent, or None."""
+    kind, _, given = request.env.get("HTTP_AUTHORIZATION", "").partition(" ")
+    given = given.strip()
+    if kind.lower() == "basic":
+        try:
+            given = base64.b64decode(given, validate=True).decode().partition(":")[2]
+        except ValueError:
+            return None
+    elif kind.lower() != "bearer":
+        return None
+    return hashlib.sha256(given.encode("utf-8", "surrogateescape")).digest() if given else None
+
+
+def _address(request):
+    """Return what attempts are counted by; of IPv6, a household has 2**64 addresses."""
+    text = request.env.get("REMOTE_ADDR", "")
+    try:
+        address = ipaddress.ip_address(text)
+    except ValueError:
+        return text
+    if address.version == 6:
+        return str(ipaddress.ip_network((address, 64), strict=False))
+    return text
+
+
+def _slow_down(request):
+    """Refuse to look at a token from where too many were sent that are none."""
+    wait, _, _ = meters.FAILURES.take(_address(request), ATTEMPTS, ATTEMPT_SECONDS, cost=0)
+    if wait:
+        raise problems.Problem(
+            "too_many_attempts",
+            "too many tokens came from your address that are none",
+            headers={"Retry-After": str(math.ceil(wait))},
+        )
+
+
+def _refused(request):
+    """Count a failed attempt; return the 401."""
+    asks_for_pages = "text/html" in request.env.get("HTTP_ACCEPT", "")
+    way = 'Basic realm="Iris", charset="UTF-8"' if asks_for_pages else 'Bearer realm="Iris"'
+    if "HTTP_AUTHORIZATION" in request.env:
+        meters.FAILURES.take(_address(request), ATTEMPTS, ATTEMPT_SECONDS)
+        log.warning(
+            "%s refused %s: no such token",
+            request.context.request_id,
+            request.env.get("REMOTE_ADDR", "-"),
+        )
+        detail = "this token is none, or none any more"
+    else:
+        detail = "this Iris wants to know who you are"
+    return problems.Problem(
+        "unauthorized",
+        detail,
+        headers={"WWW-Authenticate": way},
+        hint="Send a token: -H 'Authorization: Bearer iris_…', or -u :iris_…; whoever runs this Iris makes"
+        " one by `iris token add NAME`.",
+    )
+
+
+def _count(caller, response):
+    """Count a request; say in headers how many are left."""
+    wait, left, whole = meters.REQUESTS.take(caller.name, RATE, 60)
+    headers = {
+        "RateLimit-Policy": f'"token";q={RATE};w=60',
+        "RateLimit": f'"token";r={left};t={math.ceil(whole)}',
+    }
+    response.set_headers(headers)
+    if wait:
+        raise problems.Problem(
+            "too_many_requests",
+            f"{caller.name} has sent more than {RATE} requests a minute",
+            headers={**headers, "Retry-After": str(math.ceil(wait))},
+        )
+
+
+def goes_on(request):
+    """Return a function that tells whether who asks may go on, for answers that take long; None for ever."""
+    caller = request.context.get("caller")
+    return None if caller is None else lambda: callers.is_still(caller)
+
+
+def forbidden(request, words):
+    """Return the 403 for what PostgreSQL did not permit, or None where nobody's token is to blame.
+
+    An admin is refused nothing by a database that is as it should be.
+
+    words:    PostgreSQL's.
+    """
+    caller = request.context.get("caller")
+    if caller is None or caller.role == rights.ROLES[-1]:
+        return None
+    right = rights.of(request.method, request.uri_template)
+    return problems.Problem(
+        "forbidden",
+        words,
+        sqlstate="42501",
+        hint=f"To {right.does} takes the role {right.role}; {caller.name} is a {caller.role}."
+        if right
+        else None,
+    )
+
+
+# Who acts -------------------------------------------------------------------------------------------
 
 
 def actor(request):
-    """Return who acts: the header Iris-Actor, else `anonymous`.
+    """Return who acts: by their token, else the header Iris-Actor, else `anonymous`.
 
     Raises:   Problem 400.
     """
+    if WANTED:
+        return request.context.caller.actor
     header = request.env.get("HTTP_IRIS_ACTOR")
     if header is None:
         return ANONYMOUS
@@ -89,5 +239,6 @@ def writer(request, conditional=False, seen=False):
         what = [request.method, request.path, request.env.get("HTTP_IF_MATCH")]
         what += [request.context.given, _digest(request.context.rows)]
         digest = _digest(json.dumps(what, sort_keys=True))
-    request.context.writer = writing.Writer(actor(request), key, digest)
+    role = request.context.caller.role if WANTED else None
+    request.context.writer = writing.Writer(actor(request), key, digest, role)
     return request.context.writer

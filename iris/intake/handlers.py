@@ -6,6 +6,7 @@ import re
 from iris import problems
 from iris.database import holders, refusals
 from iris.formats import problem as problem_format
+from iris.intake import auth
 
 log = logging.getLogger("iris")
 
@@ -45,6 +46,9 @@ def on_database(request, response, error, params):
     if problem is None:
         on_crash(request, response, error, params)
         return
+    if problem.more.get("sqlstate") == "42501":
+        words = getattr(error, "orig", error).diag.message_primary
+        problem = auth.forbidden(request, words) or problem
     if problem.status == 503:
         log.warning("%s %s: %s", request.context.request_id, problem.code, str(error).strip())
     if problem.more.get("sqlstate") == refusals.WAITED_IN_VAIN:

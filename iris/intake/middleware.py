@@ -10,7 +10,7 @@ import falcon
 
 from iris import bounds, problems
 from iris.database import statements
-from iris.intake import bodies, negotiation, routes, types
+from iris.intake import auth, bodies, negotiation, routes, types
 
 FIELD = "fields."
 # What may stand in a query as it is: a link must not get longer than what it goes on from.
@@ -41,6 +41,8 @@ class Intake:
         # A page somewhere on the web must not file tickets with the reader's browser.
         if origin and writes and _host(origin) != request.env.get("HTTP_HOST"):
             raise problems.Problem("cross_origin", f"pages of {origin} may not write here")
+        if auth.WANTED:
+            auth.enter(request, response)
 
     def process_resource(self, request, response, resource, params):
         """Gather a route's parameters from query and body; the path's win."""

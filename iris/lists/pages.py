@@ -24,12 +24,13 @@ class Page(NamedTuple):
     total: int | None
 
 
-def read(listing, given, form="json", **more):
+def read(listing, given, form="json", before="", **more):
     """Read a list.
 
     listing:  a List.
     given:    {name: value} of its parameters, validated.
     form:     the format, a name of formats.LISTS.
+    before:   a statement to go before it in the same transaction.
     more:     {parameter: value} that no filter has.
     Returns:  a Page; or, for a format that is streamed, a streaming.Stream.
     Raises:   Problem 422 for a cursor of another list, or an order that lacks what it needs; 404 where
@@ -62,14 +63,14 @@ def read(listing, given, form="json", **more):
         read(listing, {"ticket_id": given["ticket_id"], "limit": 1}, **more)
     try:
         if streamed:
-            return streaming.Stream(sql, values, form.heading(shape.columns))
-        rows = statements.rows(sql, values)
+            return streaming.Stream(sql, values, form.heading(shape.columns), before)
+        rows = statements.rows(sql, values, before)
     except psycopg2.DataError:
         # PostgreSQL does not say whose value it can't read: without its cursor the list goes well, or
         # fails for what else is wrong.
         if cursor is not None:
             others = {name: value for name, value in given.items() if name != "cursor"}
-            read(listing, others | {"limit": 1}, **more)
+            read(listing, others | {"limit": 1}, before=before, **more)
             raise cursors.wrong() from None
         raise
     total, is_there = rows[0][-2:] if rows else (None, True)

@@ -1,0 +1,59 @@
+"""Routes: who may come in."""
+
+import json
+
+import falcon
+
+from iris import tokens
+from iris.api import LISTED, ROUTE, listed
+from iris.intake import auth, routes, types
+
+
+@ROUTE.get("/me")
+@routes.takes()
+def me(request):
+    """Say who one is, what one may do, and until when.
+
+    curl 0.0.0.0:8000/me
+    """
+    caller = request.context.get("caller")
+    told = {
+        "actor": auth.actor(request),
+        "role": caller.role if caller else "admin",
+        "token": caller.name if caller else None,
+        "expires": caller.expires.isoformat() if caller and caller.expires else None,
+    }
+    return json.dumps(told)
+
+
+@ROUTE.get("/tokens")
+@LISTED
+@routes.takes(**tokens.LIST.parameters())
+def index(request, response, **given):
+    """List tokens, by name: what each may do, and when it was last used, to the hour.
+
+    curl 0.0.0.0:8000/tokens
+    """
+    caller = request.context.get("caller")
+    return listed(tokens, given, request, response, role=caller.role if caller else None)
+
+
+@ROUTE.put("/tokens", status=falcon.HTTP_201)
+@ROUTE.post("/tokens", status=falcon.HTTP_201)
+@routes.takes(**tokens.WRITABLE)
+def put(request, response, **given):
+    """Make a token; the answer is the only one that ever shows it.
+
+    curl -X PUT -d name=alice -d role=writer 0.0.0.0:8000/tokens
+    """
+    return tokens.create(given, auth.writer(request))
+
+
+@ROUTE.delete("/tokens/{name}", status=falcon.HTTP_204)
+@routes.takes(name=types.Word())
+def remove(request, name):
+    """Revoke a token.
+
+    curl -X DELETE 0.0.0.0:8000/tokens/alice
+    """
+    tokens.revoke(name, auth.writer(request))
