@@ -6,10 +6,12 @@ import os
 import signal
 import sys
 import threading
+import time
 
 from gunicorn import glogging
 
 from iris import bounds, settings
+from iris.intake import client
 
 settings.check()
 logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s %(levelname)s %(message)s")
@@ -35,13 +37,23 @@ accesslog = "-"
 class logger_class(glogging.Logger):
     """gunicorn's, but for the access log: gathering all that a format may name took a tenth of a request."""
 
+    # The last second that was written, and how.
+    second, shown = 0, ""
+
     def access(self, resp, req, environ, request_time):
-        """Write who asked for what, the status, bytes, milliseconds, and the request's id."""
-        client, uri = environ.get("REMOTE_ADDR", "-"), environ["RAW_URI"].replace('"', '\\"')
+        """Write when who asked for what as whom, the status, bytes, milliseconds, and the request's id."""
+        now = time.time()
+        if int(now) != self.second:
+            self.second, self.shown = int(now), time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(now))
+        who, uri = (
+            f"{client.address(environ)} {client.actor(environ)}",
+            environ["RAW_URI"].replace('"', '\\"'),
+        )
         request = f"{environ['REQUEST_METHOD']} {uri} {environ['SERVER_PROTOCOL']}"
         number = next((value for name, value in resp.headers if name == "x-request-id"), "-")
         status, took = resp.status.partition(" ")[0], int(request_time.total_seconds() * 1000)
-        line = f'{client} "{request}" {status} {resp.sent} {took}ms {number}\n'
+        when = f"{self.shown}.{int(now * 1000) % 1000:03}Z"
+        line = f'{when} {who} "{request}" {status} {resp.sent} {took}ms {number}\n'
         try:
             sys.stdout.write(line)
             sys.stdout.flush()

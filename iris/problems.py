@@ -49,6 +49,7 @@ CODES = {
     "database_unavailable": (503, "The database is away"),
     "database_refused": (503, "The database does not let Iris in"),
     "database_busy": (503, "The database is busy"),
+    "database_full": (503, "The database's disk is full"),
     "database_slow": (503, "The database took too long"),
     "database_not_ready": (503, "The database is not what this Iris needs"),
     "too_many_streams": (503, "Too many streams"),

@@ -9,6 +9,9 @@ from typing import NamedTuple
 # No setting: by it `iris up` names a pipe to the service, which ends when nobody has its other end any more.
 WHILE_OPEN = "IRIS_WHILE_OPEN"
 
+# What .env.example once had for a password.
+EXAMPLE = "choose-a-password"
+
 
 class Wrong(SystemExit):
     """A setting that is missing or can't be used; ends the start with a sentence."""
@@ -65,6 +68,16 @@ def zone(text):
         return zoneinfo.ZoneInfo(text).key
     except (OSError, ValueError, zoneinfo.ZoneInfoNotFoundError):
         raise ValueError("must be a time zone, such as Europe/Berlin") from None
+
+
+def networks(text):
+    """Read addresses and networks, separated by commas."""
+    try:
+        return tuple(ipaddress.ip_network(each.strip()) for each in text.split(",") if each.strip())
+    except ValueError as error:
+        raise ValueError(
+            f"must be addresses or networks with commas between them: {error}"
+        ) from None
 
 
 class Setting(NamedTuple):
@@ -153,6 +166,12 @@ ALL = {
             zone,
             "Time zone of times that name none, such as tomorrow, and of those in answers as text",
         ),
+        Setting(
+            "IRIS_PROXIES",
+            "",
+            networks,
+            "Addresses or networks of the proxies in front whose X-Forwarded-For is believed",
+        ),
         Setting("IRIS_DATA", ".iris", Path, "Folder of the embedded database (iris up)"),
         Setting(
             "IRIS_BACKUPS",
@@ -201,8 +220,12 @@ def check():
 
     Raises:   Wrong.
     """
-    for name in ALL:
+    for name, setting in ALL.items():
         get(name)
+        if setting.secret and get(name) == EXAMPLE:
+            raise Wrong(
+                name, "is that of an older .env.example, which everybody knows: choose another"
+            )
     host, _ = get("IRIS_BIND")
     try:
         loopback = host == "localhost" or ipaddress.ip_address(host).is_loopback

@@ -12,8 +12,12 @@ say 'without IRIS_PASS it says so'
 rm -f .env
 expect "$($compose config 2>&1 || true)" 'IRIS_PASS is not set - copy .env.example to .env'
 
-say 'up'
+say 'an example is no password'
 cp .env.example .env
+expect "$($compose config 2>&1 || true)" 'IRIS_PASS is not set - copy .env.example to .env'
+
+say 'up'
+sed 's/^IRIS_PASS=.*/IRIS_PASS=chosen/' .env.example > .env
 $compose up -d --build
 trap '$compose down -v; rm -f .env; git checkout -q iris/health.py' EXIT
 answers
@@ -27,6 +31,37 @@ psql="$compose exec -T pgdb psql -U iris iris"
 expect "$($psql -Atc 'SELECT title FROM tickets')" 'A new ticket'
 expect "$($psql -c "UPDATE tickets SET status = 'blocked'" 2>&1 || true)" 'it may go to: active, resolved, closed'
 expect "$($compose exec -T pgdb psql -U postgres -Atc 'SELECT current_user' iris)" 'postgres'
+
+say 'beside the service there is no psql, and it says where there is one'
+expect "$($compose exec -T iris iris psql -c 'SELECT 1' 2>&1 || true)" 'docker-compose exec pgdb psql -U iris iris'
+
+say 'the log says when, who, and what'
+curl -s -H 'Iris-Actor: alice' 0.0.0.0:8000/tickets/1 >/dev/null
+expect "$($compose logs iris)" ' alice "GET /tickets/1 HTTP/1.1" 200 '
+
+say 'a statement that was slow is in the log of the database'
+$psql -Atc 'SELECT pg_sleep(1.1)' >/dev/null
+expect "$($compose logs pgdb)" 'pg_sleep(1.1)'
+
+say 'another port'
+IRIS_PORT=8123 $compose up -d iris
+for _ in $(seq 100); do curl -sf 0.0.0.0:8123/db-check >/dev/null && break; sleep 0.2; done
+expect "$(curl -s 0.0.0.0:8123/tickets/1)" '"title":"A new ticket"'
+$compose up -d iris
+answers
+
+say 'a password that was changed in .env only is named, until the database knows it, too'
+IRIS_PASS=another $compose up -d iris
+for _ in $(seq 100); do curl -s 0.0.0.0:8000/db-check | grep -q database_refused && break; sleep 0.2; done
+expect "$(curl -s 0.0.0.0:8000/db-check)" 'the password that Iris was given is not the one there'
+expect "$(curl -s 0.0.0.0:8000/tickets)" '"sqlstate": "28P01"'
+expect "$($compose logs iris)" 'iris: the database does not let Iris in'
+$compose exec -T pgdb psql -q -U postgres iris -c "ALTER ROLE iris_service PASSWORD 'another'"
+answers
+$compose exec -T pgdb psql -q -U postgres iris -c "ALTER ROLE iris_service PASSWORD 'chosen'"
+$compose up -d iris
+answers
+expect "$(IRIS_PASS=choose-a-password $compose run --rm -T iris iris serve 2>&1 || true)" 'IRIS_PASS is that of an older .env.example'
 
 say 'nobody is root, and the port is for this machine only'
 expect "$($compose exec -T pgdb id -un)" postgres

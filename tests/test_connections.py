@@ -1,10 +1,13 @@
 """Connections: whatever the environment, the role or the server say, the service has its own way."""
 
 import json
+import os
+import subprocess
+import sys
 
 import psycopg2
 import pytest
-from conftest import Live
+from conftest import Live, free_port
 
 from iris import embedded
 from iris.database import SESSION, engine
@@ -120,16 +123,45 @@ def guarded(tmp_path_factory):
 def test_a_wrong_password_is_told_from_a_database_that_is_away(guarded, who, where, code):
     made = Live(f"postgresql://{who}@/{where}?host={guarded}")
     status, _head, body = made.send("GET", "/tickets")
+    if code is not None:
+        checked = json.loads(made.send("GET", "/db-check")[2])
+        assert checked | {"request_id": 0} == json.loads(body) | {"request_id": 0}
     log = made.stop()
     if code is None:
         assert (status, json.loads(body)) == (200, [])
         return
     problem = json.loads(body)
     assert (status, problem["code"]) == (503, code)
+    if who == "iris:wrong":
+        assert (problem["sqlstate"], "the password that Iris was given" in problem["detail"]) == (
+            "28P01",
+            True,
+        )
+        assert "ALTER ROLE" in problem["hint"]
     # Nobody outside learns more; who runs it finds PostgreSQL's words.
     assert "FATAL" not in body.decode()
     assert "FATAL" in log
     assert "right" not in log + body.decode()
+
+
+def test_a_wrong_password_is_named_at_the_start(guarded):
+    done = subprocess.Popen(
+        [sys.executable, "-W", "ignore", "-m", "iris.cli", "serve"],
+        env={
+            **os.environ,
+            "DATABASE_URL": f"postgresql://iris:wrong@/iris?host={guarded}",
+            "IRIS_BIND": f"127.0.0.1:{free_port()}",
+        },
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    said = [done.stderr.readline(), done.stderr.readline()]
+    done.terminate()
+    done.communicate()
+    assert said[0].startswith(
+        "iris: the database does not let Iris in: the password that Iris was given"
+    )
+    assert said[1].startswith("iris: The database keeps the passwords that IRIS_PASS")
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 """The database goes away, comes back, is slow, is full: clear answers, and nothing else is harmed."""
 
 import json
+import re
 import threading
 import time
 
@@ -157,6 +158,26 @@ def test_an_empty_pool_says_so_and_others_are_served(own, service):
     assert service.send("PUT", f"/tickets/{number}?title=z")[0] == 200
 
 
+def test_a_full_disk_is_named(own, service):
+    """By PostgreSQL's SQLSTATE; to fill a disk, one has to have one to oneself."""
+    connection = psycopg2.connect(own.url("postgres"))
+    with connection, connection.cursor() as cursor:
+        cursor.execute(
+            "CREATE FUNCTION no_room() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN"
+            " RAISE SQLSTATE '53100' USING MESSAGE = 'could not extend file \"base/5/16400\": No space left on device';"
+            " END $$; CREATE TRIGGER no_room BEFORE INSERT ON tickets EXECUTE FUNCTION no_room()"
+        )
+    status, _head, body = service.send("PUT", "/tickets?title=x")
+    problem = json.loads(body)
+    assert (status, problem["code"], problem["sqlstate"]) == (503, "database_full", "53100")
+    assert "disk of the database is full" in problem["detail"]
+    assert "base/5" not in body.decode()
+    with connection, connection.cursor() as cursor:
+        cursor.execute("DROP FUNCTION no_room CASCADE")
+    connection.close()
+    assert service.send("PUT", "/tickets?title=x")[0] == 201
+
+
 def test_it_stops_cleanly(own):
     made = Live(own.url())
     made.send("GET", "/tickets")
@@ -168,11 +189,38 @@ def test_it_stops_cleanly(own):
 
 
 def test_the_log_names_requests(own):
-    made = Live(own.url())
-    made.send("GET", "/tickets?limit=1", headers=["X-Request-Id: trace-me"])
+    made = Live(own.url(), IRIS_PROXIES="127.0.0.1, 10.0.0.0/8")
+    for headers in (
+        ["X-Request-Id: first"],
+        # Who asks through two proxies, the second one of which wrote the last address.
+        [
+            "X-Request-Id: second",
+            "X-Forwarded-For: 6.6.6.6, 192.0.2.7, 10.1.2.3",
+            "Iris-Actor: alice",
+        ],
+        ["X-Request-Id: third", "X-Forwarded-For: nonsense", 'Iris-Actor: a b"\u202eé'],
+        ["X-Request-Id: fourth", "X-Forwarded-For: [2001:db8::1]", "Iris-Actor: zoë"],
+    ):
+        made.send("GET", "/tickets?limit=1", headers=headers)
+    made.send("PUT", "/tickets?title=x", headers=["X-Request-Id: fifth"])
     log = made.stop()
-    assert '"GET /tickets?limit=1 HTTP/1.1" 200' in log
-    assert "trace-me" in log
+    time_ = r"2\d\d\d-\d\d-\d\dT\d\d:\d\d:\d\d\.\d\d\dZ"
+    lines = re.findall(rf'^{time_} (\S+ \S+) "[A-Z]+ /tickets\S* HTTP/1.1" 20\d \d+ \d+ms (\w+)$', log, re.M)  # fmt: skip
+    assert {number: who for who, number in lines} == {
+        "first": "127.0.0.1 -",
+        "second": "192.0.2.7 alice",
+        "third": "127.0.0.1 a%20b%22%202Eé",
+        "fourth": "2001:db8::1 zoë",
+        "fifth": "127.0.0.1 -",
+    }
+
+
+def test_nobody_is_believed_whom_nobody_trusts(own):
+    made = Live(own.url())
+    made.send("GET", "/health", headers=["X-Forwarded-For: 192.0.2.7"])
+    log = made.stop()
+    assert "Z 127.0.0.1 - " in log
+    assert "192.0.2.7" not in log
 
 
 def test_of_several_hosts_the_next_one_serves_when_one_goes(own, server, clean):

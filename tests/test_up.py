@@ -311,6 +311,14 @@ def test_help_is_everywhere(tmp_path):
             {"IRIS_DB_HOST": "x"},
             "iris: IRIS_PASS is not set: the password of the database role that Iris uses\n",
         ),
+        (
+            {"IRIS_DB_HOST": "x", "IRIS_PASS": "choose-a-password"},
+            "iris: IRIS_PASS is that of an older .env.example, which everybody knows: choose another\n",
+        ),
+        (
+            {"IRIS_PROXIES": "10.0.0.1/8"},
+            "iris: IRIS_PROXIES must be addresses or networks with commas between them: ",
+        ),
         ({"IRIS_PASS_FILE": "/nowhere"}, "iris: IRIS_PASS_FILE can't be read: "),
         (
             {"IRIS_PASS_FILE": "/nowhere", "IRIS_PASS": "x"},

@@ -31,7 +31,15 @@ def run(arguments):
     """Open psql on the database in use."""
     url = location.dsn(arguments.owner)
     program = shutil.which("psql")
-    if not settings.names_a_server() or program is None:
+    if not settings.names_a_server():
         program = str(embedded.binaries() / "psql")
+    elif program is None:
+        try:
+            program = str(embedded.binaries() / "psql")
+        except embedded.Failed:
+            raise embedded.Failed(
+                "there is no psql here: install PostgreSQL's client; with docker-compose there is one beside"
+                " the database, docker-compose exec pgdb psql -U iris iris"
+            ) from None
     environment = {name: value for name, value in os.environ.items() if name not in WHERE}
     os.execve(program, [program, url, *arguments.arguments], environment | {"PGAPPNAME": "psql"})

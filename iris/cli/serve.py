@@ -6,7 +6,7 @@ from pathlib import Path
 
 import psycopg2
 
-from iris import location, settings
+from iris import location, problems, settings
 from iris.cli import common
 
 CONFIG = Path(__file__).parent.parent / "gunicorn.conf.py"
@@ -17,16 +17,26 @@ def gunicorn():
     return [sys.executable, "-P", "-m", "iris.master", "-c", str(CONFIG), "iris.app:app"]
 
 
+def _look(where):
+    """Say what is wrong with the database, if anything is: it may be mended while Iris serves."""
+    from iris.database import refusals  # noqa: PLC0415 (SQLAlchemy takes its time)
+
+    try:
+        common.revision_of(where)
+        if settings.get("IRIS_AUTH") == "token":
+            common.tokens(where)
+    except psycopg2.Error as error:
+        problem = refusals.from_database(error) or problems.mistake()
+        common.say(f"{problem.detail} ({str(error).strip()})")
+        if problem.more.get("hint"):
+            common.say(problem.more["hint"])
+
+
 def run(arguments):
     """Serve, on a database that is there."""
     settings.check()
     where = location.dsn()
     if not settings.names_a_server():
         os.environ["DATABASE_URL"] = where
-    if settings.get("IRIS_AUTH") == "token":
-        try:
-            common.tokens(where)
-        except psycopg2.Error as error:
-            # It may come later; requests say so until then.
-            common.say(f"who may come in can't be asked yet: {str(error).strip()}")
+    _look(where)
     os.execv(sys.executable, gunicorn())

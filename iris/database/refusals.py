@@ -12,13 +12,17 @@ import psycopg2
 from iris import problems
 
 UNAVAILABLE = ("database_unavailable", "the database is away; try again")
-REFUSED = ("database_refused", "the database does not let Iris in; Iris's log says why")
-# libpq tells no SQLSTATE of a connection that was not made, so these are its words, and in English; in
-# other languages, the database is merely away.
-NOT_LET_IN = re.compile(
-    r"FATAL: .*(authentication failed|pg_hba\.conf|(role|database) .* does not exist"
-    r"|not permitted to log in|permission denied for database)"
-)
+WRONG_PASSWORD = "28P01"
+# libpq tells no SQLSTATE of a connection that was not made, so these are the words that stand for it, of
+# PostgreSQL and of pgbouncer. They are English: `iris up` and docker-compose set lc_messages; if a server
+# speaks another language, the database is merely away.
+UNMADE = {
+    WRONG_PASSWORD: r"FATAL: .*authentication failed|no password supplied",
+    "3D000": r'FATAL: .*(database "[^"]*" does not exist|no such database)',
+    "28000": r"FATAL: .*(pg_hba\.conf|role .* does not exist|no such user|not permitted to log in"
+    r"|permission denied for database)",
+    "53300": r"FATAL: .*(too many (clients|connections)|connection slots are reserved)",
+}
 
 # A lock was not to be had in time.
 WAITED_IN_VAIN = "55P03"
@@ -50,18 +54,33 @@ STATES = {
     "54": ("invalid_value", None),
     "25006": UNAVAILABLE,
     "40": ("database_busy", "others changed the same just now; try again"),
+    "53100": (
+        "database_full",
+        "the disk of the database is full: nothing is written until there is room on it",
+    ),
     "53": ("database_busy", "the database is short of resources; try again"),
     WAITED_IN_VAIN: ("database_busy", "somebody else holds this too long; try again"),
     "57014": ("database_slow", "this took too long and was given up; ask for less"),
     "57": UNAVAILABLE,
     "58": UNAVAILABLE,
     "08": UNAVAILABLE,
-    "28": REFUSED,
-    "3D": REFUSED,
+    WRONG_PASSWORD: (
+        "database_refused",
+        "the database does not let Iris in: the password that Iris was given is not the one there",
+    ),
+    "28": ("database_refused", "the database does not let Iris in; Iris's log says why"),
+    "3D": ("database_refused", "the database server has no such database; Iris's log says which"),
     "42501": ("database_not_ready", "the database lacks what this Iris needs: iris db check"),
     "42P01": ("database_not_ready", "the database lacks what this Iris needs: iris db check"),
     "42883": ("database_not_ready", "the database lacks what this Iris needs: iris db check"),
     "42703": ("database_not_ready", "the database lacks what this Iris needs: iris db check"),
+}
+
+
+# What who runs Iris can do about it.
+HINTS = {
+    WRONG_PASSWORD: "The database keeps the passwords that IRIS_PASS and IRIS_SERVICE_PASS were when it was"
+    " made. After a change: ALTER ROLE iris_service PASSWORD '…' as its owner, and of iris likewise.",
 }
 
 
@@ -88,8 +107,10 @@ def from_database(error, given=None, known=None):
     state = getattr(error, "pgcode", None) or ""
     diag = getattr(error, "diag", None)
     if not state and is_disconnect(error):
-        code, detail = REFUSED if NOT_LET_IN.search(str(error)) else UNAVAILABLE
-        return problems.Problem(code, detail, headers={"Retry-After": "1"})
+        for state, words in UNMADE.items():
+            if re.search(words, str(error)):
+                return refusal({"sqlstate": state})
+        return problems.Problem(*UNAVAILABLE, headers={"Retry-After": "1"})
     if diag is None:
         return None
     # What programs need of a refusal the rules put where psql doesn't show it.
@@ -123,7 +144,8 @@ def refusal(said):
     if code is None:
         return None
     if detail is not None:
-        return problems.Problem(code, detail, headers={"Retry-After": "1"}, sqlstate=state)
+        headers = {"Retry-After": "1"}
+        return problems.Problem(code, detail, headers, hint=HINTS.get(state), sqlstate=state)
     problem = problems.Problem(code, said["message"], sqlstate=state)
     errors = {column: problem.detail} if column and problem.status == 422 else None
     problem.more |= {

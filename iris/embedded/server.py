@@ -405,6 +405,12 @@ class Server:
             # pages out, and log whole pages anew after each of many checkpoints.
             "shared_buffers": "512MB",
             "max_wal_size": "2GB",
+            # By its words Iris tells why it was not let in.
+            "lc_messages": "C",
+            # What was slow, and who waited for whom for more than a second, is in postgres.log.
+            "log_min_duration_statement": "1s",
+            "log_lock_waits": "on",
+            "log_line_prefix": "%m [%p] %q%u %a ",
             **self.options,
         }
         arguments = [part for item in options.items() for part in ("-c", "=".join(item))]

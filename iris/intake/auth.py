@@ -12,7 +12,7 @@ import math
 
 from iris import bounds, meters, problems, rights, settings
 from iris.database import callers, writing
-from iris.intake import types
+from iris.intake import client, types
 
 log = logging.getLogger("iris")
 
@@ -49,6 +49,7 @@ def enter(request, response):
             f"Iris-Actor is for an Iris without tokens: by yours, you are {caller.actor}",
         )
     request.context.caller = caller
+    request.env["iris.actor"] = caller.actor
     if RATE is not None:
         _count(caller, response)
 
@@ -69,7 +70,7 @@ def _sent(request):
 
 def _address(request):
     """Return what attempts are counted by; of IPv6, a household has 2**64 addresses."""
-    text = request.env.get("REMOTE_ADDR", "")
+    text = client.address(request.env)
     try:
         address = ipaddress.ip_address(text)
     except ValueError:
@@ -99,7 +100,7 @@ def _refused(request):
         log.warning(
             "%s refused %s: no such token",
             request.context.request_id,
-            request.env.get("REMOTE_ADDR", "-"),
+            client.address(request.env),
         )
         detail = "this token is none, or none any more"
     else:
@@ -178,6 +179,8 @@ def actor(request):
         raise problems.Problem(
             "invalid_actor", "Iris-Actor must be 1 to 100 printable characters of UTF-8"
         )
+    # For the access log.
+    request.env["iris.actor"] = name
     return name
 
 
