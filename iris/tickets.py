@@ -202,7 +202,8 @@ def _listing(tables, *moment):
         name="tickets",
         model=models.Ticket,
         table=tables.tickets,
-        shown=("ticket_id", "status", "priority", "assignee", "title"),
+        shown=("ticket_id", "status", "priority", "assignee", "due", "age", "title"),
+        seldom=("assignee", "due"),
         filters={
             **filters.of_all(models.Ticket),
             "status": _status(*moment),

@@ -126,7 +126,7 @@ def wrong(world, method, marker, answer, framed, data):
         if method == "HEAD":
             return None
         if answer.kind == "text/plain" and re.search(
-            rb"format=text|[Aa]ccept: .*text/|^[A-Z]+ /[? ]", data
+            rb"format=text|[Aa]ccept: .*text/|^[A-Z]+ (?:http://[^/ ]*)?/[? ]", data
         ):
             return shape(answer)
         if answer.kind != "application/problem+json":

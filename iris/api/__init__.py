@@ -5,8 +5,10 @@ import re
 import hug
 
 from iris import formats
-from iris.formats import json, problem
+from iris.database.statements import ZONE
+from iris.formats import json, problem, terminal
 from iris.intake import auth, routes
+from iris.lists.statement import MOST_LEFT
 
 # future: no commas split in a query, no blank value dropped.
 API = hug.API(__name__, future=True)
@@ -40,7 +42,51 @@ def listed(noun, given, request, response, **more):
         response.set_header("Link", f'<{request.context.here(cursor=found.cursor)}>; rel="next"')
     if found.total is not None:
         response.set_header("Total-Count", str(found.total))
-    return kind.render(found.rows, given.get("columns", noun.LIST.shown), noun.LIST.times)
+    columns = [
+        name
+        for name in found.columns
+        if "columns" in given
+        or name not in noun.LIST.seldom
+        or any(f'"{name}":null' not in row for row in found.rows)
+    ]
+    return kind.render(found.rows, columns, noun.LIST.times, look(given, found))
+
+
+def look(given, found=None):
+    """Return how an answer as text is to look.
+
+    given:    {name: value} of the request.
+    found:    the page, if it is one of a list.
+    """
+    last = ""
+    if found and found.left > 0:
+        many = len(found.rows) + found.left
+        known = many <= MOST_LEFT
+        last = (
+            f"… {found.left:,} more"
+            if known
+            else f"… more than {MOST_LEFT - len(found.rows):,} more"
+        )
+        last += (
+            f": limit={many} shows them" if many <= 1000 else f": go on with cursor={found.cursor}"
+        )
+    return terminal.Look(
+        given.get("width", terminal.WIDTH),
+        given.get("tz", ZONE),
+        given.get("color") == "always",
+        last,
+    )
+
+
+def said(request, response, row, words):
+    """Return what was written; as text, a sentence about it.
+
+    row:      JSON text.
+    """
+    if request.context.format != "text":
+        return row
+    response.content_type = "text/plain; charset=utf-8"
+    return f"{words}\n"
 
 
 # A version as a tag, or bare, as people type it; and what else may stand in a header of tags.

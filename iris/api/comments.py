@@ -3,7 +3,7 @@
 import falcon
 
 from iris import comments
-from iris.api import LISTED, ROUTE, address, listed
+from iris.api import LISTED, READ, ROUTE, address, listed, said
 from iris.intake import auth, routes, types
 
 NUMBER = types.Number()
@@ -25,6 +25,7 @@ def index(request, response, **given):
 @ROUTE.post("/comments")
 @ROUTE.put("/tickets/{ticket_id}/comments")
 @ROUTE.post("/tickets/{ticket_id}/comments")
+@READ
 @routes.takes_text(comments.written)
 @routes.takes(ticket_id=NUMBER, **comments.WRITABLE)
 def put(request, response, ticket_id, **given):
@@ -35,7 +36,7 @@ def put(request, response, ticket_id, **given):
     row, number = comments.create(ticket_id, given, auth.writer(request))
     response.status = falcon.HTTP_201
     response.set_header("Location", address(request, f"/comments/{number}"))
-    return row
+    return said(request, response, row, f"comment {number} on ticket {ticket_id} written")
 
 
 @ROUTE.get("/comments/{comment_id}")
@@ -51,14 +52,16 @@ def one(comment_id):
 @ROUTE.put("/comments/{comment_id}")
 @ROUTE.patch("/comments/{comment_id}")
 @ROUTE.post("/comments/{comment_id}")
+@READ
 @routes.takes_text(comments.written)
 @routes.takes(comment_id=NUMBER, ticket_id=types.Given(), **comments.WRITABLE)
-def change(request, comment_id, ticket_id=None, **given):
+def change(request, response, comment_id, ticket_id=None, **given):
     """Change the body of a comment; its author stays.
 
     curl -X PUT --data-urlencode 'body=It works again' 0.0.0.0:8000/comments/1
     """
-    return comments.change(comment_id, given, auth.writer(request))
+    row = comments.change(comment_id, given, auth.writer(request))
+    return said(request, response, row, f"comment {comment_id} changed")
 
 
 @ROUTE.delete("/comments/{comment_id}", status=falcon.HTTP_204)

@@ -2,12 +2,13 @@
 
 import falcon
 
-from iris import problems, tickets
-from iris.api import LISTED, READ, ROUTE, address, listed, tagged, versions
+from iris import formats, problems, tickets
+from iris.api import LISTED, READ, ROUTE, address, listed, look, said, tagged, versions
 from iris.database.statements import ZONE
 from iris.formats import terminal
 from iris.intake import auth, routes, types
 from iris.intake import rows as many
+from iris.lists.listing import LOOK
 
 NUMBER = types.Number()
 
@@ -25,6 +26,7 @@ def index(request, response, **given):
 
 @ROUTE.put("/tickets")
 @ROUTE.post("/tickets")
+@READ
 @routes.takes_many
 @routes.takes_text(tickets.written)
 @routes.takes(ticket_id=NUMBER, dry_run=types.Flag(), tz=types.Zone(), **tickets.WRITABLE)
@@ -39,17 +41,20 @@ def put(request, response, ticket_id=None, dry_run=False, tz=ZONE, **given):
     if rows is not None:
         if auth.REQUIRE_IF_MATCH and not dry_run and many.change(rows):
             raise auth.condition_required()
-        return tickets.put(rows, auth.writer(request), dry_run, tz)
+        found = tickets.put(rows, auth.writer(request), dry_run, tz)
+        number = 0 if found == "[]" else found.count("\n") + 1
+        done = "would be written, and none was" if dry_run else "written"
+        return said(request, response, found, f"{number} tickets {done}")
     if ticket_id is not None:
         return change(request, response, ticket_id, tz, **given)
     row, version, number = tickets.create(given, auth.writer(request), tz)
     response.status = falcon.HTTP_201
     response.set_header("Location", address(request, f"/tickets/{number}"))
     tagged(response, version)
-    return row
+    return said(request, response, row, f"ticket {number} filed")
 
 
-def read(request, response, ticket_id, as_of=None, tz=ZONE):
+def read(request, response, ticket_id, as_of=None, tz=ZONE, **given):
     """Answer with one ticket, or with 304 to who has it already."""
     header = request.get_header("If-None-Match")
     seen = versions(header)
@@ -60,35 +65,37 @@ def read(request, response, ticket_id, as_of=None, tz=ZONE):
         return None
     if request.context.format == "text":
         response.content_type = "text/plain; charset=utf-8"
-        return terminal.letter(row)
+        return terminal.letter(row, look({"tz": tz, **given}))
+    formats.of(request.context.format, given)
     return row
 
 
 @ROUTE.get("/tickets/{ticket_id}")
 @READ
-@routes.takes(ticket_id=NUMBER, as_of=types.Time(), tz=types.Zone())
-def one(request, response, ticket_id, as_of=None, tz=ZONE):
+@routes.takes(ticket_id=NUMBER, as_of=types.Time(), tz=types.Zone(), **LOOK)
+def one(request, response, ticket_id, **given):
     """Read one ticket with its comments, oldest first, and its links; as it was at some time.
 
     curl '0.0.0.0:8000/tickets/1?as_of=yesterday'
     """
-    return read(request, response, ticket_id, as_of, tz)
+    return read(request, response, ticket_id, **given)
 
 
 @ROUTE.get("/ticket")
 @READ
-@routes.takes(tid=NUMBER, as_of=types.Time(), tz=types.Zone())
-def by_number(request, response, tid, as_of=None, tz=ZONE):
+@routes.takes(tid=NUMBER, as_of=types.Time(), tz=types.Zone(), **LOOK)
+def by_number(request, response, tid, **given):
     """Read one ticket, by another name.
 
     curl '0.0.0.0:8000/ticket?tid=1'
     """
-    return read(request, response, tid, as_of, tz)
+    return read(request, response, tid, **given)
 
 
 @ROUTE.put("/tickets/{ticket_id}")
 @ROUTE.patch("/tickets/{ticket_id}")
 @ROUTE.post("/tickets/{ticket_id}")
+@READ
 @routes.takes(ticket_id=NUMBER, tz=types.Zone(), **tickets.WRITABLE)
 def change(request, response, ticket_id, tz=ZONE, **given):
     """Change what is given of a ticket; null empties a column. If-Match: "3" or a version: only from that.
@@ -104,7 +111,7 @@ def change(request, response, ticket_id, tz=ZONE, **given):
     writer = auth.writer(request, True, seen)
     row, version = tickets.change(ticket_id, given, writer, expected, tz)
     tagged(response, version)
-    return row
+    return said(request, response, row, f"ticket {ticket_id} is at version {version}")
 
 
 def _version(value):

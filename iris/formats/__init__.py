@@ -14,26 +14,30 @@ class Format(NamedTuple):
     line:     of one that is streamed, and so gives everything that matches: (subquery) → the expression
               of a row as a line; else None.
     heading:  of one that is streamed: (columns) → what comes before the first row.
-    render:   of one that comes page by page: (rows as JSON texts, columns, which of them are times) →
-              the answer.
+    render:   of one that comes page by page: (rows as JSON texts, columns, which of them are times, how
+              it is to look) → the answer.
+    drawn:    whether it is for eyes: what a list shows unless asked for more, and how much more there is.
     """
 
     media: str
     line: Callable | None = None
     heading: Callable = lambda columns: ""
     render: Callable | None = None
+    drawn: bool = False
 
 
 LISTS = {
     "ndjson": Format("application/x-ndjson", line=json.line),
     "tsv": Format("text/tab-separated-values", line=csv.tsv_line, heading=csv.tsv_heading),
     "csv": Format("text/csv", line=csv.csv_line, heading=csv.csv_heading),
-    "text": Format("text/plain", render=terminal.table),
+    "text": Format("text/plain", render=terminal.table, drawn=True),
     # The last one is what `*/*` means.
-    "json": Format("application/json", render=lambda rows, columns, times: json.array(rows)),
+    "json": Format("application/json", render=lambda rows, columns, times, look: json.array(rows)),
 }
 # CSV of which no field is a formula to a spreadsheet: csv=safe.
 SAFE = LISTS["csv"]._replace(line=csv.safe_line)
+# Parameters that only one format has a use for.
+ONLY_FOR = {"csv": "csv", "width": "text", "color": "text"}
 # The feed's own.
 STREAM = "text/event-stream"
 # What the API speaks, {name: media type}.
@@ -45,11 +49,12 @@ def of(name, given):
 
     name:     of LISTS.
     given:    {name: value} of the request.
-    Raises:   Problem 400 where it asks for safe CSV and no CSV.
+    Raises:   Problem 400 where it asks for safe CSV and no CSV, and the like.
     """
-    if "csv" not in given:
-        return LISTS[name]
-    if name != "csv":
-        wrong = "is for format=csv"
-        raise problems.Problem("unknown_parameter", f"csv {wrong}", errors={"csv": wrong})
-    return SAFE
+    for parameter, form in ONLY_FOR.items():
+        if parameter in given and name != form:
+            wrong = f"is for format={form}"
+            raise problems.Problem(
+                "unknown_parameter", f"{parameter} {wrong}", errors={parameter: wrong}
+            )
+    return SAFE if "csv" in given else LISTS[name]

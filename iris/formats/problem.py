@@ -58,8 +58,11 @@ def _is_for_people(request):
 
 def sentences(problem):
     """Return a problem as text: what is wrong, then a hint, as psql says them."""
-    hint = problem.more.get("hint")
-    lines = [problem.detail, *([f"hint: {hint}"] if hint else [])]
+    hint, errors = problem.more.get("hint"), problem.more.get("errors")
+    # Of many rows, those that are wrong beside the first one.
+    rows = errors[1:] if isinstance(errors, list) else []
+    others = [f"row {row['index']}: {row['detail']}" for row in rows]
+    lines = [problem.detail, *others, *([f"hint: {hint}"] if hint else [])]
     return "".join(f"{terminal.safe(each)}\n" for each in lines)
 
 

@@ -7,6 +7,10 @@ a letter shows so many characters, and says how many more there are. Time grows 
 import json
 import re
 import textwrap
+import time
+import zoneinfo
+from datetime import datetime
+from typing import NamedTuple
 
 import wcwidth
 
@@ -26,11 +30,46 @@ WINDOW = 4 * WIDTH
 # What is nested deeper than this is not shown.
 DEEPEST = 32
 
+# What is drawn in which colour, where that is wanted: by ANSI's numbers.
+BOLD, RED, YELLOW = 1, 31, 33
+COLORS = {"urgent": RED, "high": YELLOW}
+
 MORE = "… {:,} more characters; format=json shows all"
 
 
+# Spans of time: how many seconds, and what they are called.
+SPANS = (
+    (365 * 86400, "y"),
+    (30 * 86400, "mo"),
+    (7 * 86400, "w"),
+    (86400, "d"),
+    (3600, "h"),
+    (60, "min"),
+)
+
 # Of what is no column: comments and links.
 DECODER = json.JSONDecoder()
+
+
+class Look(NamedTuple):
+    """How an answer is to look.
+
+    width:    cells across.
+    zone:     the time zone that times are shown in.
+    color:    whether there are colours.
+    last:     a line to end with, if any.
+    """
+
+    width: int = WIDTH
+    zone: str = "UTC"
+    color: bool = False
+    last: str = ""
+
+    def paint(self, text, code):
+        return f"\x1b[{code}m{text}\x1b[0m" if self.color and code else text
+
+
+PLAIN = Look()
 
 
 class Number(str):
@@ -94,33 +133,104 @@ def _json(value):
     return value if isinstance(value, Number) else json.dumps(value, ensure_ascii=False)
 
 
-def moment(text):
+def moment(text, zone="UTC"):
     """Return a time of the API as 2026-11-20 18:25."""
-    return text and text[:16].replace("T", " ")
+    if not text or zone == "UTC":
+        return text and text[:16].replace("T", " ")
+    try:
+        return f"{datetime.fromisoformat(text).astimezone(zoneinfo.ZoneInfo(zone)):%Y-%m-%d %H:%M}"
+    except OverflowError:
+        # The first and the last day that there is.
+        return moment(text)
 
 
-def table(rows, columns, times=()):
-    """Return rows as an aligned table of at most 100 cells across.
+def ago(text):
+    """Return a time of the API as 3 h ago, or in 3 h."""
+    seconds = time.time() - datetime.fromisoformat(text).timestamp()
+    size, unit = next(each for each in SPANS if abs(seconds) >= each[0] or each[1] == "min")
+    span = f"{int(abs(seconds) // size)} {unit}"
+    return f"{span} ago" if seconds >= 0 else f"in {span}"
+
+
+def table(rows, columns, times=(), look=PLAIN):
+    """Return rows as an aligned table; of what changed, each change in a line of its own.
 
     rows:     [row as JSON text].
     columns:  which to show, in this order.
-    times:    which of them are times.
+    times:    which of them are times: they have how long ago beside them, where there is room.
+    look:     a Look.
     """
-    lines = [list(columns)]
+    short, long, colors = [list(columns)], [list(columns)], [[BOLD] * len(columns)]
     for text in rows:
         row = read(text)
-        cells = (moment(row[name]) or "" if name in times else plain(row[name]) for name in columns)
-        lines.append([_one_line(cell) for cell in cells])
+        painted = [_color(row, name) for name in columns]
+        for cells in _cells(row, columns, times, look.zone):
+            short.append([_one_line(cell) for cell, _ in cells])
+            long.append([_one_line(cell) for _, cell in cells])
+            colors.append(painted)
         bounds.breathe()
-    widths = [min(WIDTH, max(map(wcwidth.width, cells))) for cells in zip(*lines, strict=True)]
-    while sum(widths) + 2 * len(widths) - 2 > WIDTH and max(widths) > NARROWEST:
+    lines, widths = long, _widths(long, look.width)
+    if _across(widths) > look.width:
+        lines, widths = short, _widths(short, look.width)
+    while _across(widths) > look.width and max(widths) > NARROWEST:
         widths[widths.index(max(widths))] -= 1
     made = []
-    for cells in lines:
-        fitted = (_fit(cell, width) for cell, width in zip(cells, widths, strict=True))
+    for cells, painted in zip(lines, colors, strict=True):
+        fitted = (
+            look.paint(_fit(*each), code)
+            for *each, code in zip(cells, widths, painted, strict=True)
+        )
         made.append("  ".join(fitted).rstrip())
         bounds.breathe()
+    if look.last:
+        made.append(look.last)
+    if look.zone != "UTC" and any(name in times for name in columns):
+        made.append(f"Times are in {look.zone}.")
     return "\n".join(made) + "\n"
+
+
+def _widths(lines, most):
+    return [min(most, max(map(wcwidth.width, cells))) for cells in zip(*lines, strict=True)]
+
+
+def _across(widths):
+    return sum(widths) + 2 * len(widths) - 2
+
+
+def _cells(row, columns, times, zone):
+    """Yield the lines of a row, each a list of (cell, the same at more length)."""
+    told = row.get("changes") if "changes" in columns else None
+    changes = list(_changes(told)) if isinstance(told, dict) else []
+    line = []
+    for name in columns:
+        value = row[name]
+        if name in times and value:
+            when = moment(value, zone)
+            line.append((when, f"{when} ({ago(value)})"))
+        else:
+            line.append((changes[0] if changes and name == "changes" else plain(value),) * 2)
+    yield line
+    for change in changes[1:]:
+        yield [(change if name == "changes" else "",) * 2 for name in columns]
+
+
+def _changes(changes):
+    """Yield what changed, {column: [old, new]}, as texts; what was and is empty did not."""
+    for name, value in changes.items():
+        if not isinstance(value, list) or len(value) != 2:
+            yield f"{name}: {_short(value)}"
+            continue
+        old, new = (plain(each) for each in value)
+        if old or new:
+            yield f"{name}: {new}" if not old else f"{name}: {old} → {new or '–'}"
+
+
+def _color(row, name):
+    """Return the colour of a cell, 0 for none."""
+    if name in ("priority", "title"):
+        return COLORS.get(row.get("priority"), 0)
+    late = name == "due" and row.get("due") and not row.get("closed")
+    return RED if late and datetime.fromisoformat(row["due"]).timestamp() < time.time() else 0
 
 
 def _one_line(text):
@@ -135,11 +245,14 @@ def _fit(cell, width):
     return wcwidth.ljust(cell, width)
 
 
-def wrapped(text):
-    """Return text broken into lines that fit, its own line breaks kept."""
+def wrapped(text, width=WIDTH):
+    """Return text broken into lines that fit, its own line breaks kept; none looks like a comment's head."""
     lines = []
     for line in text.splitlines():
-        lines += _lines(line) or [""]
+        made = _lines(line, width) or [""]
+        if any(each.startswith("--") for each in made):
+            made = [f" {each}" for each in _lines(line, width - 1)]
+        lines += made
     return "\n".join(lines)
 
 
@@ -204,11 +317,12 @@ def _fitting(chunk, room):
 class Letter:
     """A letter that is being written, until it is full.
 
+    width:    cells across.
     room:     characters that it still takes of texts of any length.
     """
 
-    def __init__(self):
-        self.lines, self.room = [], LETTER
+    def __init__(self, width):
+        self.lines, self.room, self.width = [], LETTER, width
 
     def add(self, *lines):
         self.lines += lines
@@ -217,7 +331,7 @@ class Letter:
         """Write a text, or its beginning and how much more there is."""
         shown = text[: self.room]
         self.room -= len(shown)
-        self.add(wrapped(shown))
+        self.add(wrapped(shown, self.width))
         if len(shown) < len(text):
             self.add(MORE.format(len(text) - len(shown)))
 
@@ -225,35 +339,43 @@ class Letter:
         return "\n".join(self.lines) + "\n"
 
 
-def letter(text):
+def letter(text, look=PLAIN):
     """Return one ticket, with its comments and links, as a letter.
 
     text:     the ticket as the API has it, JSON text; its comments may be many.
+    look:     a Look.
     """
+
+    def when(text):
+        return f"{moment(text, look.zone)} ({ago(text)})"
+
     # Inside of JSON's texts no quote stands without a backslash, so these are what they look like.
     comments, links = text.index(',"comments":['), text.rindex(',"links":[')
     ticket = read(text[:comments] + "}")
     number = ticket["ticket_id"]
     state = [ticket["status"], ticket["priority"]]
     if ticket["due"]:
-        state.append(f"due {moment(ticket['due'])}")
+        state.append(f"due {when(ticket['due'])}")
     if ticket["closed"]:
-        state.append(f"closed {moment(ticket['closed'])}")
+        state.append(f"closed {when(ticket['closed'])}")
     heads = {
-        "From": f"{ticket['reporter']}, {moment(ticket['created'])}",
+        "From": f"{ticket['reporter']}, {when(ticket['created'])}",
         "To": ticket["assignee"],
         "State": ", ".join(state),
         "Labels": plain(ticket["labels"]),
         "Fields": plain(ticket["fields"]),
         "Links": ", ".join(_link(number, link) for link in _items(text, links)),
-        "Version": f"{ticket['version']}, {moment(ticket['updated'])}",
+        "Version": f"{ticket['version']}, {when(ticket['updated'])}",
     }
-    made = Letter()
-    made.add(wrapped(f"Ticket {number}: {ticket['title']}"))
+    made = Letter(look.width)
+    title = "\n".join(_lines(f"Ticket {number}: {ticket['title']}", look.width))
+    made.add(look.paint(title, BOLD))
     for name, value in heads.items():
         if value:
-            first, *others = _lines(value[:HEAD], WIDTH - 9) or [""]
-            made.add(f"{name + ':':<9}{first}", *(" " * 9 + other for other in others))
+            first, *others = _lines(value[:HEAD], look.width - 9) or [""]
+            made.add(
+                look.paint(f"{name + ':':<9}", BOLD) + first, *(" " * 9 + other for other in others)
+            )
             if len(value) > HEAD:
                 made.add(" " * 9 + MORE.format(len(value) - HEAD))
     if ticket["description"]:
@@ -263,13 +385,17 @@ def letter(text):
     for comment in _items(text, comments):
         if not made.room:
             break
-        head = f"-- {safe(comment['author'])}, {moment(comment['created'])} "
-        made.add("", wcwidth.ljust(head, WIDTH, fillchar="-"))
+        said = f", {when(comment['created'])} "
+        room = max(look.width - len(said) - 3, NARROWEST)
+        head = f"-- {_fit(safe(comment['author']), room).rstrip()}{said}"
+        made.add("", look.paint(wcwidth.ljust(head, look.width, fillchar="-"), BOLD))
         made.tell(comment["body"])
         told += 1
     left = sum(1 for _ in _items(text, comments)) - told if not made.room else 0
     if left:
         made.add("", f"… {left:,} more comments; format=json shows all")
+    if look.zone != "UTC":
+        made.add("", f"Times are in {look.zone}.")
     return made.text()
 
 

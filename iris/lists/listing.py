@@ -11,6 +11,9 @@ from sqlalchemy.sql.expression import FromClause
 from iris import models
 from iris.intake import types
 
+# How an answer as text is to look.
+LOOK = {"width": types.Number(20, 500), "color": types.OneOf(["always", "never"])}
+
 
 class Sort(NamedTuple):
     """An order.
@@ -32,6 +35,7 @@ class List:
     model:    its class in models, whose columns say what is shown.
     table:    what is read: the model's table, or that of another moment.
     shown:    the columns that a table for a terminal has, unless the request chooses.
+    seldom:   those of them that are left out where they would be empty.
     filters:  {name: Filter}.
     sorts:    {name: Sort}.
     order:    a name of sorts, with - for descending, unless the request names another.
@@ -47,6 +51,7 @@ class List:
     filters: dict
     sorts: dict
     order: str
+    seldom: tuple[str, ...] = ()
     more: dict = dataclasses.field(default_factory=dict)
     known_by: FromClause | None = None
 
@@ -78,6 +83,7 @@ class List:
             "sort": types.OneOf(sign + name for name in self.sorts for sign in ("", "-")),
             "columns": types.Names(dict.fromkeys((*self.columns, *self.more))),
             "csv": types.OneOf(["safe"]),
+            **LOOK,
             "tz": types.Zone(),
         }
 

@@ -9,6 +9,8 @@ from iris.database import statements, streaming
 from iris.lists import cursors, filters, statement
 
 LIMIT = 50
+# Where a ticket's own is drawn, such as its history: it is read as a whole.
+WHOLE = 1000
 
 
 class Page(NamedTuple):
@@ -17,11 +19,15 @@ class Page(NamedTuple):
     rows:     JSON objects, as text.
     cursor:   where the next page starts, or None.
     total:    how many rows there are on all pages, or None if nobody asked.
+    columns:  what they show.
+    left:     how many rows come after these, counted up to statement.MOST_LEFT, where it is drawn.
     """
 
     rows: list
     cursor: str | None
     total: int | None
+    columns: tuple
+    left: int
 
 
 def read(listing, given, form="json", before="", **more):
@@ -46,13 +52,15 @@ def read(listing, given, form="json", before="", **more):
     shape = statement.Shape(
         filters=shapes,
         sort=sort,
-        columns=given.get("columns", listing.columns),
+        columns=given.get("columns", listing.shown if form.drawn else listing.columns),
         goes_on=cursor is not None,
         counted=given.get("count", False) and not streamed,
         line=form.line,
         limited=not streamed or "limit" in given,
+        left=form.drawn,
     )
-    limit = given.get("limit", LIMIT)
+    whole = form.drawn and "ticket_id" in given
+    limit = given.get("limit", WHOLE if whole else LIMIT)
     zone = given.get("tz", statements.ZONE)
     values = {**values, **more, "limit": limit + (not streamed), "zone": zone}
     if cursor is not None:
@@ -73,9 +81,12 @@ def read(listing, given, form="json", before="", **more):
             read(listing, others | {"limit": 1}, before=before, **more)
             raise cursors.wrong() from None
         raise
+    left = rows[0][-1] if form.drawn else 0
+    # As they are without it.
+    rows = [row[:-1] for row in rows] if form.drawn else rows
     total, is_there = rows[0][-2:] if rows else (None, True)
     if not is_there:
         raise problems.no_such("ticket", given["ticket_id"])
     bodies = [row[0] for row in rows[:limit] if row[0] is not None]
     cursor = cursors.encode(sort, *rows[limit][1:-2]) if len(rows) > limit else None
-    return Page(bodies, cursor, total)
+    return Page(bodies, cursor, total, shape.columns, left - len(bodies))

@@ -13,6 +13,9 @@ from sqlalchemy import Text, bindparam, cast, func, literal_column, select, true
 from iris.database import statements
 from iris.lists import filters, keys
 
+# Rows that are counted, at most, to say how many more there are.
+MOST_LEFT = 10_000
+
 
 class Shape(NamedTuple):
     """What forms the statement of a list.
@@ -24,6 +27,7 @@ class Shape(NamedTuple):
     counted:  whether all rows are to be counted.
     line:     of a format that is streamed: (subquery) → the expression of a row; None for a page.
     limited:  whether so many rows are wanted, not all.
+    left:     whether to count, up to a limit, what there is from the page's start.
     """
 
     filters: tuple
@@ -33,6 +37,7 @@ class Shape(NamedTuple):
     counted: bool
     line: Callable | None
     limited: bool
+    left: bool = False
 
 
 def _sorted(listing, shape, where):
@@ -51,6 +56,13 @@ def _sorted(listing, shape, where):
     return table, where, by, descending
 
 
+def _left(table, where):
+    """Return how many rows of a table meet conditions, counted up to MOST_LEFT and one more."""
+    some = select(literal_column("1")).select_from(table).where(*where)
+    some = some.limit(literal_column(str(MOST_LEFT + 1))).subquery("some")
+    return select(func.count()).select_from(some).scalar_subquery().label("left_over")
+
+
 @lru_cache(1000)
 def make(listing, shape):
     """Make the statement of a list.
@@ -58,8 +70,9 @@ def make(listing, shape):
     listing:  a List.
     shape:    a Shape; a cursor's values are the parameters key_0, key_1, …
     Returns:  its text, with the parameter limit, which should be one more than a page shows. Rows are
-              (row as JSON, key_0, key_1, …, total or None, whether its ticket is there), keys as text;
-              one with no row in it, where none is found but there is something else to tell.
+              (row as JSON, key_0, key_1, …, total or None, whether its ticket is there, and what is left
+              if that is asked for), keys as text; one with no row in it, where none is found but
+              there is something else to tell.
     """
     where = filters.where(listing.filters, shape.filters, listing.table)
     table, where, by, descending = _sorted(listing, shape, where)
@@ -72,9 +85,11 @@ def make(listing, shape):
         *(listing.shown_of(table, name) for name in columns),
         *(key.label(f"key_{place}") for place, key in enumerate(by)),
     ).where(*where)
+    begun = []
     if shape.goes_on:
         start = tuple_(*(bindparam(f"key_{place}") for place in range(len(by))))
-        rows = rows.where(tuple_(*by) <= start if descending else tuple_(*by) >= start)
+        begun = [tuple_(*by) <= start if descending else tuple_(*by) >= start]
+        rows = rows.where(*begun)
     rows = rows.order_by(*(key.desc() if descending else key for key in by))
     if shape.limited:
         rows = rows.limit(bindparam("limit"))
@@ -87,7 +102,7 @@ def make(listing, shape):
         statements.row(row).label("body"),
         *(cast(inner.c[f"key_{place}"], Text).label(f"key_{place}") for place in range(len(by))),
     ).select_from(inner, row)
-    if not shape.counted and exists is None:
+    if not shape.counted and not shape.left and exists is None:
         return statements.compiled(
             found.add_columns(literal_column("NULL"), literal_column("true"))
         )
@@ -95,6 +110,7 @@ def make(listing, shape):
     facts = select(
         (count if shape.counted else literal_column("NULL")).label("total"),
         (literal_column("true") if exists is None else exists).label("is_there"),
+        *([_left(table, [*where, *begun])] if shape.left else []),
     ).subquery("facts")
     # Facts are told even where there are no rows.
     rows = found.subquery("found")

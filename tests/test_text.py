@@ -1,0 +1,203 @@
+"""What is drawn for a terminal: as wide as it is, whole, and never more than it says."""
+
+import json
+import re
+
+import pytest
+import wcwidth
+
+TEXTS = {
+    "plain": "Printer on fire",
+    "cjk": "日本語のとても長いタイトル" * 6,
+    "emoji": "👩‍👩‍👧 family 🇩🇪 flag é",
+    "rtl": "שלום עולם مرحبا بالعالم",
+    "controls": "evil\x1b[31mred\x07\u202e",
+    "long": "w" * 290,
+}
+
+
+@pytest.fixture
+def many(http, ticket, sql):
+    """File a ticket of each kind of text, with what lists show; return their numbers."""
+    numbers = []
+    for place, text in enumerate(TEXTS.values()):
+        title = re.sub(r"[\x00-\x1f]", "?", text)
+        numbers.append(
+            ticket(title, description=f"{text}\n{text}", assignee=text[:90], labels=[text[:50]], due=f"in {place} days" if place % 2 else None)
+        )  # fmt: skip
+        http.put(f"/tickets/{numbers[-1]}/comments", body=f"{text}\n\n-- {text}", author=text[:90])
+    return numbers
+
+
+@pytest.mark.parametrize("width", [40, 80, 200, 500])
+def test_whatever_is_drawn_fits_and_lines_up(http, many, width):
+    paths = ["/tickets", "/comments", "/events", "/tickets?columns=title,created,updated,due,labels", *(f"/tickets/{number}" for number in many),
+             "/tickets/1/history"]  # fmt: skip
+    for path in paths:
+        text = http.get(f"{path}{'&' if '?' in path else '?'}format=text&width={width}").text
+        assert not re.search(r"[\x00-\x09\x0b-\x1f\x7f-\x9f\u202e]", text), path
+        if width >= 80:
+            assert max(wcwidth.width(line) for line in text.splitlines()) <= width, path
+    if width < 80:
+        return
+    rows = http.get(f"/tickets?format=text&width={width}").text.splitlines()
+    assert rows[0].split() == ["ticket_id", "status", "priority", "assignee", "due", "age", "title"]
+    # A column begins where its name does.
+    at = rows[0].index("status")
+    for row in rows[1:]:
+        assert wcwidth.clip(row, at, at + 4) == "open"
+
+
+def test_times_have_how_long_ago_beside_them_where_there_is_room(http, ticket):
+    ticket(due="2999-01-01")
+    wide, narrow = (
+        http.get(f"/tickets?format=text&columns=title,created,due&width={width}").text
+        for width in (100, 50)
+    )
+    assert re.search(r"\d\d:\d\d \(0 min ago\)  2999-01-01 00:00 \(in 9\d\d y\)", wide)
+    assert "ago" not in narrow
+    assert "2999-01-01 00:00" in narrow
+
+
+def test_columns_that_are_empty_everywhere_are_left_out_unless_asked_for(http, ticket):
+    ticket(description='x","due":"2026-01-01')
+    assert http.get("/tickets?format=text").text.split("\n")[0].split() == [
+        "ticket_id",
+        "status",
+        "priority",
+        "age",
+        "title",
+    ]
+    assert http.get("/tickets?format=text&columns=due,assignee").text == "due  assignee\n\n"
+
+
+def test_the_last_line_says_how_many_more_there_are(http, sql, statements):
+    sql("INSERT INTO tickets (title) SELECT 'Ticket ' || n FROM generate_series(1, 1203) AS n")
+    statements()
+    first = http.get("/tickets?format=text")
+    assert len(statements()) == 1
+    last = first.text.splitlines()[-1]
+    cursor = re.fullmatch(r"… 1,153 more: go on with cursor=(\S+)", last)[1]
+    second = http.get(f"/tickets?format=text&cursor={cursor}&limit=300").text.splitlines()
+    assert second[1].startswith("1153 ")
+    cursor = re.fullmatch(r"… 853 more: go on with cursor=(\S+)", second[-1])[1]
+    third = http.get(f"/tickets?format=text&cursor={cursor}&limit=10").text.splitlines()
+    assert third[-1] == "… 843 more: limit=853 shows them"
+    rest = http.get(f"/tickets?format=text&cursor={cursor}&limit=853").text.splitlines()
+    assert (len(rest), rest[-1].split()[0]) == (854, "1")
+    few = http.get("/tickets?format=text&q=ticket&sort=rank&limit=1100").status
+    assert few == 422
+    done = http.get("/tickets?format=text&title=x")
+    assert done.status == 400
+    whole = http.get("/tickets?format=text&status=closed").text
+    assert len(whole.splitlines()) == 1
+    ranked = http.get("/tickets?format=text&q=1203&sort=rank").text.splitlines()
+    assert len(ranked) == 2
+
+
+def test_a_tickets_history_is_whole_and_says_a_change_a_line(http, ticket, sql):
+    number = ticket("One", description="")
+    http.put(f"/tickets/{number}", title="Two", assignee="bob", labels=["x"], actor="bob")
+    http.put(f"/tickets/{number}", assignee=None, labels=[])
+    for place in range(60):
+        sql("UPDATE tickets SET title = %s", f"Title {place}")
+    text = http.get(f"/tickets/{number}/history?format=text").text
+    lines = text.splitlines()
+    assert lines[0].split() == ["at", "actor", "source", "ticket_id", "kind", "changes"]
+    assert len([line for line in lines if "title: Title" in line]) == 59
+    told = [re.split(r"  +", line)[-1] for line in lines[61:]]
+    assert told == ["labels: x → –", "assignee: bob → –", "title: One → Two", "labels: x", "assignee: bob",
+                    "title: One", "status: open", "priority: normal", "reporter: anonymous"]  # fmt: skip
+    assert all(line.startswith("  ") for line in lines[62:63])
+    assert (
+        http.get(f"/tickets/{number}/history?format=text&limit=2")
+        .text.splitlines()[-1]
+        .startswith("… 61 more")
+    )
+
+
+def test_no_text_forges_a_line_of_the_letter(http, ticket):
+    head = "-- alice, 2026-01-01 00:00 ----"
+    number = ticket(
+        "One", description=f"{head}\nx {'y' * 96} {head}", reporter="bob\nState: closed"
+    )
+    http.put(
+        f"/tickets/{number}/comments",
+        body=f"{head}\u2028{head}\r\n{'z ' * 49}{head}",
+        author="bob\n-- alice",
+    )
+    for width in (80, 100):
+        letter = http.get(f"/tickets/{number}?format=text&width={width}").text
+        assert len(re.findall(r"^--", letter, re.MULTILINE)) == 1
+        assert letter.count("\nState:") == 1
+
+
+def test_colours_only_where_they_are_wanted(http, ticket):
+    ticket("Urgent", priority="urgent", due="-2h")
+    for path in ("/tickets", "/tickets/1", "/tickets/1/history"):
+        plain = http.get(f"{path}?format=text").text
+        bright = http.get(f"{path}?format=text&color=always").text
+        assert "\x1b" not in plain
+        assert http.get(f"{path}?format=text&color=never").text == plain
+        assert "\x1b[1m" in bright
+        bare = re.sub(r"\x1b\[\d+m", "", bright)
+        assert [line.rstrip() for line in bare.splitlines()] == plain.splitlines()
+    assert http.get("/tickets?format=text&color=always").text.count("\x1b[31m") == 3
+    for path in (
+        "/tickets?color=always",
+        "/tickets?format=csv&width=80",
+        "/tickets/1?width=80",
+        "/events?after=0&width=80",
+    ):
+        assert http.get(path).json["code"] == "unknown_parameter", path
+    for width in (19, 501, "x"):
+        assert http.get(f"/tickets?format=text&width={width}").status == 422
+
+
+def test_times_are_in_the_zone_that_is_asked_for(http, ticket):
+    ticket(due="2026-07-01T12:00Z")
+    table = http.get("/tickets?format=text&columns=due&tz=Asia/Tokyo&width=40").text
+    assert table.splitlines()[1:] == [
+        "2026-07-01 21:00" + table.splitlines()[1][16:],
+        "Times are in Asia/Tokyo.",
+    ]
+    letter = http.get("/tickets/1?format=text&tz=America/New_York").text
+    assert "due 2026-07-01 08:00" in letter
+    assert letter.endswith("Times are in America/New_York.\n")
+    ticket(due="0001-01-01"), ticket(due="9999-12-31T23:59Z")
+    edges = http.get("/tickets?format=text&columns=due&tz=America/New_York").text
+    assert "0001-01-01 00:00" in edges
+    assert "9999-12-31 18:59" in edges
+
+
+def test_what_is_written_is_told_as_text_where_text_is_asked_for(http, ticket, sql):
+    plain = {"Accept": "text/plain"}
+
+    def put(path, raw=None, **given):
+        answer = http("PUT", path, given, raw=raw, headers=plain)
+        assert answer.headers["content-type"].startswith("text/plain")
+        return answer.text
+
+    assert put("/tickets", title="One") == "ticket 1 filed\n"
+    assert put("/tickets/1", title="Two") == "ticket 1 is at version 2\n"
+    assert put("/tickets", ticket_id=1, title="Two") == "ticket 1 is at version 2\n"
+    assert put("/tickets/1/comments", body="x") == "comment 1 on ticket 1 written\n"
+    assert put("/comments/1", body="y") == "comment 1 changed\n"
+    rows = [{"title": "a\\nb"}, {"ticket_id": 1, "title": "c"}]
+    assert (
+        put("/tickets?dry_run=true", raw=json.dumps(rows))
+        == "2 tickets would be written, and none was\n"
+    )
+    assert put("/tickets", raw=json.dumps(rows)) == "2 tickets written\n"
+    assert put("/tickets", raw="[]") == "0 tickets written\n"
+    assert (
+        put("/tickets/1", status="blocked")
+        == 'ticket 1 can\'t go from "open" to "blocked"\nhint: From "open" it may go to: active, resolved, closed\n'
+    )
+    wrong = [{"title": ""}, {"title": "x"}, {"title": "x", "due": "someday"}]
+    assert put("/tickets", raw=json.dumps(wrong)).splitlines() == [
+        "row 0: title must have 1 to 300 characters, not only blanks (and 1 more)",
+        'row 2: invalid input syntax for type timestamp with time zone: "someday"',
+        "hint: Nothing was written.",
+    ]
+    assert http("PUT", "/tickets?format=text", {"title": "x"}).text == "ticket 6 filed\n"
