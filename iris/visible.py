@@ -1,6 +1,10 @@
 """Texts that anybody may have written, on their way to a terminal."""
 
+import re
 import unicodedata
+
+# What JSON leaves as it is, and terminals obey.
+OBEYED = re.compile("[\x7f-\x9f]")
 
 
 def safe(text, kept=""):
@@ -16,3 +20,8 @@ def safe(text, kept=""):
         else char
         for char in text
     )
+
+
+def escaped(text):
+    """Return JSON text in which nothing stands that a terminal obeys; it says the same."""
+    return OBEYED.sub(lambda found: f"\\u{ord(found[0]):04x}", text)

@@ -66,6 +66,21 @@ def test_hug_stays_at_the_edge():
         assert "hug" not in imports(module) or module.startswith(edge), module
 
 
+def test_commands_speak_by_one_mouth():
+    """What they say may be anybody's words: common.py and main() let no control characters through."""
+    for module, path in MODULES.items():
+        if module.startswith("iris.cli.") and module != "iris.cli.common":
+            called = [
+                node.func
+                for node in ast.walk(ast.parse(path.read_text()))
+                if isinstance(node, ast.Call)
+            ]
+            assert not [
+                name.id for name in called if isinstance(name, ast.Name) and name.id == "print"
+            ], module
+            assert not re.search(r"sys\.std(out|err)\.write", path.read_text()), module
+
+
 def test_every_place_that_contributing_names_is_there():
     text = (ROOT / "CONTRIBUTING.md").read_text()
     table = text[text.index("## Where things are") : text.index("## Decisions")]

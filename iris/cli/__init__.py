@@ -7,6 +7,7 @@ arguments, declare(parser).
 import argparse
 import importlib
 import sys
+import traceback
 
 from iris import __version__, visible, welcome
 
@@ -67,7 +68,7 @@ def main():
         import psycopg2  # noqa: PLC0415 (not every command needs it)
 
         if not isinstance(error, psycopg2.Error):
-            raise
+            sys.exit(visible.safe(traceback.format_exc(), kept="\n"))
         said = getattr(error, "diag", None)
         words, hint = (said.message_primary, said.message_hint) if said else (None, None)
         # Not where in which rule it was said, which is PostgreSQL's CONTEXT.

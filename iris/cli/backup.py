@@ -37,7 +37,7 @@ def run(arguments):
     common.end_by_signal()
     said = backup.write(location.dsn(owner=True), str(path), common.say, arguments.keep)
     if arguments.json and path != "-":
-        print(json.dumps(said))
+        common.show_json(json.dumps(said))
         return 0
     common.say(
         f"backed up to {said['file']}: {said['bytes'] / 1_000_000:.1f} MB in {said['seconds']} s,"

@@ -17,6 +17,11 @@ def show(text):
     print(visible.safe(text, kept="\n"), flush=True)
 
 
+def show_json(text):
+    """Print JSON."""
+    print(visible.escaped(text), flush=True)
+
+
 def end_by_signal():
     """Let SIGTERM and SIGHUP end a command as Ctrl-C does: in a sentence, with everything cleared up."""
 
@@ -45,7 +50,7 @@ def tokens(url, make=False):
             return
         cursor.execute("SELECT add_token('admin', 'admin') ->> 'token'")
         say("nobody had a token yet; this is the first admin's, and is shown once:")
-        print(cursor.fetchone()[0], flush=True)
+        show(cursor.fetchone()[0])
 
 
 def revision_of(url):

@@ -18,7 +18,7 @@ def run(arguments):
     common.end_by_signal()
     said = backup.read(location.dsn(owner=True), arguments.file, common.say)
     if arguments.json:
-        print(json.dumps(said))
+        common.show_json(json.dumps(said))
     else:
         common.say(
             f"restored {said['tickets']} tickets, {said['comments']} comments and {said['events']} events;"

@@ -44,7 +44,7 @@ def _add(cursor, arguments):
     (made,) = cursor.fetchone()
     until = f" until {made['expires']}" if made["expires"] else ""
     common.say(f"{made['actor']} comes in as {made['role']}{until}; this is shown once:")
-    print(made["token"])
+    common.show(made["token"])
     return 0
 
 
@@ -52,11 +52,11 @@ def _list(cursor, arguments):
     cursor.execute(LIST)
     rows = [row for (row,) in cursor.fetchall()]
     if arguments.json:
-        print(f"[{', '.join(rows)}]")
+        common.show_json(f"[{', '.join(rows)}]")
         return 0
     from iris.formats import terminal  # noqa: PLC0415 (takes its time)
 
-    print(terminal.table(rows, COLUMNS, TIMES), end="")
+    common.show(terminal.table(rows, COLUMNS, TIMES).removesuffix("\n"))
     return 0
 
 

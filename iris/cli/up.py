@@ -174,10 +174,9 @@ def _greet(host, port, service):
             continue
         token = TOKEN if settings.get("IRIS_AUTH") == "token" else ""
         shown = f"0.0.0.0:{port}" if host == "127.0.0.1" else address
-        print(
+        common.show(
             f"\nIris is ready on http://{address} (Ctrl-C stops it). File a ticket:\n\n"
-            f"    {FIRST % (token, shown)}\n",
-            flush=True,
+            f"    {FIRST % (token, shown)}\n"
         )
         return True
     return False

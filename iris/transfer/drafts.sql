@@ -79,7 +79,9 @@ CREATE FUNCTION pg_temp.draft(first bigint, last bigint, defaults jsonb) RETURNS
     INSERT INTO drafts SELECT made.*
         FROM (SELECT foreigners.place, foreigners.origin, foreigners.entry::jsonb AS entry FROM foreigners
             WHERE foreigners.place BETWEEN draft.first AND draft.last OFFSET 0) AS given
-        CROSS JOIN LATERAL jsonb_populate_record(NULL::tickets, draft.defaults || (given.entry -> 'ticket') || jsonb_build_object(
+        CROSS JOIN LATERAL jsonb_populate_record(NULL::tickets, draft.defaults || (given.entry -> 'ticket')
+            || coalesce((SELECT jsonb_object_agg(told.name, moment(told.words, told.name <> 'due'))
+                FROM jsonb_each_text(given.entry -> 'words') AS told(name, words)), '{}') || jsonb_build_object(
             'ticket_id', given.place, 'version', 1,
             'fields', pg_temp.joined((given.entry ->> 'own')::jsonb, coalesce(given.entry -> 'ticket' -> 'fields', '{}') || given.origin))) AS made;
     INSERT INTO remarks SELECT made.*

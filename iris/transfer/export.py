@@ -6,9 +6,8 @@ exports of the same Iris are the same to the byte.
 
 import contextlib
 import json
-import re
 
-from iris import libpq
+from iris import libpq, visible
 from iris.transfer import files
 
 # What is exported, and in which order; names are sorted alike in every locale.
@@ -20,16 +19,10 @@ TABLES = {
     "links": "ticket_id, kind, other_id",
     "events": "event_id",
 }
-# What JSON leaves as it is, and terminals obey.
-VISIBLE = re.compile("[\x7f-\x9f]")
 HEADER = """
     SELECT (SELECT version_num FROM alembic_version) AS revision,
         (SELECT coalesce(max(position), 0) FROM events) AS position, {}
 """.format(", ".join(f"(SELECT count(*) FROM {name}) AS {name}" for name in TABLES))
-
-
-def _escaped(found):
-    return f"\\u{ord(found[0]):04x}"
 
 
 def write(url, out, say):
@@ -60,7 +53,7 @@ def write(url, out, say):
                     f" FROM {name} ORDER BY {order}"
                 )
                 for (line,) in cursor:
-                    out.write(VISIBLE.sub(_escaped, line).encode() + b"\n")
+                    out.write(visible.escaped(line).encode() + b"\n")
                     written += 1
                     progress(f"{written} of {total} rows")
         out.flush()

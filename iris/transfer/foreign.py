@@ -22,7 +22,7 @@ PORTION = 1000
 
 FOREIGN = """
     CREATE TEMPORARY TABLE foreigners (place bigint PRIMARY KEY, shown text, entry text, origin jsonb,
-        is_keyed boolean, wrong jsonb, raw text) ON COMMIT DROP
+        is_keyed boolean, wrong jsonb, own_id bigint, raw text) ON COMMIT DROP
 """
 # What a client gives, but for what is told apart.
 COLUMNS = {

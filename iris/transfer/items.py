@@ -5,8 +5,11 @@ import re
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from iris import visible
+from sqlalchemy.dialects.postgresql import TIMESTAMP
 
+from iris import models, visible
+
+TIMES = {each.name for each in models.Ticket.__table__.c if isinstance(each.type, TIMESTAMP)}
 # Of the tickets that a text mentions, as many become links.
 MENTIONS = 20
 CODE = re.compile(r"```.*?```|`[^`\n]*`|^(?: {4}|\t).*$", re.DOTALL | re.MULTILINE)
@@ -42,6 +45,7 @@ class Item:
     links:    [Link].
     wrong:    what is wrong with it, in words.
     raw:      what it was, as JSON has it.
+    own_id:   the number that an Iris gave it: the same ticket, if it was also made at the same instant.
     """
 
     shown: str
@@ -54,6 +58,7 @@ class Item:
     wrong: list = field(default_factory=list)
     raw: object = None
     is_keyed: bool = True
+    own_id: int | None = None
 
     def line(self, place, keep_raw):
         """Return it as a line for COPY."""
@@ -62,16 +67,25 @@ class Item:
         if re.search(r"\\u0000|\\ud[89a-f]", origin):
             origin = json.dumps({"imported": f"row {place}"})
             self.wrong.append("what it is known by holds what no text here can")
+        ticket = {name: value for name, value in self.ticket.items() if value is not None}
         entry = {
-            "ticket": {name: value for name, value in self.ticket.items() if value is not None},
+            "ticket": ticket,
+            # Times in words, such as monday.
+            "words": {name: ticket.pop(name) for name in TIMES & ticket.keys() if not _begun(ticket[name])},
             "given": list(self.ticket), "own": self.own, "comments": self.comments,
             "names": self.names, "links": [link._asdict() for link in self.links],
         }  # fmt: skip
         cells = (
             str(place), visible.safe(self.shown), json.dumps(entry) if self.ticket else "", origin,
-            json.dumps(self.is_keyed), json.dumps(self.wrong), json.dumps(self.raw) if keep_raw else "",
+            json.dumps(self.is_keyed), json.dumps(list(dict.fromkeys(self.wrong))),
+            "" if self.own_id is None else str(self.own_id), json.dumps(self.raw) if keep_raw else "",
         )  # fmt: skip
         return "\x02".join(cells) + "\n"
+
+
+def _begun(time):
+    """Whether a time begins with a number, as all do but words."""
+    return str(time)[:1].isdigit()
 
 
 def add_mentions(item, pattern, names):

@@ -26,6 +26,8 @@ CREATE TEMPORARY TABLE differences ON COMMIT DROP AS
         UNION ALL
         SELECT places.ticket_id, 'fields.' || pair.key, pair.value FROM places JOIN drafts ON drafts.ticket_id = places.place
                 CROSS JOIN LATERAL jsonb_each(drafts.fields) AS pair WHERE NOT places.is_new
+                -- Of its own tickets an Iris needs not keep whence they came.
+                AND NOT (places.is_own AND pair.key IN ('imported', 'number'))
         UNION ALL
         -- What it does not say any more.
         SELECT said.ticket_id, said.piece, NULL FROM said JOIN places USING (ticket_id) JOIN drafts ON drafts.ticket_id = places.place

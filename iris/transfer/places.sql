@@ -1,13 +1,15 @@
 -- Which ticket each draft is. Numbers are counted here, for a sequence does not go back when this fails.
 CREATE TEMPORARY TABLE places ON COMMIT DROP AS
-    SELECT drafts.ticket_id AS place, known.ticket_id IS NULL AS is_new, coalesce(known.ticket_id,
-            row_number() OVER (PARTITION BY known.ticket_id IS NULL ORDER BY drafts.created, drafts.ticket_id)
+    SELECT drafts.ticket_id AS place, coalesce(known.ticket_id, own.ticket_id) IS NULL AS is_new, known.ticket_id IS NULL AND own.ticket_id IS NOT NULL AS is_own, coalesce(known.ticket_id, own.ticket_id,
+            row_number() OVER (PARTITION BY coalesce(known.ticket_id, own.ticket_id) IS NULL ORDER BY drafts.created, drafts.ticket_id)
             + (SELECT last_value - (NOT is_called)::integer FROM tickets_ticket_id_seq)) AS ticket_id,
         CASE WHEN statuses.is_open THEN statuses.status ELSE coalesce((SELECT first.status FROM statuses AS first
             WHERE first.is_open ORDER BY first.position LIMIT 1), statuses.status) END AS opening
         FROM drafts JOIN foreigners ON foreigners.place = drafts.ticket_id
             JOIN statuses ON statuses.status = drafts.status
-            LEFT JOIN known ON known.origin = foreigners.origin AND NOT known.is_gone;
+            LEFT JOIN known ON known.origin = foreigners.origin AND NOT known.is_gone
+            -- Iris's own, back in the same one.
+            LEFT JOIN tickets AS own ON own.ticket_id = foreigners.own_id AND own.created = drafts.created;
 ALTER TABLE places ADD PRIMARY KEY (place);
 CREATE UNIQUE INDEX ON places (ticket_id);
 ANALYZE places, drafts, remarks;

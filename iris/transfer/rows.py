@@ -78,6 +78,7 @@ class _Columns:
                 f"line 1: there is no column {self._wanted()}; there are: {', '.join(self.names)}"
             )
         self.is_keyed = "key" in self.places
+        self.is_own = ("ticket_id", "key") in zip(self.names, self.places, strict=True)
         table.placed = dict.fromkeys(zip(self.names, self.places, strict=True))
 
     def _wanted(self):
@@ -233,9 +234,20 @@ class _Columns:
             item.origin = {"imported": digest}
         else:
             name = "url" if key.startswith(("http://", "https://")) else "key"
-            _claim(fields, "number" if key.isascii() and key.isdigit() else name, _number(key))
+            name = "number" if key.isascii() and key.isdigit() else name
             item.origin = {"imported": f"{kind} {key}"}
-        _claim(fields, "imported", item.origin["imported"])
+            came_with = {}
+            if self.is_own and name == "number":
+                item.own_id, came_with = min(int(key), 2**63 - 1), _object(item.own)
+            # What an Iris has from elsewhere is known by that.
+            for known in ("imported", "url"):
+                if isinstance(came_with.get(known), str):
+                    item.origin = {known: came_with[known]}
+                    break
+            if name not in came_with:
+                _claim(fields, name, _number(key))
+        for name, value in item.origin.items():
+            _claim(fields, name, value)
         if self.shape.mention:
 
             def called(other):
@@ -260,6 +272,15 @@ def _claim(fields, name, value):
     if name in fields and fields[name] != value:
         _claim(fields, f"{name}_", fields[name])
     fields[name] = value
+
+
+def _object(text):
+    """Return the object that a text is in JSON, else an empty one."""
+    try:
+        value = json.loads(text or "{}")
+    except (ValueError, RecursionError):
+        return {}
+    return value if isinstance(value, dict) else {}
 
 
 def _number(text):
