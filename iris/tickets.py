@@ -157,30 +157,35 @@ def _listing(tables, *moment):
         )
 
     def mentions(name, shape, table):
-        # By the words' index; then the texts say whether there is an @ before the name.
-        words, own, comments = (
-            each.alias() for each in (tables.searches, tables.tickets, tables.comments)
-        )
+        own, said = tables.tickets.alias(), tables.comments.alias()
         names = filters.as_list(name, shape)
-        itself = (
-            select(func.concat_ws("\n", own.c.title, own.c.description))
-            .where(own.c.ticket_id == words.c.ticket_id)
-            .scalar_subquery()
-        )
-        said = (
-            select(comments.c.body)
-            .where(
-                comments.c.ticket_id == words.c.ticket_id,
-                comments.c.comment_id == words.c.comment_id,
+        itself = func.concat_ws("\n", own.c.title, own.c.description)
+
+        def found(text):
+            return text.op("~*")(func.mentioning(names))
+
+        if moment:
+            # Words of a past are made anew from its texts, which takes longer than to look through them.
+            return table.c.ticket_id.in_(
+                union_all(
+                    select(own.c.ticket_id).where(found(itself)),
+                    select(said.c.ticket_id).where(found(said.c.body)),
+                )
             )
-            .scalar_subquery()
+        # By the words' index; then the texts say whether there is an @ before the name.
+        words = tables.searches.alias()
+        is_own = words.c.comment_id == literal_column("0")
+        text = case(
+            (is_own, select(itself).where(own.c.ticket_id == words.c.ticket_id).scalar_subquery()),
+            else_=select(said.c.body)
+            .where(said.c.ticket_id == words.c.ticket_id, said.c.comment_id == words.c.comment_id)
+            .scalar_subquery(),
         )
-        text = case((words.c.comment_id == literal_column("0"), itself), else_=said)
-        found = select(words.c.ticket_id).where(
-            words.c.words.bool_op("@@")(func.wanted_any(names)),
-            text.op("~*")(func.mentioning(names)),
+        return table.c.ticket_id.in_(
+            select(words.c.ticket_id).where(
+                words.c.words.bool_op("@@")(func.wanted_any(names)), found(text)
+            )
         )
-        return table.c.ticket_id.in_(found)
 
     def comments(table):
         of = tables.comments.alias()
