@@ -78,7 +78,7 @@ DRIVE = """
     SELECT public.ticket_fits('a', 'b', 'c', 'd', '{}', '{}', 'tomorrow'), public.comment_fits('a', 'b')
     SELECT * FROM public.events_after(0, 100)
     SELECT * FROM public.tickets_as_of('yesterday'), public.comments_as_of('yesterday'), public.links_as_of('yesterday'),
-        public.searches_as_of('yesterday')
+        public.searches_as_of('yesterday'), public.tickets_touched_since('yesterday'), public.comments_touched_since('yesterday')
     INSERT INTO public.tokens (name, role, actor, digest) VALUES ('eve', 'admin', 'alice', pg_catalog.sha256('x'))
     SELECT public.add_token('mallory', 'admin', NULL, NULL, NULL), public.add_token('trudy', 'reader', 'alice', 'tomorrow')
     SELECT public.token_of(pg_catalog.sha256('x')), public.token_fits('a', 'b', 'tomorrow', pg_catalog.sha256('x'))

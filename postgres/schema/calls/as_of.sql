@@ -1,71 +1,85 @@
 -- TIME TRAVEL
 
--- The next three give what there was at some moment. Each is one plain SELECT, which PostgreSQL
+-- The next give what there was at some moment. Each is one plain SELECT, which PostgreSQL
 -- takes into the query around it, so that conditions reach the indexes. What happened to one ticket is
 -- undone in the order of its times, which are in the order of its versions: numbers of events are not,
 -- where one statement did several things.
 
 DO $generate$ BEGIN EXECUTE replace($function$
+CREATE OR REPLACE FUNCTION tickets_touched_since(moment timestamptz) RETURNS SETOF tickets
+LANGUAGE sql STABLE
+BEGIN ATOMIC
+    -- Touched or deleted since: what is there now, if anything, with the first old value since of
+    -- each column laid over it.
+    -- (touched.ticket_id, not was.ticket_id, so that a condition on it reaches the index)
+    SELECT {columns}
+        FROM (SELECT tickets.ticket_id FROM tickets WHERE tickets.updated > tickets_touched_since.moment AND tickets.created <= tickets_touched_since.moment
+            UNION ALL
+            -- What was filed since, too, need not be put together to see that it was not there.
+            SELECT events.ticket_id FROM events
+                WHERE events.kind = 'deleted' AND events.at > tickets_touched_since.moment
+                    AND coalesce((events.kept -> 'created' ->> 0)::timestamptz <= tickets_touched_since.moment, true)) AS touched
+        LEFT JOIN tickets ON tickets.ticket_id = touched.ticket_id
+        CROSS JOIN LATERAL (
+            SELECT coalesce(jsonb_object_agg(first.key, first.value -> 0), '{}') AS old
+                FROM (SELECT DISTINCT ON (item.key) item.key, item.value
+                    FROM (SELECT events.event_id, events.at, events.changes || events.kept AS old FROM events
+                            WHERE events.ticket_id = touched.ticket_id AND events.at > tickets_touched_since.moment
+                        UNION ALL
+                        SELECT events.event_id, events.at, events.other_kept FROM events
+                            WHERE events.other_id = touched.ticket_id AND events.at > tickets_touched_since.moment) AS since
+                    CROSS JOIN LATERAL jsonb_each(since.old) AS item
+                    ORDER BY item.key, since.at, since.event_id) AS first) AS undone
+        CROSS JOIN LATERAL jsonb_populate_record(tickets, undone.old) AS was
+        WHERE was.created <= tickets_touched_since.moment;
+END;
+$function$, '{columns}', (SELECT string_agg(format(CASE WHEN attname IN ('ticket_id') THEN 'touched.%I' ELSE 'was.%I' END, attname), ', ' ORDER BY attnum)
+    FROM pg_attribute WHERE attrelid = 'tickets'::regclass AND attnum > 0 AND NOT attisdropped));
+END $generate$;
+COMMENT ON FUNCTION tickets_touched_since(timestamptz) IS 'The tickets that were touched or deleted since some moment, as they were then; a part of tickets_as_of()';
+
 CREATE OR REPLACE FUNCTION tickets_as_of(moment timestamptz) RETURNS SETOF tickets
 LANGUAGE sql STABLE
 BEGIN ATOMIC
     -- Not touched since: as they are.
     SELECT tickets.* FROM tickets WHERE tickets.updated <= tickets_as_of.moment
     UNION ALL
-    -- Touched or deleted since: what is there now, if anything, with the first old value since of
-    -- each column laid over it.
-    -- (touched.ticket_id, not was.ticket_id, so that a condition on it reaches the index)
-    SELECT {columns}
-        FROM (SELECT tickets.ticket_id FROM tickets WHERE tickets.updated > tickets_as_of.moment AND tickets.created <= tickets_as_of.moment
-            UNION ALL
-            -- What was filed since, too, need not be put together to see that it was not there.
-            SELECT events.ticket_id FROM events
-                WHERE events.kind = 'deleted' AND events.at > tickets_as_of.moment
-                    AND coalesce((events.kept -> 'created' ->> 0)::timestamptz <= tickets_as_of.moment, true)) AS touched
-        LEFT JOIN tickets ON tickets.ticket_id = touched.ticket_id
-        CROSS JOIN LATERAL (
-            SELECT coalesce(jsonb_object_agg(first.key, first.value -> 0), '{}') AS old
-                FROM (SELECT DISTINCT ON (item.key) item.key, item.value
-                    FROM (SELECT events.event_id, events.at, events.changes || events.kept AS old FROM events
-                            WHERE events.ticket_id = touched.ticket_id AND events.at > tickets_as_of.moment
-                        UNION ALL
-                        SELECT events.event_id, events.at, events.other_kept FROM events
-                            WHERE events.other_id = touched.ticket_id AND events.at > tickets_as_of.moment) AS since
-                    CROSS JOIN LATERAL jsonb_each(since.old) AS item
-                    ORDER BY item.key, since.at, since.event_id) AS first) AS undone
-        CROSS JOIN LATERAL jsonb_populate_record(tickets, undone.old) AS was
-        WHERE was.created <= tickets_as_of.moment;
+    SELECT * FROM tickets_touched_since(tickets_as_of.moment);
 END;
-$function$, '{columns}', (SELECT string_agg(format(CASE WHEN attname IN ('ticket_id') THEN 'touched.%I' ELSE 'was.%I' END, attname), ', ' ORDER BY attnum)
-    FROM pg_attribute WHERE attrelid = 'tickets'::regclass AND attnum > 0 AND NOT attisdropped));
-END $generate$;
 COMMENT ON FUNCTION tickets_as_of(timestamptz) IS 'The tickets as they were at some moment, deleted ones included';
 
 DO $generate$ BEGIN EXECUTE replace($function$
-CREATE OR REPLACE FUNCTION comments_as_of(moment timestamptz) RETURNS SETOF comments
+CREATE OR REPLACE FUNCTION comments_touched_since(moment timestamptz) RETURNS SETOF comments
 LANGUAGE sql STABLE
 BEGIN ATOMIC
-    SELECT comments.* FROM comments WHERE comments.updated <= comments_as_of.moment
-    UNION ALL
     SELECT {columns}
-        FROM (SELECT comments.ticket_id, comments.comment_id FROM comments WHERE comments.updated > comments_as_of.moment AND comments.created <= comments_as_of.moment
+        FROM (SELECT comments.ticket_id, comments.comment_id FROM comments WHERE comments.updated > comments_touched_since.moment AND comments.created <= comments_touched_since.moment
             UNION ALL
             SELECT events.ticket_id, events.comment_id FROM events
-                WHERE events.kind = 'comment_deleted' AND events.at > comments_as_of.moment
-                    AND coalesce((events.kept -> 'comment' -> 'created' ->> 0)::timestamptz <= comments_as_of.moment, true)) AS touched
+                WHERE events.kind = 'comment_deleted' AND events.at > comments_touched_since.moment
+                    AND coalesce((events.kept -> 'comment' -> 'created' ->> 0)::timestamptz <= comments_touched_since.moment, true)) AS touched
         LEFT JOIN comments ON comments.ticket_id = touched.ticket_id AND comments.comment_id = touched.comment_id
         CROSS JOIN LATERAL (
             SELECT coalesce(jsonb_object_agg(first.key, first.value -> 0), '{}') AS old
                 FROM (SELECT DISTINCT ON (item.key) item.key, item.value
                     FROM events CROSS JOIN LATERAL jsonb_each(events.changes || coalesce(events.kept -> 'comment', '{}')) AS item
-                    WHERE events.ticket_id = touched.ticket_id AND events.comment_id = touched.comment_id AND events.at > comments_as_of.moment
+                    WHERE events.ticket_id = touched.ticket_id AND events.comment_id = touched.comment_id AND events.at > comments_touched_since.moment
                     ORDER BY item.key, events.at, events.event_id) AS first) AS undone
         CROSS JOIN LATERAL jsonb_populate_record(comments, undone.old) AS was
-        WHERE was.created <= comments_as_of.moment;
+        WHERE was.created <= comments_touched_since.moment;
 END;
 $function$, '{columns}', (SELECT string_agg(format(CASE WHEN attname IN ('ticket_id', 'comment_id') THEN 'touched.%I' ELSE 'was.%I' END, attname), ', ' ORDER BY attnum)
     FROM pg_attribute WHERE attrelid = 'comments'::regclass AND attnum > 0 AND NOT attisdropped));
 END $generate$;
+COMMENT ON FUNCTION comments_touched_since(timestamptz) IS 'The comments that were touched or deleted since some moment, as they were then; a part of comments_as_of()';
+
+CREATE OR REPLACE FUNCTION comments_as_of(moment timestamptz) RETURNS SETOF comments
+LANGUAGE sql STABLE
+BEGIN ATOMIC
+    SELECT comments.* FROM comments WHERE comments.updated <= comments_as_of.moment
+    UNION ALL
+    SELECT * FROM comments_touched_since(comments_as_of.moment);
+END;
 COMMENT ON FUNCTION comments_as_of(timestamptz) IS 'The comments as they were at some moment, deleted ones included';
 
 CREATE OR REPLACE FUNCTION links_as_of(moment timestamptz) RETURNS SETOF links
@@ -90,11 +104,20 @@ COMMENT ON FUNCTION links_as_of(timestamptz) IS 'The links as they were at some 
 CREATE OR REPLACE FUNCTION searches_as_of(moment timestamptz) RETURNS SETOF searches
 LANGUAGE sql STABLE
 BEGIN ATOMIC
-    SELECT ticket_id, 0::bigint, ticket_words(title, description, labels) FROM tickets_as_of(searches_as_of.moment)
+    -- Not touched since: the words that are kept, by their index.
+    SELECT searches.* FROM searches JOIN tickets ON tickets.ticket_id = searches.ticket_id
+        WHERE searches.comment_id = 0 AND tickets.updated <= searches_as_of.moment
     UNION ALL
-    SELECT ticket_id, comment_id, body_words(body) FROM comments_as_of(searches_as_of.moment);
+    SELECT searches.* FROM searches
+        JOIN comments ON comments.ticket_id = searches.ticket_id AND comments.comment_id = searches.comment_id
+        WHERE comments.updated <= searches_as_of.moment
+    UNION ALL
+    -- Touched or deleted since: made anew of what there was.
+    SELECT ticket_id, 0::bigint, ticket_words(title, description, labels) FROM tickets_touched_since(searches_as_of.moment)
+    UNION ALL
+    SELECT ticket_id, comment_id, body_words(body) FROM comments_touched_since(searches_as_of.moment);
 END;
-COMMENT ON FUNCTION searches_as_of(timestamptz) IS 'The words as they were at some moment; made anew, as nothing keeps them';
+COMMENT ON FUNCTION searches_as_of(timestamptz) IS 'The words as they were at some moment; made anew of what was touched since';
 
 CREATE OR REPLACE FUNCTION workflow_as_of(moment timestamptz) RETURNS json
 LANGUAGE sql STABLE
