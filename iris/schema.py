@@ -44,9 +44,10 @@ def rules():
     return "\n".join(part for part in parts if part)
 
 
-def made(kind):
-    """Return the names of what is made once: of all tables (kind TABLE) or types (TYPE)."""
-    return re.findall(rf"^CREATE {kind} (\w+)", everything(), re.M)
+def made():
+    """Return {name: what it is} of all that is made once: TABLE, TYPE, SEQUENCE, MATERIALIZED VIEW."""
+    found = re.findall(r"^CREATE (TABLE|TYPE|SEQUENCE|MATERIALIZED VIEW) (\w+)", everything(), re.M)
+    return {name: kind for kind, name in found}
 
 
 def roles():

@@ -32,7 +32,10 @@ def dump(url, *options):
     text = re.sub(r"^\\(un)?restrict .*\n", "", done.stdout, flags=re.M)
     # From where a database counts its changes, it finds by when it was made.
     text = re.sub(r"^SELECT .*setval\('public.change_base', .*\n", "", text, flags=re.M)
-    return re.sub(rf"\b{name}\b(?=[ ;\n])", "DATABASE", text).splitlines()
+    lines = re.sub(rf"\b{name}\b(?=[ ;\n])", "DATABASE", text).splitlines()
+    # Defaults of roles come in the order in which they happen to be stored.
+    defaults = [line for line in lines if line.startswith("ALTER ROLE ")]
+    return sorted(defaults) + [line for line in lines if not line.startswith("ALTER ROLE ")]
 
 
 def difference(one, other):

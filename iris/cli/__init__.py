@@ -20,6 +20,7 @@ COMMANDS = {
     "import": "import_",
     "backup": "backup",
     "restore": "restore",
+    "doctor": "doctor",
     "db": "db",
     "token": "token",
 }

@@ -1,8 +1,8 @@
 """`iris db`: the schema of a database that already exists."""
 
-import sqlalchemy
+import contextlib
 
-from iris import database, location, schema
+from iris import libpq, location, schema
 from iris.cli import common
 
 
@@ -21,23 +21,11 @@ def declare(parser):
         )
 
 
-# What a restore loses, or an owner may have granted: a query that finds it, and what to say.
-WALLS = {
-    "SELECT has_database_privilege('iris', current_database(), 'TEMPORARY')": "the role iris may make"
-    " temporary objects, which nobody but the owner should: `iris db upgrade` takes that back",
-    "SELECT has_schema_privilege('iris', 'public', 'CREATE')": "the role iris may make objects beside"
-    " the tables: `iris db upgrade` takes that back",
-    "SELECT bool_or(rolsuper) FROM pg_roles WHERE rolname IN ('iris', 'iris_service')": "the role iris"
-    " or iris_service is a superuser, for whom there are no rules: ALTER ROLE … NOSUPERUSER",
-}
+def _walls():
+    from iris.doctor import inside  # noqa: PLC0415 (it takes its time)
 
-
-def walls():
-    """Return a sentence for each thing that lets the role iris get round the rules."""
-    with database.SESSION() as session:
-        return [
-            sentence for query, sentence in WALLS.items() if session.scalar(sqlalchemy.text(query))
-        ]
+    with contextlib.closing(libpq.connect(location.dsn())) as connection:
+        return inside.walls(connection.cursor())
 
 
 def run(arguments):
@@ -45,9 +33,9 @@ def run(arguments):
     revision = common.revision_of(location.dsn())
     if arguments.action == "check":
         common.show(f"revision {revision}; this Iris needs {schema.REVISION}")
-        open_walls = walls() if revision == schema.REVISION else []
-        for sentence in open_walls:
-            common.show(sentence)
+        open_walls = _walls() if revision == schema.REVISION else []
+        for sentence, todo in open_walls:
+            common.show(f"{sentence}: {todo}")
         return 0 if revision == schema.REVISION and not open_walls else 1
     from iris import migrations  # noqa: PLC0415 (Alembic takes its time)
 

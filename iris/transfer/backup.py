@@ -303,10 +303,8 @@ def _look(cursor, path, shown):
 
 def make_way():
     """Return the SQL that drops an empty Iris, or refuses."""
-    text = schema.read(MAKE_WAY)
-    for kind in ("TABLE", "TYPE"):
-        text = text.replace(f"{{{{{kind.lower()}s}}}}", f"{{{','.join(schema.made(kind))}}}")
-    return text
+    things = ",".join(f"{kind} IF EXISTS {name}" for name, kind in schema.made().items())
+    return schema.read(MAKE_WAY).replace("'{{things}}'", f"'{{{things}}}'")
 
 
 def _replace(url, folder, backup, server, say):

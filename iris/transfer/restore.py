@@ -111,14 +111,29 @@ def _check(cursor, position):
     cursor.execute("SET LOCAL work_mem TO '256MB'")
     # What ANALYZE would know; plans for tables without any rows would take for ever.
     cursor.execute(f"ANALYZE {', '.join(export.TABLES)}")
-    cursor.execute(files.sql("history"), {"kept": KEPT, "defaults": defaults(cursor)})
-    if wrong := cursor.fetchone():
+    if wrong := _misfit(cursor):
         name, row, words = wrong
         what = ", ".join(f"{column} {value}" for column, value in row.items())
         raise files.Refused(f"line {_line(cursor, name, row)}: {words} ({what})")
     cursor.execute("SELECT coalesce(max(position), 0) FROM events")
     if cursor.fetchone()[0] != position:
         raise files.Refused(f"line 1: {position} is not the last position of its events")
+
+
+def _misfit(cursor):
+    cursor.execute(files.sql("history"), {"kept": KEPT, "defaults": defaults(cursor)})
+    return cursor.fetchone()
+
+
+def misfit(cursor):
+    """Look whether the history leads to what is there.
+
+    cursor:   of the database's owner, in a transaction that is rolled back.
+    Returns:  (table, the columns by which a row of it is known, what is wrong with it in words), or None.
+    """
+    cursor.execute("SET LOCAL work_mem TO '256MB'")
+    cursor.execute(files.sql("fits"))
+    return _misfit(cursor)
 
 
 def _line(cursor, name, row):

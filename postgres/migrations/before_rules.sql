@@ -14,8 +14,8 @@ BEGIN
             SELECT quote_ident(rolname) FROM pg_roles
                 WHERE rolname IN ('iris', 'iris_service', 'iris_reader', 'iris_writer', 'iris_admin')
         ) AS named(who), (
-            SELECT CASE relkind WHEN 'r' THEN 'TABLE ' ELSE 'SEQUENCE ' END || oid::regclass FROM pg_class
-                WHERE relnamespace = 'public'::regnamespace AND relowner = current_user::regrole AND relkind IN ('r', 'S')
+            SELECT CASE relkind WHEN 'S' THEN 'SEQUENCE ' ELSE 'TABLE ' END || oid::regclass FROM pg_class
+                WHERE relnamespace = 'public'::regnamespace AND relowner = current_user::regrole AND relkind IN ('r', 'm', 'S')
             UNION ALL
             SELECT 'FUNCTION ' || oid::regprocedure FROM pg_proc
                 WHERE pronamespace = 'public'::regnamespace AND proowner = current_user::regrole AND prokind = 'f'

@@ -1,5 +1,5 @@
 -- Run before a backup is read into a database: what an empty Iris has there goes, in the same transaction.
--- Its tables and types are named by whoever runs this, so that nobody else's go.
+-- Its tables, sequences and types are named by whoever runs this, so that nobody else's go.
 
 SET LOCAL search_path = public;
 SET LOCAL client_min_messages = warning;
@@ -20,13 +20,11 @@ END $$;
 DO $$
 DECLARE
     left_over text[] := ARRAY(
-        SELECT format('TABLE IF EXISTS %I', name) FROM unnest('{{tables}}'::text[]) AS name
+        SELECT unnest('{{things}}'::text[])
         UNION ALL
         SELECT 'FUNCTION ' || oid::regprocedure FROM pg_proc
             WHERE pronamespace = 'public'::regnamespace AND proowner = current_user::regrole AND prokind = 'f'
-                AND NOT EXISTS (SELECT FROM pg_depend WHERE objid = pg_proc.oid AND deptype = 'e')
-        UNION ALL
-        SELECT format('TYPE IF EXISTS %I', name) FROM unnest('{{types}}'::text[]) AS name);
+                AND NOT EXISTS (SELECT FROM pg_depend WHERE objid = pg_proc.oid AND deptype = 'e'));
     still text[];
     thing text;
     why text;

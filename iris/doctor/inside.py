@@ -1,0 +1,152 @@
+"""Looks at what is in the database: revision, roles, schema, numbers, history, feed."""
+
+from iris import health, schema
+from iris.database import statements
+from iris.doctor.findings import NOTE, OK, UNKNOWN, WRONG, Finding, one, some
+from iris.transfer import restore
+
+UPGRADE = "`iris db upgrade`"
+# What is told of a kind of thing in the schema, in this order.
+KINDS = {
+    "table": "tables",
+    "sequence": "tables",
+    "column": "columns",
+    "type": "types",
+    "constraint": "constraints",
+    "index": "indexes",
+    "trigger": "triggers",
+    "function": "functions",
+    "privilege": "privileges",
+    "membership": "privileges",
+    "setting": "defaults",
+}
+# Seconds that events may wait for their place when somebody has just asked for it.
+FEED_SECONDS = 60
+
+
+def _sql(name, **more):
+    """Return the SQL of a file, with Iris's roles and more in it."""
+    text = (schema.MIGRATIONS / f"{name}.sql").read_text()
+    for key, value in more.items():
+        text = text.replace("{{" + key + "}}", value)
+    return text.replace("'{{roles}}'", f"'{{{','.join(schema.roles())}}}'")
+
+
+def walls(cursor):
+    """Return (sentence, what to do) for each thing that lets a role of Iris's get round the rules.
+
+    cursor:   of any role.
+    """
+    cursor.execute(_sql("walls"))
+    return cursor.fetchall()
+
+
+def comparison():
+    """Return the SQL that tells how the schema differs from what this Iris makes.
+
+    It is for the owner, in a transaction that is rolled back, and gives (kind, name, what, remedy).
+    """
+    return _sql("compare", inventory=_sql("inventory"), everything=schema.everything())
+
+
+def revision(place):
+    """Is the schema the one that this Iris needs?"""
+    there = None
+    if one(place.service, "SELECT to_regclass('public.alembic_version') IS NOT NULL"):
+        there = one(place.service, "SELECT version_num FROM public.alembic_version")
+    if misfit := schema.misfit(there):
+        yield Finding("revision", WRONG, *misfit)
+    else:
+        yield Finding("revision", OK, f"{there}, which this Iris needs")
+
+
+def roles(place):
+    """Are Iris's roles there, and may they do no more than they should?"""
+    found = walls(place.service)
+    for sentence, todo in found:
+        yield Finding("roles", WRONG, sentence, todo)
+    if not found:
+        yield Finding(
+            "roles", OK, f"{some(schema.roles())} are there and may do no more than they should"
+        )
+
+
+def shipped(place):
+    """Is each table, index, trigger, function and privilege what this Iris would make?"""
+    place.owner.execute(comparison())
+    rows = place.owner.fetchall()
+    place.owner.connection.rollback()
+    ours, wrong, others = schema.made(), {}, []
+    for kind, name, what, remedy in rows:
+        table, _, column = name.partition(".")
+        if what != "not Iris's" or kind in ("privilege", "membership"):
+            todo = f"`{remedy}`" if remedy else "restore a backup into an empty Iris"
+        elif kind == "column" and table in ours:
+            todo = f"`ALTER TABLE {table} DROP {column} CASCADE`, then {UPGRADE}"
+        else:
+            others += [] if kind == "column" else [f"{kind} {name}"]
+            continue
+        wrong.setdefault((KINDS[kind], what, todo), []).append(name)
+    for check in dict.fromkeys(KINDS.values()):
+        found = [(what, todo, names) for (of, what, todo), names in wrong.items() if of == check]
+        for what, todo, names in found:
+            yield Finding(check, WRONG, f"{what}: {some(names)}", todo)
+        if not found:
+            yield Finding(check, OK, "as shipped")
+    if others:
+        todo = "keep triggers and functions in a schema of your own: those in public go with an upgrade"
+        yield Finding("others", NOTE, f"not Iris's: {some(others)}", todo)
+
+
+def numbers(place):
+    """Does what is filed next get a number that nobody has?"""
+    place.owner.execute(
+        "SELECT relname, attname, pg_get_serial_sequence(pg_class.oid::regclass::text, attname)"
+        " FROM pg_attribute JOIN pg_class ON pg_class.oid = attrelid"
+        " WHERE relnamespace = 'public'::regnamespace AND relkind = 'r' AND attidentity <> ''"
+    )
+    behind = []
+    for table, column, sequence in place.owner.fetchall():
+        highest = f"(SELECT max({column}) FROM public.{table})"
+        if one(place.owner, f"SELECT {highest} > last_value FROM {sequence}"):
+            behind.append(sequence)
+            todo = f"`SELECT setval('{sequence}', {highest})` as the owner"
+            yield Finding("numbers", WRONG, f"{sequence} is behind what is in {table}", todo)
+    if not behind:
+        yield Finding("numbers", OK, "new ones come after all that are there")
+
+
+def history(place):
+    """Does what was written down lead to what is there?"""
+    place.owner.execute("SET LOCAL timezone TO 'UTC'; SET LOCAL statement_timeout TO 0")
+    if wrong := restore.misfit(place.owner):
+        name, row, why = wrong
+        what = ", ".join(f"{column} {value}" for column, value in row.items())
+        todo = "somebody has written past the rules, or a disk has lost something: look at it in a backup"
+        yield Finding("history", WRONG, f"{name}, {what}: {why}", todo)
+    else:
+        many = one(place.owner, "SELECT count(*) FROM public.events")
+        yield Finding("history", OK, f"{many} events lead to what is there")
+
+
+def feed(place):
+    """Do events get their places?"""
+    if one(place.service, "SELECT pg_is_in_recovery()"):
+        found = "this is a standby, which gives events no places"
+        yield Finding("feed", UNKNOWN, found, "ask the primary")
+        return
+    # As any reader does; a portion at a time, so that many may be left.
+    last = "(SELECT coalesce(max(position), 0) FROM events WHERE position IS NOT NULL)"
+    one(place.service, f"SELECT count(*) FROM events_after({last}, 1)")
+    place.service.execute(statements.compiled(health.CHECK))
+    *_, position, waiting, seconds = place.service.fetchone()
+    if not waiting or seconds <= FEED_SECONDS:
+        yield Finding("feed", OK, f"at {position}, and nothing waits for long")
+        return
+    many = "1,000 events or more" if waiting == 1000 else f"{waiting} events"
+    found = f"at {position}; {many} wait for their place, the oldest for {seconds:.0f} s"
+    if one(place.service, f"SELECT count(*) FROM events_after({position}, 1)"):
+        yield Finding("feed", NOTE, f"{found}: nobody has read it for long")
+    else:
+        todo = "`SELECT free_holders()` in `iris psql` ends whoever holds it up for a minute"
+        yield Finding("feed", WRONG, f"{found}: somebody keeps it from going on", todo)
