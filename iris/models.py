@@ -329,7 +329,7 @@ class Token(Base):
 
     name: Mapped[str] = mapped_column(primary_key=True)
     role: Mapped[str] = mapped_column(TokenRole, info=FILTERED)
-    actor: Mapped[str] = mapped_column(info=FILTERED)
+    actor: Mapped[str] = mapped_column(info=FILTERED | PERSON)
     created: Mapped[datetime] = kept()
     expires: Mapped[datetime | None]
     used: Mapped[datetime | None] = kept()

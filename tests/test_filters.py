@@ -138,6 +138,16 @@ def test_me_is_who_asks_in_every_filter_of_people(http, ticket, walk):
     assert http.get("/tickets?label=me", actor="alice").json == []
 
 
+def test_me_may_stand_in_every_filter_of_people(http):
+    from iris import comments, events, tickets, tokens  # noqa: PLC0415 (not before the database is there)
+
+    people = {"assignee", "reporter", "commented_by", "mentions", "author", "actor"}
+    for noun in (tickets, comments, events, tokens):
+        for name, filter_ in noun.LIST.filters.items():
+            assert getattr(filter_.kind, "people", False) == (name in people), (noun, name)
+    assert http.get("/tokens?actor=me", actor="alice").json == []
+
+
 def test_me_is_a_name_that_can_be_one(http):
     assert (
         http.get("/tickets?assignee=me", headers={"Iris-Actor": "x" * 101}).json["code"]
