@@ -5,6 +5,7 @@ import os
 import zoneinfo
 from pathlib import Path
 from typing import NamedTuple
+from urllib.parse import urlsplit
 
 # No setting: by it `iris up` names a pipe to the service, which ends when nobody has its other end any more.
 WHILE_OPEN = "IRIS_WHILE_OPEN"
@@ -53,6 +54,31 @@ def address(text):
     if not host or not (port.isascii() and port.isdigit() and 0 < int(port) < 65536):
         raise ValueError("must be HOST:PORT, such as 127.0.0.1:8000")
     return host.strip("[]"), int(port)
+
+
+def origins(text):
+    """Read names of origins, separated by commas, into a frozenset."""
+    found = [each.strip() for each in text.split(",")]
+    for each in found:
+        parts = urlsplit(each)
+        if (
+            parts.scheme not in ("http", "https")
+            or not parts.netloc
+            or each != f"{parts.scheme}://{parts.netloc}"
+        ):
+            raise ValueError(
+                "must be like https://board.example.org, several with commas between them"
+            )
+    return frozenset(found)
+
+
+def file(text):
+    """Read the name of a file that can be read."""
+    try:
+        with open(text, "rb"):
+            return Path(text)
+    except OSError as error:
+        raise ValueError(f"must be a file that can be read ({error.strerror.lower()})") from None
 
 
 def url(text):
@@ -155,6 +181,19 @@ ALL = {
             "Requests a minute that each token may send; without it, any number",
         ),
         Setting(
+            "IRIS_ORIGINS",
+            None,
+            origins,
+            "Origins whose pages may use Iris, https://board.example.org; without it, only its own",
+        ),
+        Setting(
+            "IRIS_TLS_CERT",
+            None,
+            file,
+            "File of a certificate and its chain, PEM: Iris then speaks TLS",
+        ),
+        Setting("IRIS_TLS_KEY", None, file, "File of its key, PEM"),
+        Setting(
             "IRIS_NETWORK",
             "host",
             one_of("host", "compose"),
@@ -226,6 +265,8 @@ def check():
             raise Wrong(
                 name, "is that of an older .env.example, which everybody knows: choose another"
             )
+    if bool(get("IRIS_TLS_CERT")) != bool(get("IRIS_TLS_KEY")):
+        raise Wrong("IRIS_TLS_CERT", "and IRIS_TLS_KEY go together: one of them is not set")
     host, _ = get("IRIS_BIND")
     try:
         loopback = host == "localhost" or ipaddress.ip_address(host).is_loopback

@@ -7,9 +7,11 @@ import errno
 import logging
 import random
 import socket
+import ssl
 
 import gevent
 from gevent import socket as gevent_socket
+from gevent import ssl as gevent_ssl
 from gunicorn import util
 from gunicorn.http import wsgi
 from gunicorn.workers import ggevent
@@ -24,6 +26,14 @@ PIECE = 64 * 1024
 # Seconds, and bytes, for which a client that is still sending is listened to: closing at once, what it
 # was answered would be lost.
 LINGER, MOST_AFTER = 2, 64 << 20
+# Seconds that a client has to say how it wants to speak TLS.
+GREETING_SECONDS = 10
+# What browsers are told of whatever they get here: to take it for what it says it is, to show it in no frame,
+# to load and run nothing for it, and not to tell others its address.
+STRICT = (
+    "X-Content-Type-Options: nosniff\r\nX-Frame-Options: DENY\r\nReferrer-Policy: no-referrer\r\n"
+)
+LOADS_NOTHING = "Content-Security-Policy: default-src 'none'; frame-ancestors 'none'\r\n"
 
 # {greenlet: its Timeout} of the connections that wait for a request.
 IDLE = {}
@@ -73,6 +83,40 @@ class Client(gevent_socket.socket):
             super().sendall(piece, *given)
 
 
+class TlsClient(gevent_ssl.SSLSocket):
+    """The same of a client who speaks TLS."""
+
+    __slots__ = ()
+
+    def recv(self, *given):
+        bounds.breathe()
+        self.timeout = None
+        found = super().recv(*given)
+        IDLE.pop(gevent.getcurrent(), None)
+        return found
+
+    def sendall(self, data, *given):
+        self.timeout = STALLED_SECONDS
+        for piece in bounds.pieces(memoryview(data), PIECE):
+            super().sendall(piece, *given)
+
+
+def patient(context):
+    """Give up who has connected by TLS and does not greet.
+
+    context:  an ssl.SSLContext; returned.
+    """
+    wrap = context.wrap_socket
+
+    def wrapped(sock, **more):
+        with gevent.Timeout(GREETING_SECONDS, TimeoutError("no greeting")):
+            return wrap(sock, **more)
+
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    context.wrap_socket = wrapped
+    return context
+
+
 class Held(list):
     """What would be sent, kept."""
 
@@ -81,6 +125,14 @@ class Held(list):
 
 class Answer(wsgi.Response):
     """gunicorn's answer; its head goes with the first piece of its body, in one call and one packet."""
+
+    def default_headers(self):
+        headers = super().default_headers()
+        headers.append(STRICT)
+        # Pages say for themselves what they load.
+        if not any(name == "content-security-policy" for name, _ in self.headers):
+            headers.append(LOADS_NOTHING)
+        return headers
 
     def write(self, arg):
         if self.headers_sent:
@@ -122,7 +174,7 @@ def write_problem(client, status, reason, detail):
     head = (
         f"HTTP/1.1 {problem_format.line(problem)}\r\nConnection: close\r\n"
         f"Content-Type: {problem_format.PROBLEM}\r\nContent-Length: {len(body)}\r\n"
-        f"X-Request-Id: {number}\r\n\r\n"
+        f"X-Request-Id: {number}\r\n{STRICT}{LOADS_NOTHING}\r\n"
     )
     util.write_nonblock(client, (head + body).encode())
     util.close_graceful(client, LINGER, MOST_AFTER)
@@ -156,7 +208,7 @@ class Worker(ggevent.GeventWorker):
         if hasattr(socket, "TCP_NOTSENT_LOWAT"):
             # Else the kernel takes megabytes for who stalls, and then, of who is slow, nothing for long.
             client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, 2 * PIECE)
-        client.__class__ = Client
+        client.__class__ = TlsClient if isinstance(client, gevent_ssl.SSLSocket) else Client
         super().handle(listener, client, addr)
 
     def handle_request(self, listener_name, req, sock, addr):

@@ -2,6 +2,7 @@
 
 import base64
 import hashlib
+import ipaddress
 import json
 import os
 import time
@@ -16,7 +17,7 @@ from iris.api import API
 from iris.cli import common
 from iris.database import callers, engine, writing
 from iris.database import statements as databases
-from iris.intake import auth
+from iris.intake import auth, client
 
 ADD = "SELECT add_token(%s, %s)"
 
@@ -546,6 +547,34 @@ def test_guessing_is_slowed_and_who_is_known_goes_on(guarded, people, caplog):
     assert guarded.get("/me", headers=people["reader"]).status == 200
     assert "no such token" in caplog.text
     assert "iris_3" not in caplog.text
+
+
+def test_behind_a_proxy_that_is_trusted_each_client_has_its_own_attempts(
+    guarded, people, monkeypatch
+):
+    def guess(address):
+        headers = {**bearer("iris_x"), "X-Forwarded-For": address}
+        return [guarded.get("/me", headers=headers).status for _ in range(auth.ATTEMPTS + 1)][-1]
+
+    monkeypatch.setattr(client, "PROXIES", [ipaddress.ip_network("127.0.0.1")])
+    assert guess("192.0.2.1") == 429
+    assert (
+        guarded.get("/me", headers={**people["reader"], "X-Forwarded-For": "192.0.2.2"}).status
+        == 200
+    )
+    # Of IPv6, a household has 2**64.
+    assert guess("2001:db8::1") == 429
+    assert (
+        guarded.get("/me", headers={**bearer("x"), "X-Forwarded-For": "2001:db8::2"}).status == 429
+    )
+    assert (
+        guarded.get("/me", headers={**bearer("x"), "X-Forwarded-For": "2001:db8:0:1::"}).status
+        == 401
+    )
+    # Nobody else is believed.
+    monkeypatch.setattr(client, "PROXIES", [])
+    assert guess("192.0.2.3") == 429
+    assert guarded.get("/me", headers={**bearer("x"), "X-Forwarded-For": "192.0.2.9"}).status == 429
 
 
 def test_a_rate_is_told_and_held(guarded, people, monkeypatch):

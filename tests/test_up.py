@@ -302,6 +302,19 @@ def test_help_is_everywhere(tmp_path):
             "iris: IRIS_WORKERS must be a whole number from 1 to 64, not 'many'\n",
         ),
         ({"IRIS_POOL": "0"}, "iris: IRIS_POOL must be a whole number from 1 to 100, not '0'\n"),
+        (
+            {"IRIS_TLS_CERT": "/dev/null"},
+            "iris: IRIS_TLS_CERT and IRIS_TLS_KEY go together: one of them is not set\n",
+        ),
+        (
+            {"IRIS_TLS_KEY": "/nowhere"},
+            "iris: IRIS_TLS_KEY must be a file that can be read (no such file or directory), not '/nowhere'\n",
+        ),
+        (
+            {"IRIS_ORIGINS": "https://a.org/"},
+            "iris: IRIS_ORIGINS must be like https://board.example.org, several with commas between them,"
+            " not 'https://a.org/'\n",
+        ),
         ({"IRIS_AUTH": "open"}, "iris: IRIS_AUTH must be one of: none, token, not 'open'\n"),
         (
             {"DATABASE_URL": "mysql://secret@x"},

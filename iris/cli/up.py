@@ -4,6 +4,7 @@ import errno
 import os
 import signal
 import socket
+import ssl
 import subprocess
 import time
 import urllib.error
@@ -165,17 +166,24 @@ def _start(server):
 
 def _greet(host, port, service):
     """Wait until the service answers, then say what to type; return whether it did."""
-    address = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+    address, unknown = f"[{host}]:{port}" if ":" in host else f"{host}:{port}", None
+    shown = f"0.0.0.0:{port}" if host == "127.0.0.1" else address
+    scheme = "https" if settings.get("IRIS_TLS_CERT") else "http"
+    if scheme == "https":
+        shown = f"https://{address}"
+        # It is our own, by whatever name it has been certified.
+        unknown = ssl.create_default_context()
+        unknown.check_hostname, unknown.verify_mode = False, ssl.CERT_NONE
+    token = TOKEN if settings.get("IRIS_AUTH") == "token" else ""
     while service.poll() is None:
         try:
-            urllib.request.urlopen(f"http://{address}/health", timeout=5).close()
+            asked = f"{scheme}://{address}/health"
+            urllib.request.urlopen(asked, timeout=5, context=unknown).close()
         except (urllib.error.URLError, OSError):
             time.sleep(0.05)
             continue
-        token = TOKEN if settings.get("IRIS_AUTH") == "token" else ""
-        shown = f"0.0.0.0:{port}" if host == "127.0.0.1" else address
         common.show(
-            f"\nIris is ready on http://{address} (Ctrl-C stops it). File a ticket:\n\n"
+            f"\nIris is ready on {scheme}://{address} (Ctrl-C stops it). File a ticket:\n\n"
             f"    {FIRST % (token, shown)}\n"
         )
         return True

@@ -36,6 +36,8 @@ def enter(request, response):
     if request.path == "/health" or request.method == "OPTIONS":
         # Who asks whether there is anybody, and browsers, before they send a token.
         return
+    # For the log: nobody, whatever Iris-Actor says.
+    request.env["iris.actor"] = "-"
     digest = _sent(request)
     caller = digest and callers.remembered(digest)
     if caller is None:

@@ -8,11 +8,13 @@ from urllib.parse import urlencode, urlsplit
 
 import falcon
 
-from iris import bounds, problems
+from iris import bounds, problems, settings
 from iris.database import statements
-from iris.intake import auth, bodies, negotiation, routes, types
+from iris.intake import auth, bodies, cross, negotiation, routes, types
 
 FIELD = "fields."
+# Pages of these may do what Iris's own may.
+ORIGINS = settings.get("IRIS_ORIGINS") or frozenset()
 # What may stand in a query as it is: a link must not get longer than what it goes on from.
 LEFT = ",!:*()@/?$~"
 # Bytes of a request's first line beside the address, and of the longest cursor; what fits whatever is in it.
@@ -39,9 +41,11 @@ class Intake:
         origin = request.env.get("HTTP_ORIGIN")
         writes = request.method not in ("GET", "OPTIONS")
         # A page somewhere on the web must not file tickets with the reader's browser.
-        if origin and writes and _host(origin) != request.env.get("HTTP_HOST"):
+        if origin in ORIGINS:
+            cross.greet(request, response)
+        elif origin and writes and _host(origin) != request.env.get("HTTP_HOST"):
             raise problems.Problem("cross_origin", f"pages of {origin} may not write here")
-        if auth.WANTED:
+        if auth.WANTED and not response.complete:
             auth.enter(request, response)
 
     def process_resource(self, request, response, resource, params):
