@@ -27,7 +27,7 @@ def run(arguments):
     from iris.doctor import findings, inside  # noqa: PLC0415
 
     if arguments.sql:
-        print(f"BEGIN;\n{inside.comparison()}\nROLLBACK;")
+        common.show(f"BEGIN;\n{inside.comparison()}\nROLLBACK;")
         return 0
     found = []
     for finding in doctor.examine(arguments.hours, arguments.quick):
@@ -39,5 +39,7 @@ def run(arguments):
                 common.show(f"{'':8}  -> {finding.todo}")
     status = doctor.status(found)
     if arguments.json:
-        print(json.dumps({"ok": status == 0, "checks": [one._asdict() for one in found]}))
+        common.show_json(
+            json.dumps({"ok": status == 0, "checks": [one._asdict() for one in found]})
+        )
     return status
