@@ -6,10 +6,21 @@ import psycopg2
 from sqlalchemy import exc
 
 from iris import api, problems
-from iris.api import comments, events, health, links, start, tickets, tokens, workflow
+from iris.api import changes, comments, events, health, links, start, tickets, tokens, workflow
 from iris.intake import handlers, middleware
 
-__all__ = ["app", "comments", "events", "health", "links", "start", "tickets", "tokens", "workflow"]
+__all__ = [
+    "app",
+    "changes",
+    "comments",
+    "events",
+    "health",
+    "links",
+    "start",
+    "tickets",
+    "tokens",
+    "workflow",
+]
 
 hug.not_found(api=api.API)(handlers.on_missing)
 

@@ -352,14 +352,47 @@ class Tables(NamedTuple):
 AS_OF = moment("as_of")
 
 
-def _as_of(model):
-    """Return tickets_as_of(…) and the like, with the columns of the table they are like."""
+_READ = (Ticket, Comment, Link, Search)
+
+
+def _like(model, function):
+    """Return what a function gives, with the columns of a table that it is like."""
     table = model.__table__
-    function = getattr(func, f"{table.name}_as_of")(AS_OF)
     columns = (column(each.name, each.type) for each in table.columns)
     return function.table_valued(*columns, name=table.name)
 
 
-_READ = (Ticket, Comment, Link, Search)
+def at(when):
+    """Return the Tables as they were at a moment, of tickets_as_of(…) and the like."""
+    return Tables(
+        *(_like(each, getattr(func, f"{each.__table__.name}_as_of")(when)) for each in _READ)
+    )
+
+
 NOW = Tables(*(model.__table__ for model in _READ))
-THEN = Tables(*(_as_of(model) for model in _READ))
+THEN = at(AS_OF)
+
+
+class Apart(DeclarativeBase):
+    """What models share that are no tables: functions give their rows."""
+
+    type_annotation_map = Base.type_annotation_map
+
+
+class Change(Apart):
+    """What differs of a ticket between two moments: a row of changes_between()."""
+
+    __tablename__ = "changes"
+
+    ticket_id: Mapped[int] = mapped_column(Identity(always=True), primary_key=True)
+    title: Mapped[str]
+    kind: Mapped[str] = mapped_column(EventKind)
+    changes: Mapped[dict]
+    comments: Mapped[int]
+    links: Mapped[dict]
+    actors: Mapped[list[str]]
+    last: Mapped[datetime] = mapped_column(info=SORTED)
+
+
+SINCE, UNTIL = moment("since"), moment("until")
+CHANGES = _like(Change, func.changes_between(SINCE, UNTIL))

@@ -251,6 +251,8 @@ def _listing(tables, *moment):
 
 
 LIST, LIST_THEN = _listing(models.NOW), _listing(models.THEN, models.AS_OF)
+# As they were at the two ends of what changed.
+ENDS = tuple(_listing(models.at(when), models.SINCE) for when in (models.SINCE, models.UNTIL))
 PARAMETERS = {**LIST.parameters(), "as_of": types.Time()}
 
 

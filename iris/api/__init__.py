@@ -20,11 +20,12 @@ LISTED = routes.offers(*(each.media for each in formats.LISTS.values()))
 READ = routes.offers(formats.LISTS["text"].media)
 
 
-def listed(noun, given, request, response, **more):
+def listed(noun, given, request, response, onwards=None, **more):
     """Answer with a list, in the format that was asked for.
 
     noun:     a module with LIST and page(given, form).
     given:    what the request has, validated.
+    onwards:  {name: value} that the next page's address has, too.
     more:     what else page() takes.
     """
     form, name = request.context.format, noun.LIST.name
@@ -39,7 +40,8 @@ def listed(noun, given, request, response, **more):
         response.stream = found
         return None
     if found.cursor:
-        response.set_header("Link", f'<{request.context.here(cursor=found.cursor)}>; rel="next"')
+        there = request.context.here(cursor=found.cursor, **(onwards or {}))
+        response.set_header("Link", f'<{there}>; rel="next"')
     if found.total is not None:
         response.set_header("Total-Count", str(found.total))
     columns = [
@@ -49,6 +51,8 @@ def listed(noun, given, request, response, **more):
         or name not in noun.LIST.seldom
         or any(f'"{name}":null' not in row for row in found.rows)
     ]
+    if form == "text" and noun.LIST.told and "columns" not in given:
+        return noun.LIST.told(found.rows, look(given, found))
     return kind.render(found.rows, columns, noun.LIST.times, look(given, found))
 
 

@@ -314,6 +314,71 @@ def _fitting(chunk, room):
     return chunk[:hyphen] if chunk[:hyphen].strip("-") else chunk[:end]
 
 
+def changes(rows, look=PLAIN):
+    """Return what changed as one reads it out: of each ticket who did what, from what to what, and when last.
+
+    rows:     [row of changes_between() as JSON text].
+    look:     a Look.
+    """
+    made = []
+    for text in rows:
+        row = read(text)
+        title, *others = _lines(f"Ticket {row['ticket_id']}: {row['title']}", look.width)
+        made += [look.paint(title, BOLD), *others]
+        who = f"{_and(row['actors'])}, {moment(row['last'], look.zone)}"
+        made += [f"    {line}" for line in _lines(who[:HEAD], look.width - 4)]
+        for done in _done(row):
+            first, *others = _lines(done[:HEAD], look.width - 6) or [""]
+            made += [f"    - {first}", *(f"      {other}" for other in others)]
+        made.append("")
+        bounds.breathe()
+    if not rows:
+        made += ["Nothing changed.", ""]
+    if look.last:
+        made += [look.last, ""]
+    if rows and look.zone != "UTC":
+        made += [f"Times are in {look.zone}.", ""]
+    return "\n".join(made)
+
+
+def _and(words):
+    *others, last = words
+    return f"{', '.join(others)} and {last}" if others else last
+
+
+def _done(row):
+    """Yield what was done to a ticket, a sentence each."""
+    if row["kind"] != "changed":
+        yield {"created": "filed it", "deleted": "deleted it"}[row["kind"]]
+    for name, (old, new) in row["changes"].items():
+        if row["kind"] == "changed" and isinstance(old, dict) and isinstance(new, dict):
+            for key in sorted(old.keys() | new.keys()):
+                if old.get(key) != new.get(key):
+                    yield f"{name}.{key}: {_pair(old.get(key), new.get(key))}"
+        elif row["kind"] == "changed":
+            yield f"{name}: {_pair(old, new)}"
+        elif row["kind"] == "created" and name != "title" and plain(new):
+            yield f"{name}: {_brief(new)}"
+    number = row["comments"]
+    if number:
+        yield f"{abs(number):,} {'more' if number > 0 else 'fewer'} comment{'s' * (abs(number) != 1)}"
+    for sign in ("added", "removed"):
+        for link in row["links"][sign]:
+            yield ("" if sign == "added" else "no longer ") + _link(row["ticket_id"], link)
+    if row["kind"] == "changed" and not (row["changes"] or number or any(row["links"].values())):
+        yield "comments were rewritten"
+
+
+def _brief(value):
+    """Return as much of a value as one reads out."""
+    text = " ".join(plain(value)[:CELL].split())
+    return f"{text[: WIDTH // 2]}…" if len(text) > WIDTH // 2 else text or "–"
+
+
+def _pair(old, new):
+    return f"{_brief(old)} → {_brief(new)}"
+
+
 class Letter:
     """A letter that is being written, until it is full.
 

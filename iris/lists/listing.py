@@ -10,6 +10,7 @@ from sqlalchemy.sql.expression import FromClause
 
 from iris import models
 from iris.intake import types
+from iris.lists import filters
 
 # How an answer as text is to look.
 LOOK = {"width": types.Number(20, 500), "color": types.OneOf(["always", "never"])}
@@ -42,6 +43,7 @@ class List:
     more:     {name: (table) → expression} of what `columns` may name beside the columns.
     known_by: where the ticket has to be found whose list is asked for by ticket_id=; None where there
               is no such filter.
+    told:     (rows as JSON texts, terminal.Look) → a page of it as text, where that is not a table.
     """
 
     name: str
@@ -54,6 +56,11 @@ class List:
     seldom: tuple[str, ...] = ()
     more: dict = dataclasses.field(default_factory=dict)
     known_by: FromClause | None = None
+    told: Callable | None = None
+
+    def where(self, shapes):
+        """Return the conditions that filters of these shapes put on the table."""
+        return filters.where(self.filters, shapes, self.table)
 
     def column(self, name):
         """Return a column as its model has it."""

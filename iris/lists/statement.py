@@ -11,7 +11,7 @@ from typing import NamedTuple
 from sqlalchemy import Text, bindparam, cast, func, literal_column, select, true, tuple_
 
 from iris.database import statements
-from iris.lists import filters, keys
+from iris.lists import keys
 
 # Rows that are counted, at most, to say how many more there are.
 MOST_LEFT = 10_000
@@ -74,7 +74,7 @@ def make(listing, shape):
               if that is asked for), keys as text; one with no row in it, where none is found but
               there is something else to tell.
     """
-    where = filters.where(listing.filters, shape.filters, listing.table)
+    where = listing.where(shape.filters)
     table, where, by, descending = _sorted(listing, shape, where)
     exists = None
     if "ticket_id" in dict(shape.filters):
