@@ -1,5 +1,7 @@
 """Two at once: the rules hold, and nothing is lost."""
 
+import random
+import re
 import threading
 
 import psycopg2
@@ -118,3 +120,60 @@ def test_two_workflows_at_once_leave_one_of_them(at_once, sql):
     document = """SELECT set_workflow('{"statuses": [{"status": "%s", "is_open": true}], "transitions": {}}')"""
     assert at_once(document % "a", document % "b") == [None, None]
     assert len(sql("TABLE statuses")) == 1
+
+
+CHAIN = """
+    INSERT INTO tickets (title) SELECT 'Link ' || n FROM generate_series(1, {}) AS n;
+    INSERT INTO links SELECT n, 'blocks', n + 1 FROM generate_series(1, {} - 1) AS n ORDER BY {}
+"""
+
+
+@pytest.mark.parametrize("order", ["n", "-n", "md5(n::text)"])
+def test_a_long_chain_in_one_statement_is_walked_once(sql, order):
+    """In time that grows with its length: of 2,000 links, each with all that follows are two million."""
+    sql(f"SET statement_timeout = '5s'; {CHAIN.format(2000, 2000, order)}")
+    assert sql.one("SELECT count(*) FROM links")["count"] == 1999
+    refusal = sql.refusal("INSERT INTO links VALUES (2000, 'blocks', 1)")
+    assert refusal.diag.message_primary == (
+        "ticket 2000 can't block ticket 1: it would be blocked by itself in the end"
+    )
+
+
+@pytest.mark.parametrize("kind", ["blocks", "parent"])
+@pytest.mark.parametrize("seed", range(8))
+def test_a_statement_of_many_links_makes_no_circle(sql, kind, seed):
+    """Whatever is linked already, and in whatever order: as a plain search for the way back finds it."""
+    random_ = random.Random(f"{kind}{seed}")
+    sql("INSERT INTO tickets (title) SELECT 'Ticket ' || n FROM generate_series(1, 12) AS n")
+    there = set()
+    for _ in range(12):
+        pairs = {
+            (n, random_.randint(1, 12)) for n in random_.sample(range(1, 13), random_.randint(1, 3))
+        }
+        pairs = {(a, b) for a, b in pairs if a != b and (a, b) not in there}
+        if kind == "parent":
+            pairs = {(a, b) for a, b in pairs if a not in dict(there)}
+        if not pairs:
+            continue
+        graph = {n: {b for a, b in there | pairs if a == n} for n in range(1, 13)}
+        statement = (
+            f"INSERT INTO links VALUES {', '.join(f'({a}, {kind!r}, {b})' for a, b in pairs)}"
+        )
+        on_circle = {(a, b) for a, b in pairs if a in reached(graph, b)}
+        if on_circle:
+            words = sql.refusal(statement).diag.message_primary
+            a, b = (int(number) for number in re.findall(r"\d+", words))
+            assert (a, b) in on_circle, words
+        else:
+            sql(statement)
+            there |= pairs
+
+
+def reached(graph, start):
+    """Return all that can be reached, the start included."""
+    found, left = {start}, [start]
+    while left:
+        more = graph[left.pop()] - found
+        found |= more
+        left += more
+    return found
