@@ -3,7 +3,7 @@
 import json
 
 # Every refusal there is, {code: (status, title)}: the only place that says which status goes with a code.
-# README's table tells the same; what a client's program may do about one hangs on its code.
+# docs/errors.md tells the same; what a client's program may do about one hangs on its code.
 CODES = {
     "malformed_request": (400, "No HTTP that Iris understands"),
     "malformed_json": (400, "Not JSON"),

@@ -1,4 +1,4 @@
-"""Who may do what: the one table behind README's and behind the hint of a 403.
+"""Who may do what: the one table behind docs/rights.md's and behind the hint of a 403.
 
 It refuses nothing: PostgreSQL does, by the privileges of the three roles (postgres/schema/privileges.sql),
 whoever asks and by whichever door. tests/test_rights.py tries each row at both doors, with each role.

@@ -3,7 +3,7 @@
     make fuzz REQUESTS=200000          # a throw-away database and service of its own
     make fuzz SEED=7 PORT=8000         # against an Iris that runs; it will be full of rubbish
 
-It knows Iris from outside: the routes and the codes of problems from the README, the parameters from
+It knows Iris from outside: the routes and the codes of problems from the docs, the parameters from
 what Iris says when a name is unknown. So it learns of what is new by itself. What it finds is printed with
 a line that sends the same bytes again.
 """
@@ -27,7 +27,8 @@ import replay
 import rubbish
 from wire import Broken, Connection, request, seconds_of
 
-README = Path(__file__).parent.parent / "README.md"
+import docs
+
 # Seconds that /health may take, whatever else is asked.
 HEALTH = 1
 # Bytes that are read of an answer, before its reader goes away.
@@ -41,9 +42,9 @@ LISTED, READ = ("json", "ndjson", "csv", "tsv", "text"), ("json", "text")
 
 
 def routes():
-    """Return [(method, path)] that the README's table of routes names."""
+    """Return [(method, path)] that the docs' table of routes names."""
     found = []
-    for line in README.read_text().splitlines():
+    for line in docs.text().splitlines():
         if re.match(r"\| `[A-Z]+ /", line):
             path = None
             for method, place in re.findall(r"`([A-Z]+)(?: (/\S*|…))?`", line.split("|")[1]):
@@ -53,11 +54,9 @@ def routes():
 
 
 def codes():
-    """Return {code: the statuses it comes with} of the README's table of problems."""
+    """Return {code: the statuses it comes with} of the docs' table of problems."""
     found = collections.defaultdict(set)
-    for statuses, words in re.findall(
-        r"^\| (\d{3}[\d, ]*) \| (.*) \|$", README.read_text(), re.MULTILINE
-    ):
+    for statuses, words in re.findall(r"^\| (\d{3}[\d, ]*) \| (.*) \|$", docs.text(), re.MULTILINE):
         for code in re.findall(r"`([a-z_]+)`", words):
             found[code].update(map(int, statuses.split(",")))
     return found
@@ -126,7 +125,8 @@ def wrong(world, method, marker, answer, framed, data):
         if method == "HEAD":
             return None
         if answer.kind == "text/plain" and re.search(
-            rb"format=text|[Aa]ccept: .*text/|^[A-Z]+ (?:http://[^/ ]*)?/[? ]", data
+            rb"format=text|\"format\": ?\"text|[Aa]ccept: .*text/|^[A-Z]+ (?:http://[^/ ]*)?/[? ]",
+            data,
         ):
             return shape(answer)
         if answer.kind != "application/problem+json":
@@ -140,7 +140,7 @@ def wrong(world, method, marker, answer, framed, data):
             return f"a problem that is no JSON: {error}"
         code = document.get("code")
         if answer.status not in world.codes.get(code, ()):
-            return f"{answer.status} {code} is not in the README"
+            return f"{answer.status} {code} is not in the docs"
         if document["status"] != answer.status or (
             answer.marker and document["request_id"] != answer.marker
         ):

@@ -9,11 +9,12 @@ import fuzz
 import pytest
 from conftest import ROOT
 
-from iris import __version__, cli, events, problems, settings, tickets, welcome, worker
+import docs
+from iris import __version__, cli, embedded, events, problems, settings, tickets, welcome, worker
 from iris.database import refusals
 from iris.intake import bodies, handlers, rows, strict
 
-README = (ROOT / "README.md").read_text()
+README = docs.text()
 CODE = {path: path.read_text() for path in ROOT.glob("iris/**/*.py")}
 
 
@@ -41,7 +42,7 @@ def test_every_route_is_there(server):
         for method in handlers
         if method in ("GET", "PUT", "DELETE")
     }
-    table = README[README.index("### Routes") : README.index("### Lists")]
+    table = README[README.index("\n## Routes") : README.index("\n## Lists")]
     for method, url in known:
         named = f"{method} {url}" in table or (f"GET {url}" in table and f"{method} …" in table)
         assert named or f"PUT {url}" in table, (method, url)
@@ -62,7 +63,7 @@ def test_every_code_is_there_with_its_status():
 
 
 def test_every_filter_and_order_is_there():
-    lists = README[README.index("### Lists") : README.index("### The workflow")]
+    lists = README[README.index("\n## Lists") : README.index("\n## The workflow")]
     for name in tickets.PARAMETERS:
         stem = re.sub(r"(before|after)$", "", name)
         assert f"`{stem}" in lists or f"{name}=" in lists, name
@@ -92,22 +93,83 @@ def test_the_image_has_the_same_pins():
     assert {name: everything[name] for name in service} == service
 
 
+@pytest.fixture
+def shell(live, server, clean, tmp_path):
+    """Return a function: type something at either door; return what is printed, and an HTTP status if there is one."""
+    psql = embedded.binaries() / "psql"
+
+    def run(typed):
+        if typed.door == "psql":
+            made = [psql, "-X", server.url(), "-c", typed.command]
+            done = subprocess.run(made, capture_output=True, text=True, check=False, cwd=tmp_path)
+            return done.stdout + done.stderr, None
+        here = f"127.0.0.1:{live.port}"
+        command = typed.command.replace("0.0.0.0:8000", here)
+        more, ends = "-sS -w '%{stderr}%{http_code}' ", " -N " not in command
+        if "|" in command or not ends:
+            more = "-sS " if ends else "-sS --max-time 2 "
+        command = command.replace("curl ", f"curl {more}", 1)
+        done = subprocess.run(
+            command, shell=True, capture_output=True, text=True, check=ends, cwd=tmp_path
+        )
+        status = int(done.stderr[-3:]) if "-w" in more else None
+        printed = done.stdout.replace(here, "0.0.0.0:8000")
+        if not ends:
+            # Of a stream, what is shown of it.
+            printed = "\n".join(printed.splitlines()[: len(typed.printed.splitlines())])
+        return printed, status
+
+    return run
+
+
+# What is refused on purpose, by a part of what is typed.
+REFUSED = {"status=blocked": 409, "If-Match": 412}
+# What asks somebody.
+LEFT_OUT = ("$TOKEN", "$EDITOR", "…")
+
+
+def check(typed, shell):
+    printed, status = shell(typed)
+    if status is not None:
+        expected = [code for part, code in REFUSED.items() if part in typed.command]
+        assert status in (expected or [200, 201, 204, 304]), (typed, printed)
+    if typed.printed:
+        assert docs.same(printed) == docs.same(typed.printed), typed
+
+
 @pytest.mark.skipif(shutil.which("curl") is None, reason="needs curl")
-def test_every_curl_command_works(live, http):
-    commands = re.findall(r"^    (?:\$ )?(curl .*)$", README, re.MULTILINE)
-    commands = [command for command in commands if ".json" not in command and " -N " not in command]
-    assert len(commands) >= 10
-    for typed in commands:
-        command = typed.split(" | ")[0].replace("0.0.0.0:8000", f"127.0.0.1:{live.port}")
-        command += " -s -o /dev/null -w '%{http_code}'"
-        done = subprocess.run(command, shell=True, capture_output=True, text=True, check=True)
-        refused = {"status=blocked": "409", "If-Match": "412"}
-        expected = [code for part, code in refused.items() if part in command] or [
-            "200",
-            "201",
-            "204",
-        ]
-        assert done.stdout[-3:] in expected, (command, done.stdout)
+def test_all_that_is_typed_gives_what_is_printed(shell):
+    """From the first ticket of README's start, through docs/ in the order of its index."""
+    number = 0
+    for path in docs.pages():
+        for typed in docs.typed(path):
+            # README's opening is about tickets that are there.
+            begun = number or "A new ticket" in typed.command
+            is_ours = typed.door == "psql" or "curl" in typed.command
+            if begun and is_ours and not any(part in typed.command for part in LEFT_OUT):
+                check(typed, shell)
+                number += 1
+    assert number > 30
+
+
+def test_the_opening_is_true(shell, http, sql):
+    for given in ({"assignee": "jchittum"}, {"priority": "urgent"}, {}):
+        assert http.put("/tickets", {"title": "x", **given}).status == 201
+    opening = list(docs.typed(docs.README))[:3]
+    assert [typed.door for typed in opening] == ["psql", "sh", "psql"]
+    before = sql("SELECT title, assignee, priority FROM tickets ORDER BY ticket_id")
+    check(opening[0], shell)
+    (change,) = sql.one("SELECT max(change) AS it FROM events").values()
+    printed = re.sub(r"^4 {5}", f"{change:<6}", opening[1].printed, flags=re.MULTILINE)
+    check(opening[1]._replace(printed=printed), shell)
+    assert sql("SELECT DISTINCT assignee FROM tickets") == [{"assignee": "bob"}]
+    check(
+        opening[2]._replace(
+            command=re.sub(r"change = \d+", f"change = {change}", opening[2].command)
+        ),
+        shell,
+    )
+    assert sql("SELECT title, assignee, priority FROM tickets ORDER BY ticket_id") == before
 
 
 @pytest.mark.skipif(shutil.which("curl") is None, reason="needs curl")
@@ -152,3 +214,11 @@ def test_every_package_is_shipped():
     shipped = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]["packages"]
     there = {".".join(path.parent.relative_to(ROOT).parts) for path in ROOT.glob("iris/**/*.py")}
     assert set(shipped) == there | {"iris.postgres"}
+
+
+def test_every_link_leads_somewhere():
+    listed = {path.name for path in docs.pages()[2:]}
+    assert listed == {path.name for path in (ROOT / "docs").glob("*.md")} - {"README.md"}
+    for path in docs.pages():
+        for link in re.findall(r"\]\(([^)#:]+)(?:#[\w-]+)?\)", path.read_text()):
+            assert (path.parent / link).exists(), (path, link)

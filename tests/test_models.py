@@ -176,10 +176,12 @@ def test_a_session_leaves_no_connection_behind(server, clean, sql):
 
 
 def test_the_readmes_script_works(server, clean, http, ticket):
-    (script,) = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
+    (script,) = re.findall(
+        r"```python\n(.*?)```", (ROOT / "docs" / "python.md").read_text(), re.DOTALL
+    )
     assert len(script.splitlines()) <= 8
     number = ticket()
     http.put(f"/tickets/{number}", status="resolved")
-    exec(compile(script, "README.md", "exec"), {})
+    exec(compile(script, "python.md", "exec"), {})
     shown = http.get(f"/tickets/{number}").json
     assert (shown["status"], len(shown["comments"])) == ("closed", 1)
