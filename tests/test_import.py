@@ -427,6 +427,21 @@ def test_a_late_comment_keeps_its_time_and_the_past_its_own(http, sql, server, o
     assert exported(server.url(database=other)) == whole
 
 
+def test_what_texts_mention_is_linked(sql, server, clean, tmp_path):
+    text = "`a long piece of code #1`\n\n    #2\n```\n#3\n```\nDuplicate of #4, see #5, #5, tea/pot#6, a#7 and #99."
+    path = tmp_path / "issues.json"
+    path.write_text(json.dumps([*map(issue, range(1, 9)), issue(9, body=text, comments=[])]))
+    assert take(server, "github", path)[0].startswith(came(9, 0, 2))
+    assert links(sql) == [("9", "duplicates", "4"), ("9", "relates", "5")]
+    # A ticket that mentions everything is linked with some.
+    path.write_text(
+        json.dumps(
+            [issue(10, body=" ".join(f"#{n}" for n in range(1, 10)) * 9), issue(11, body="#11 #10")]
+        )
+    )
+    assert take(server, "github", path)[0].startswith(came(2, 0, 10))
+
+
 def test_links_that_cannot_be_are_left_out_and_unlinked_ones_stay_so(http, sql, server, tmp_path):
     rows = [
         ["Summary", "Issue key", "Status", "Outward issue link (Blocks)", "Parent key"],
@@ -593,13 +608,14 @@ def test_irises_own_csv_and_tsv_come_back_in(http, sql, ticket, server, other, t
            fields={"n": 1.5, "deep": {"a": [None, "ä"]}}, due="2026-12-01", status="active")  # fmt: skip
     ticket(title="no description")
     take(server, "github", FIXTURES / "gh.json")
+    take(server, "linear", FIXTURES / "linear.csv")
     path = tmp_path / f"tickets.{media}"
     path.write_text(http.get(f"/tickets?format={media}&sort=ticket_id").text, newline="")
     # The very same tickets, and nothing of them is another.
     before = exported(server.url())
     said = take(server, media, path)
     assert said[0].startswith(came(0))
-    assert said[1].endswith("; 4 are the same")
+    assert said[1].endswith("; 7 are the same")
     assert exported(server.url()) == before
     # What has been changed since is not changed back.
     http.put("/tickets/2", title="changed")
@@ -610,8 +626,8 @@ def test_irises_own_csv_and_tsv_come_back_in(http, sql, ticket, server, other, t
     said = []
     for _ in range(2):
         foreign.take(server.url("postgres", other), str(path), media, said.append)
-    assert [line.split("; ")[-1] for line in said if line.startswith("of ")] == ["4 are the same"]
-    assert [line for line in said if line.startswith(came(4))]
+    assert [line.split("; ")[-1] for line in said if line.startswith("of ")] == ["7 are the same"]
+    assert [line for line in said if line.startswith(came(7))]
     columns = "title, description, status, assignee, reporter, priority, labels, due, created, updated, closed"
     question = f"SELECT {columns} FROM tickets ORDER BY created, title"
     http.put("/tickets/2", title="no description")
@@ -623,8 +639,10 @@ def test_irises_own_csv_and_tsv_come_back_in(http, sql, ticket, server, other, t
         "fields"
     ]
     assert ours == {"n": 1.5, "deep": {"a": [None, "ä"]}, "number": 1, "imported": "csv 1"}
-    theirs = "SELECT fields FROM tickets WHERE title = 'Smell of smoke'"
-    assert copy.one(theirs) == sql.one(theirs)
+    theirs = (
+        "SELECT fields FROM tickets WHERE title IN ('Smell of smoke', 'Fax support') ORDER BY title"
+    )
+    assert copy(theirs) == sql(theirs)
     copy.connection.close()
 
 

@@ -451,7 +451,7 @@ def test_bad_issues_are_named_or_left_beside(http, sql, server, tmp_path):
 
     said = take(server, "github", path, skip_bad=True)
     assert said[1].startswith(came(2))
-    assert said[-1] == "left 8 bad ones out in FILE.bad"
+    assert said[-1] == f"left 8 bad ones in {path}.bad"
     assert json.loads((tmp_path / "issues.json.bad").read_text()) == bad
     path.write_text(json.dumps([issue(3), "nonsense"]))
     assert take(server, "github", path, skip_bad=True)[1].startswith(came(1))
@@ -685,6 +685,7 @@ def test_bad_records_are_named_by_their_line(http, server, tmp_path):
         "line 9",
         "say what it is here",
         "say what it is here",
+        "say which columns are not wanted",
     ]
     assert lines[0] == "line 4: title is required"
     assert lines[1] == 'line 5: there is no status "gone"'
@@ -720,10 +721,11 @@ def test_what_is_far_too_much_is_a_mistake_of_its_row(server, clean, tmp_path):
 
 
 def test_a_csv_that_is_none_is_refused(server, clean, tmp_path):
-    none = "line 1: there is no column title or summary or subject; there are: "
+    none = "line 1: there is no column title or summary or subject; there are: name"
+    advice = 'say which is the title: --map FILE with {"columns": {"…": "title"}}'
     for text, words in (
         ("", ["line 1: the file is empty"]),
-        ("name\nx\n", [none + "name"]),
+        ("name\nx\n", [none, advice]),
         (
             "title,Title\n",
             ['line 1: there are 2 columns "title", and a ticket has one title'],

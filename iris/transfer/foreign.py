@@ -90,7 +90,7 @@ def take(
             run.draft(cursor)
             run.judge(cursor, path, skip_bad, dry_run)
             run.load(cursor)
-            run.tell(cursor, dry_run)
+            run.tell(cursor, path, dry_run)
             if dry_run:
                 raise _Undone
     return run.table
@@ -236,6 +236,11 @@ class _Run:
             }
             if unknown:
                 lines.append(visible.safe(self.table.advice(part, unknown)))
+        if any(words.startswith("fields must be") for words, *_ in kinds):
+            lines.append(
+                'say which columns are not wanted: --map FILE with {"columns": {"…": "nothing"}}, or "*"'
+                " for all that go nowhere else"
+            )
         return lines
 
     def load(self, cursor):
@@ -260,7 +265,7 @@ class _Run:
             cursor.execute(query)
             (self.counts[name],) = cursor.fetchone()
 
-    def tell(self, cursor, dry_run):
+    def tell(self, cursor, path, dry_run):
         """Say what came, where it went, and what did not come."""
         counts, table = self.counts, self.table
         verb = "would import" if dry_run else "imported"
@@ -310,7 +315,7 @@ class _Run:
                 )
                 self.say(f"{part}: {met}")
         if self.bad:
-            self.say(f"left {self.bad} bad ones out" + ("" if dry_run else " in FILE.bad"))
+            self.say(f"left {self.bad} bad ones " + ("out" if dry_run else f"in {path}.bad"))
 
     def _tell_kept(self, cursor):
         """Say what was changed in the file and here, too, and stays as it is here."""

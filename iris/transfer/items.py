@@ -12,7 +12,7 @@ from iris import models, visible
 TIMES = {each.name for each in models.Ticket.__table__.c if isinstance(each.type, TIMESTAMP)}
 # Of the tickets that a text mentions, as many become links.
 MENTIONS = 20
-CODE = re.compile(r"```.*?```|`[^`\n]*`|^(?: {4}|\t).*$", re.DOTALL | re.MULTILINE)
+CODE = re.compile(r"```.*?```|`[^`\n]*`|^(?: {4}|\t)[^\n]*", re.DOTALL | re.MULTILINE)
 
 
 class Link(NamedTuple):
@@ -96,10 +96,11 @@ def add_mentions(item, pattern, names):
     """
     found = {}
     texts = [item.ticket.get("title"), item.ticket.get("description")]
-    for text in (*texts, *(said["body"] for said in item.comments)):
+    for text in (*texts, *(each["body"] for each in item.comments)):
         if text and isinstance(text, str) and pattern.search(text):
-            for match in pattern.finditer(CODE.sub("", text)):
-                before = text[max(match.start() - 20, 0) : match.start()].lower()
+            said = CODE.sub("", text)
+            for match in pattern.finditer(said):
+                before = said[max(match.start() - 20, 0) : match.start()].lower()
                 kind = "duplicates" if before.rstrip().endswith("duplicate of") else "relates"
                 if len(found) < MENTIONS or match[1] in found:
                     found.setdefault(match[1], kind)

@@ -3,7 +3,8 @@
 -- whatever stands beside one is qualified.
 
 -- What a file says of a ticket that is here already, piece by piece (a column, or `fields.NAME`), where that is not what
--- it said when it was last imported: history knows. Where it has been changed here as well, that stays.
+-- it said when it was last imported: history knows. Where it has been changed here as well, that stays; and of what an
+-- Iris gets back of its own, everything.
 CREATE TEMPORARY TABLE differences ON COMMIT DROP AS
     WITH told AS MATERIALIZED (
         SELECT events.ticket_id, events.at, events.event_id, events.changes FROM events JOIN places USING (ticket_id)
@@ -33,11 +34,12 @@ CREATE TEMPORARY TABLE differences ON COMMIT DROP AS
         SELECT said.ticket_id, said.piece, NULL FROM said JOIN places USING (ticket_id) JOIN drafts ON drafts.ticket_id = places.place
             WHERE said.piece LIKE 'fields.%%' AND NOT drafts.fields ? substr(said.piece, 8))
     SELECT compared.ticket_id, compared.piece, compared.was, compared.here, compared.now,
-            compared.here IS NOT DISTINCT FROM compared.was AS is_taken
-        FROM (SELECT given.ticket_id, given.piece, nullif(said.value, 'null') AS was, nullif(given.value, 'null') AS now,
+            NOT compared.is_own AND compared.here IS NOT DISTINCT FROM compared.was AS is_taken
+        FROM (SELECT given.ticket_id, given.piece, places.is_own, nullif(said.value, 'null') AS was, nullif(given.value, 'null') AS now,
                 nullif(CASE WHEN given.piece LIKE 'fields.%%' THEN tickets.fields -> substr(given.piece, 8)
                     ELSE to_jsonb(tickets.*) -> given.piece END, 'null') AS here
-            FROM given LEFT JOIN said USING (ticket_id, piece) JOIN tickets ON tickets.ticket_id = given.ticket_id) AS compared
+            FROM given LEFT JOIN said USING (ticket_id, piece) JOIN places USING (ticket_id)
+                JOIN tickets ON tickets.ticket_id = given.ticket_id) AS compared
         WHERE compared.now IS DISTINCT FROM compared.was AND compared.now IS DISTINCT FROM compared.here;
 
 -- The same of comments that are here already.

@@ -1,7 +1,7 @@
 -- Which ticket each draft is. Numbers are counted here, for a sequence does not go back when this fails.
 CREATE TEMPORARY TABLE places ON COMMIT DROP AS
-    SELECT drafts.ticket_id AS place, coalesce(known.ticket_id, own.ticket_id) IS NULL AS is_new, known.ticket_id IS NULL AND own.ticket_id IS NOT NULL AS is_own, coalesce(known.ticket_id, own.ticket_id,
-            row_number() OVER (PARTITION BY coalesce(known.ticket_id, own.ticket_id) IS NULL ORDER BY drafts.created, drafts.ticket_id)
+    SELECT drafts.ticket_id AS place, coalesce(own.ticket_id, known.ticket_id) IS NULL AS is_new, own.ticket_id IS NOT NULL AS is_own, coalesce(own.ticket_id, known.ticket_id,
+            row_number() OVER (PARTITION BY coalesce(own.ticket_id, known.ticket_id) IS NULL ORDER BY drafts.created, drafts.ticket_id)
             + (SELECT last_value - (NOT is_called)::integer FROM tickets_ticket_id_seq)) AS ticket_id,
         CASE WHEN statuses.is_open THEN statuses.status ELSE coalesce((SELECT first.status FROM statuses AS first
             WHERE first.is_open ORDER BY first.position LIMIT 1), statuses.status) END AS opening

@@ -75,7 +75,8 @@ class _Columns:
         self._one_each()
         if "title" not in self.places:
             raise files.Refused(
-                f"line 1: there is no column {self._wanted()}; there are: {', '.join(self.names)}"
+                f"line 1: there is no column {self._wanted()}; there are: {', '.join(self.names)}\n"
+                'say which is the title: --map FILE with {"columns": {"…": "title"}}'
             )
         self.is_keyed = "key" in self.places
         self.is_own = ("ticket_id", "key") in zip(self.names, self.places, strict=True)
@@ -244,7 +245,7 @@ class _Columns:
                 if isinstance(came_with.get(known), str):
                     item.origin = {known: came_with[known]}
                     break
-            if name not in came_with:
+            if name not in came_with and not item.origin.keys() & came_with.keys():
                 _claim(fields, name, _number(key))
         for name, value in item.origin.items():
             _claim(fields, name, value)
