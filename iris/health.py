@@ -5,8 +5,8 @@ import time
 
 from sqlalchemy import column, func, select, table
 
-from iris import models, problems, schema
-from iris.database import engine
+from iris import models
+from iris.database import engine, refusals
 
 VERSIONS = table("alembic_version", column("version_num"))
 EVENTS = models.Event.__table__
@@ -34,13 +34,8 @@ def read():
     start = time.perf_counter()
     with engine.POOL.session() as session:
         revision, server, standby, position, waiting, seconds = session.execute(CHECK).one()
-    if revision != schema.REVISION:
-        raise problems.Problem(
-            "database_not_ready",
-            f"the database's schema is at revision {revision}, this Iris needs {schema.REVISION}",
-            headers={"Retry-After": "10"},
-            hint="Run `iris db upgrade`.",
-        )
+    if problem := refusals.misfit(revision):
+        raise problem
     answer = {
         "database": "ok",
         "server": f"PostgreSQL {server}",

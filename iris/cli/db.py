@@ -2,6 +2,8 @@
 
 import contextlib
 
+from psycopg2 import errors
+
 from iris import libpq, location, schema
 from iris.cli import common
 
@@ -43,7 +45,14 @@ def run(arguments):
     if arguments.sql:
         migrations.script(revision, arguments.revision, down=down)
         return 0
-    for words in migrations.move(location.dsn(owner=True), arguments.revision, down=down):
+    try:
+        said = migrations.move(location.dsn(owner=True), arguments.revision, down=down)
+    except errors.LockNotAvailable:
+        raise migrations.Refused(
+            "somebody holds a table that the upgrade needs, so nothing was changed: try again, or see who it"
+            " is (docs/running.md)"
+        ) from None
+    for words in said:
         common.say(words)
     now = common.revision_of(location.dsn())
     if now == revision:

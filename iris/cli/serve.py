@@ -22,8 +22,11 @@ def _look(where):
     from iris.database import refusals  # noqa: PLC0415 (SQLAlchemy takes its time)
 
     try:
-        common.revision_of(where)
-        if settings.get("IRIS_AUTH") == "token":
+        if problem := refusals.misfit(common.revision_of(where)):
+            common.say(
+                f"{problem.detail}. {problem.more['hint']} Until then, every request is refused"
+            )
+        elif settings.get("IRIS_AUTH") == "token":
             common.tokens(where)
     except psycopg2.Error as error:
         problem = refusals.from_database(error) or problems.mistake()

@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 import psycopg2
 from gevent import lock, monkey
-from psycopg2 import extensions
+from psycopg2 import errors, extensions
 from sqlalchemy import create_engine, exc, orm
 from sqlalchemy.pool import NullPool
 
@@ -154,7 +154,7 @@ def serving(autocommit):
 
     autocommit: whether each statement is a transaction, or the session is one.
     Returns:  (the session, its psycopg2 connection, what has to go before a statement).
-    Raises:   psycopg2.OperationalError.
+    Raises:   psycopg2.OperationalError; Problem 503 when the schema is another than this Iris needs.
     """
     session, role, before = SESSION(bind=SERVING), least(), ""
     try:
@@ -163,7 +163,15 @@ def serving(autocommit):
         with connection.cursor() as cursor:
             # The second one came with PostgreSQL 17, so it can't be said to others when connecting.
             limit = "; SET transaction_timeout = 0" if connection.server_version >= 170000 else ""
-            cursor.execute(f"SET application_name = 'http'{limit}")
+            try:
+                cursor.execute(
+                    f"SET application_name = 'http'{limit}; SELECT version_num FROM alembic_version"
+                )
+                (revision,) = cursor.fetchone()
+            except errors.UndefinedTable:
+                revision = None
+            if problem := refusals.misfit(revision):
+                raise problem
             if role:
                 cursor.execute("SELECT current_user")
                 if cursor.fetchone() != (role,):

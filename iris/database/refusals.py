@@ -9,7 +9,7 @@ import re
 
 import psycopg2
 
-from iris import problems
+from iris import problems, schema
 
 UNAVAILABLE = ("database_unavailable", "the database is away; try again")
 WRONG_PASSWORD = "28P01"
@@ -70,10 +70,22 @@ STATES = {
     ),
     "28": ("database_refused", "the database does not let Iris in; Iris's log says why"),
     "3D": ("database_refused", "the database server has no such database; Iris's log says which"),
-    "42501": ("database_not_ready", "the database lacks what this Iris needs: iris db check"),
-    "42P01": ("database_not_ready", "the database lacks what this Iris needs: iris db check"),
-    "42883": ("database_not_ready", "the database lacks what this Iris needs: iris db check"),
-    "42703": ("database_not_ready", "the database lacks what this Iris needs: iris db check"),
+    "42501": (
+        "database_not_ready",
+        "the database lacks what this Iris needs: iris doctor says what",
+    ),
+    "42P01": (
+        "database_not_ready",
+        "the database lacks what this Iris needs: iris doctor says what",
+    ),
+    "42883": (
+        "database_not_ready",
+        "the database lacks what this Iris needs: iris doctor says what",
+    ),
+    "42703": (
+        "database_not_ready",
+        "the database lacks what this Iris needs: iris doctor says what",
+    ),
 }
 
 
@@ -84,12 +96,29 @@ HINTS = {
 }
 
 
+# What a statement needs is gone: the schema has become another one since the connection was made.
+OUTDATED = {"42P01", "42883", "42703"}
+
+
+def misfit(revision):
+    """Return the Problem of a database of another revision than this Iris needs, or None.
+
+    revision: None where there is nothing of Iris.
+    """
+    found = schema.misfit(revision)
+    if found is None:
+        return None
+    detail, hint = found
+    return problems.Problem("database_not_ready", detail, headers={"Retry-After": "10"}, hint=hint)
+
+
 def is_disconnect(error):
     """Whether a connection is of no more use after this psycopg2 error."""
     state = getattr(error, "pgcode", None) or ""
     return (
         state.startswith(("08", "57P"))
         or state == "25006"
+        or state in OUTDATED
         or (not state and isinstance(error, psycopg2.OperationalError | psycopg2.InterfaceError))
     )
 
