@@ -44,6 +44,10 @@ def listed(noun, given, request, response, onwards=None, **more):
         response.set_header("Link", f'<{there}>; rel="next"')
     if found.total is not None:
         response.set_header("Total-Count", str(found.total))
+    if not kind.drawn:
+        return kind.render(found.rows, found.columns, noun.LIST.times, None)
+    if noun.LIST.told and "columns" not in given:
+        return noun.LIST.told(found.rows, look(given, found))
     columns = [
         name
         for name in found.columns
@@ -51,8 +55,6 @@ def listed(noun, given, request, response, onwards=None, **more):
         or name not in noun.LIST.seldom
         or any(f'"{name}":null' not in row for row in found.rows)
     ]
-    if form == "text" and noun.LIST.told and "columns" not in given:
-        return noun.LIST.told(found.rows, look(given, found))
     return kind.render(found.rows, columns, noun.LIST.times, look(given, found))
 
 
