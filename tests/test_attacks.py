@@ -81,6 +81,8 @@ DRIVE = """
         public.searches_as_of('yesterday'), public.tickets_touched_since('yesterday'), public.comments_touched_since('yesterday')
     INSERT INTO public.tokens (name, role, actor, digest) VALUES ('eve', 'admin', 'alice', pg_catalog.sha256('x'))
     SELECT public.add_token('mallory', 'admin', NULL, NULL, NULL), public.add_token('trudy', 'reader', 'alice', 'tomorrow')
+    SELECT public.add_login('mallory', 'x')
+    SELECT public.add_login('postgres', 'x')
     SELECT public.token_of(pg_catalog.sha256('x')), public.token_fits('a', 'b', 'tomorrow', pg_catalog.sha256('x'))
     DELETE FROM public.tokens
     DELETE FROM public.comments

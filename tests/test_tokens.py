@@ -306,6 +306,7 @@ BODIES = {
     },
     "PUT /tokens": {"name": "zoe", "role": "reader"},
 }
+QUERIES = {"/ticket": "?tid=1", "/changes": "?since=yesterday"}
 PATHS = {"ticket_id": 1, "comment_id": 1, "kind": "blocks", "other_id": 2, "name": "rita"}
 
 
@@ -318,7 +319,7 @@ def requests():
             if same == "PUT":
                 assert body or "links" in path, f"what does {method} {path} take?"
             asked = path.format(**PATHS)
-            yield method, path, asked + ("?tid=1" if path == "/ticket" else ""), body
+            yield method, path, asked + QUERIES.get(path, ""), body
 
 
 def asked(door, method, path, body, headers):
@@ -661,3 +662,128 @@ def test_the_first_start_says_how_to_make_one(server, clean, sql, capsys):
     }
     common.tokens(server.url(), make=True)
     assert capsys.readouterr() == ("", "")
+
+
+# Logins for psql ----------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def logins(server, owner, add, sql):
+    """Return a function: make a token with a login, {role: its SQL door}."""
+    doors = {}
+
+    def make(role):
+        add(f"psql-{role}", role, actor="somebody")
+        sql("SELECT add_login(%s, 'x')", f"psql-{role}")
+        doors[role] = type(sql)(server.url(f"psql-{role}"))
+        return doors[role]
+
+    yield make
+    for role, door in doors.items():
+        door.connection.close()
+        with owner.cursor() as cursor:
+            cursor.execute(f'DROP ROLE IF EXISTS "psql-{role}"')
+
+
+@pytest.mark.parametrize("role", rights.ROLES)
+def test_a_login_meets_the_very_refusals_that_its_token_does(
+    guarded, logins, people, role, ticket_there
+):
+    door = logins(role)
+    for right in rights.RIGHTS:
+        for statement in right.sql:
+            door("BEGIN")
+            try:
+                if rights.suffices(role, right.role):
+                    door(statement)
+                else:
+                    assert door.refusal(statement).pgcode == "42501", statement
+            finally:
+                door("ROLLBACK")
+    if role == "reader":
+        said = door.refusal("UPDATE tickets SET title = 'y'").diag.message_primary
+        told = guarded.put("/tickets/1", title="y", headers=people["reader"]).json
+        assert (told["detail"], told["sqlstate"]) == (said, "42501")
+
+
+def test_a_login_is_itself_and_no_more(logins, sql):
+    door = logins("admin")
+    door("SET iris.actor = 'alice'")
+    door("INSERT INTO tickets (title) VALUES ('x')")
+    assert sql.one("SELECT actor FROM events WHERE ticket_id = 1") == {"actor": "psql-admin"}
+    for statement in (
+        "SET ROLE iris",
+        "SET ROLE postgres",
+        "SET SESSION AUTHORIZATION iris",
+        "ALTER ROLE iris_reader SUPERUSER",
+        'ALTER ROLE "psql-admin" CREATEROLE',
+        "CREATE TEMPORARY TABLE mine ()",
+        "SELECT drop_login('iris', 'admin')",
+        "UPDATE tokens SET is_login = true",
+        "DELETE FROM events",
+    ):
+        assert door.refusal(statement).pgcode == "42501", statement
+    assert door.one("SHOW lock_timeout") == {"lock_timeout": "5s"}
+
+
+def test_it_goes_with_its_token(logins, sql, server):
+    door = logins("writer")
+    sql("DELETE FROM tokens WHERE name = 'psql-writer'")
+    assert sql("SELECT rolname FROM pg_roles WHERE rolname = 'psql-writer'") == []
+    with pytest.raises(psycopg2.Error):
+        door("SELECT 1")
+    with pytest.raises(psycopg2.OperationalError):
+        type(sql)(server.url("psql-writer"))
+
+
+@pytest.mark.parametrize("name", ["postgres", "iris", "iris_admin", "pg_monitor"])
+def test_no_role_that_is_there_is_taken_or_dropped(sql, add, name):
+    add(name, "reader")
+    assert (
+        sql.refusal("SELECT add_login(%s, 'x')", name).diag.message_primary
+        == f'there is a role "{name}" already'
+    )
+    sql("DELETE FROM tokens")
+    assert len(sql("SELECT rolname FROM pg_roles WHERE rolname = %s", name)) == 1
+
+
+def test_a_role_of_somebody_elses_stays(sql, add, owner):
+    """As on another server, where a dump has been restored."""
+    add("carol", "reader")
+    with owner.cursor() as cursor:
+        cursor.execute("UPDATE tokens SET is_login = true; CREATE ROLE carol LOGIN")
+        sql("DELETE FROM tokens")
+        cursor.execute("DROP ROLE carol")
+
+
+def test_what_is_no_login(sql, add):
+    assert (
+        sql.refusal("SELECT add_login('nobody', 'x')").diag.message_primary
+        == 'there is no token "nobody"'
+    )
+    add("é" * 40)
+    assert "at most 63 bytes" in str(sql.refusal("SELECT add_login(%s, 'x')", "é" * 40))
+    add("pg_x")
+    assert sql.refusal("SELECT add_login('pg_x', 'x')").pgcode == "42939"
+    assert (
+        sql.refusal("SELECT add_login('pg_x', '')").diag.message_primary
+        == "a login needs a password"
+    )
+
+
+def test_iris_token_makes_a_login(server, clean, sql, owner, capsys, monkeypatch):
+    monkeypatch.setattr("sys.argv", ["iris", "token", "add", "psql-bob", "--psql"])
+    with pytest.raises(SystemExit) as ended:
+        cli.main()
+    token = capsys.readouterr().out.strip()
+    assert ended.value.code == 0
+    with owner.cursor() as cursor:
+        cursor.execute("SELECT rolpassword FROM pg_authid WHERE rolname = 'psql-bob'")
+        assert cursor.fetchone()[0].startswith("SCRAM-SHA-256$")
+        sql("DELETE FROM tokens")
+    assert token not in server.log.read_text()
+    # Where there can be no login, there is no token either.
+    monkeypatch.setattr("sys.argv", ["iris", "token", "add", "postgres", "--psql"])
+    with pytest.raises(SystemExit, match="there is a role"):
+        cli.main()
+    assert sql("SELECT name FROM tokens") == []

@@ -2,6 +2,9 @@
 
 import contextlib
 
+import psycopg2
+import psycopg2.extensions
+
 from iris import libpq, location, rights
 from iris.cli import common
 
@@ -22,6 +25,11 @@ def declare(parser):
     made.add_argument("--role", choices=rights.ROLES, default="writer", help="writer, unless given")
     made.add_argument("--as", dest="actor", metavar="PERSON", help="who acts by it, if not NAME")
     made.add_argument("--expires", metavar="TIME", help="when it ends: 2027-01-31, tomorrow")
+    made.add_argument(
+        "--psql",
+        action="store_true",
+        help="make a login of the same name and role for psql, too, whose password is the token",
+    )
     text = "say which tokens there are, and when each was last used"
     made = actions.add_parser("list", help=text, description=text)
     made.add_argument("--json", action="store_true", help="as JSON")
@@ -33,7 +41,7 @@ def declare(parser):
 def run(arguments):
     """Make, list and revoke tokens: who may come in, where IRIS_AUTH=token."""
     connection = libpq.connect(location.dsn(), application_name="iris", connect_timeout=5)
-    connection.autocommit = True
+    connection.autocommit = arguments.action != "add"
     with contextlib.closing(connection), connection.cursor() as cursor:
         cursor.execute("SET timezone TO 'UTC'")
         return {"add": _add, "list": _list, "revoke": _revoke}[arguments.action](cursor, arguments)
@@ -42,6 +50,13 @@ def run(arguments):
 def _add(cursor, arguments):
     cursor.execute(ADD, vars(arguments))
     (made,) = cursor.fetchone()
+    if arguments.psql:
+        # As psql's \\password does it: what is sent, and may be logged, is no password.
+        hidden = psycopg2.extensions.encrypt_password(
+            made["token"], made["name"], cursor.connection, "scram-sha-256"
+        )
+        cursor.execute("SELECT add_login(%s, %s)", (made["name"], hidden))
+    cursor.connection.commit()
     until = f" until {made['expires']}" if made["expires"] else ""
     common.say(f"{made['actor']} comes in as {made['role']}{until}; this is shown once:")
     common.show(made["token"])

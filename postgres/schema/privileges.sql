@@ -36,7 +36,7 @@ GRANT EXECUTE ON FUNCTION set_workflow(jsonb) TO iris_admin;
 -- And make and revoke tokens, but for what the database keeps of them. Nobody sees a digest again.
 GRANT SELECT (name, role, actor, created, expires, used, is_login), INSERT (name, role, actor, expires, digest), DELETE ON tokens
     TO iris_admin;
-GRANT EXECUTE ON FUNCTION add_token(text, token_role, text, timestamptz, bytea) TO iris_admin;
+GRANT EXECUTE ON FUNCTION add_token(text, token_role, text, timestamptz, bytea), add_login(text, text) TO iris_admin;
 
 -- The service asks who sends a token, as itself and not under anybody's role.
 GRANT EXECUTE ON FUNCTION token_of(bytea) TO iris;

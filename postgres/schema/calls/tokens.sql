@@ -41,3 +41,31 @@ BEGIN
 END $$;
 COMMENT ON FUNCTION token_of(bytea) IS
     'The token of this SHA-256, unless it has ended, and for how many seconds it is good; notes that it was used. For the service';
+
+CREATE OR REPLACE FUNCTION add_login(name text, password text) RETURNS void
+LANGUAGE plpgsql SECURITY DEFINER
+SET search_path = pg_catalog, public, pg_temp
+AS $$
+#variable_conflict use_column
+DECLARE
+    its tokens;
+    setting text[];
+BEGIN
+    SELECT * INTO its FROM tokens WHERE name = add_login.name FOR UPDATE;
+    IF NOT FOUND THEN
+        RAISE no_data_found USING MESSAGE = format('there is no token "%s"', add_login.name);
+    ELSIF its.is_login OR EXISTS (SELECT FROM pg_roles WHERE rolname = its.name) THEN
+        RAISE duplicate_object USING MESSAGE = format('there is a role "%s" already', its.name), HINT = 'Give the token another name.';
+    ELSIF octet_length(its.name) > 63 THEN
+        PERFORM refuse('the name of a login has at most 63 bytes', 'tokens_check', 'name');
+    ELSIF coalesce(password, '') = '' THEN
+        PERFORM refuse('a login needs a password', 'tokens_check', 'password');
+    END IF;
+    EXECUTE format('CREATE ROLE %I LOGIN PASSWORD %L VALID UNTIL %L IN ROLE %I', its.name, password, coalesce(its.expires, 'infinity'), 'iris_' || its.role);
+    FOREACH setting SLICE 1 IN ARRAY ARRAY[['lock_timeout', '5s'], ['idle_in_transaction_session_timeout', '60s']] LOOP
+        EXECUTE format('ALTER ROLE %I IN DATABASE %I SET %I TO %L', its.name, current_database(), setting[1], setting[2]);
+    END LOOP;
+    UPDATE tokens SET is_login = true WHERE name = its.name;
+END $$;
+COMMENT ON FUNCTION add_login(text, text) IS
+    'Makes a login for psql of a token''s name, with its role; it goes when the token does. The password may be a SCRAM verifier, as \password sends it';

@@ -26,6 +26,28 @@ COMMENT ON FUNCTION tokens_before() IS 'Keeps what the database keeps of a token
 CREATE OR REPLACE TRIGGER tokens_before BEFORE INSERT ON tokens
     FOR EACH ROW EXECUTE FUNCTION tokens_before();
 
+CREATE OR REPLACE FUNCTION drop_login(login text, of token_role) RETURNS void
+LANGUAGE plpgsql
+SET search_path = pg_catalog, public, pg_temp
+AS $$
+BEGIN
+    -- Somebody else's of the same name, on a server that this database has moved to, stays.
+    IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = login AND rolcanlogin AND NOT rolsuper AND NOT rolcreaterole)
+        OR NOT EXISTS (SELECT FROM pg_auth_members WHERE member = quote_ident(login)::regrole
+            AND roleid = quote_ident('iris_' || of)::regrole) THEN
+        RETURN;
+    END IF;
+    EXECUTE format('ALTER ROLE %I NOLOGIN', login);
+    EXECUTE format('REVOKE %I FROM %I', 'iris_' || of, login);
+    BEGIN
+        PERFORM pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = login AND pid <> pg_backend_pid();
+        EXECUTE format('DROP ROLE %I', login);
+    EXCEPTION WHEN dependent_objects_still_exist OR object_in_use OR insufficient_privilege THEN
+        RAISE WARNING 'the role % may do nothing any more, but is still there: %', login, SQLERRM;
+    END;
+END $$;
+COMMENT ON FUNCTION drop_login(text, token_role) IS 'Ends the sessions of a token''s login, and the login; a part of the rules';
+
 CREATE OR REPLACE FUNCTION tokens_after() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = pg_catalog, public, pg_temp
@@ -38,6 +60,9 @@ BEGIN
                     'actor', jsonb_build_array(NULL, NEW.actor))
                 || CASE WHEN NEW.expires IS NULL THEN '{}' ELSE jsonb_build_object('expires', jsonb_build_array(NULL, NEW.expires)) END);
     ELSE
+        IF OLD.is_login THEN
+            PERFORM drop_login(OLD.name, OLD.role);
+        END IF;
         INSERT INTO events (at, actor, source, kind, changes)
             VALUES (clock_timestamp(), left(actor(), 100), source(), 'token_revoked',
                 jsonb_build_object('token', jsonb_build_array(OLD.name, NULL), 'role', jsonb_build_array(OLD.role, NULL),
