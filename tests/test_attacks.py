@@ -5,13 +5,14 @@ first in it has rules mean what they like. Iris has two defences, which are test
 make nothing at all; and the rules don't look where others could have made something.
 """
 
+import contextlib
 import re
 import subprocess
 
 import psycopg2
 import pytest
 import replay
-from conftest import RESET, Sql, seeds
+from conftest import RESET, ROOT, Sql, seeds
 
 from iris import embedded, migrations
 
@@ -159,6 +160,15 @@ MOVES = """
 @pytest.fixture
 def attack(server, owner, clean):
     """Return a function: prepare an attack in a session of its own, drive the rules; return what went wrong."""
+    return attacker(server.url(), owner)
+
+
+def attacker(url, owner):
+    """Return the function that attacks a database.
+
+    url:      of the role iris.
+    owner:    a connection as its owner.
+    """
 
     def attack(statements, drive=DRIVE):
         """Return (the harm that was done, how many of the statements passed)."""
@@ -166,7 +176,7 @@ def attack(server, owner, clean):
             cursor.execute(RESET + seeds() + "SET session_replication_role = origin;")
             cursor.execute("INSERT INTO tickets (title) VALUES ('x'), ('y')")
             # A new one, for a session compiles each rule when it first comes by.
-            session = Sql(server.url())
+            session = Sql(url)
             try:
                 passed = sum(passes(session, each) for each in statements)
                 for each in statements_of(drive):
@@ -465,6 +475,83 @@ def test_what_a_session_sets_for_itself(attack, setting):
     assert (harm, passed) == ([], 1)
 
 
+# How a database may have become what it is, beside being made as it is.
+WAYS = ("upgraded from 0007", "restored")
+# Attacks at once, where each has been tried by itself on a new database.
+AT_ONCE = 12
+
+
+@pytest.fixture(scope="module", params=WAYS)
+def other(request, server, owner):
+    """Return the name of a database that has come another way."""
+    name = "iris_attacked"
+    url = server.url("postgres", name)
+    with owner.cursor() as cursor:
+        cursor.execute(f"CREATE DATABASE {name} TEMPLATE template0")
+        try:
+            if request.param == "restored":
+                copy(server.url("postgres"), url)
+            else:
+                server._psql(name, "-f", str(ROOT / "tests" / "fixtures" / "0007.sql"))
+            migrations.move(url)
+            yield name
+        finally:
+            cursor.execute(f"DROP DATABASE {name} WITH (FORCE)")
+
+
+def copy(source, target):
+    """Dump a database into another one, as anybody may who knows PostgreSQL's programs only."""
+    programs = embedded.binaries()
+    dump = subprocess.run([programs / "pg_dump", source], check=True, capture_output=True)
+    psql = [programs / "psql", "-X", "-q", "-d", target]
+    subprocess.run(psql, input=dump.stdout, check=True, capture_output=True)
+
+
+def every_attack(schema, find):
+    """Yield all attacks in a schema, each a list of statements."""
+    for home, name, kind in find(TYPES):
+        for way in (domain, casts):
+            if kind != "p" or way is casts:
+                yield [*way(schema, (home, name))]
+    for name in [*find(TABLES), ("public", "new_rows"), ("public", "old_rows")]:
+        for way in (table, view):
+            yield [*way(schema, name)]
+    # Which are never looked for in pg_temp.
+    if schema != "pg_temp":
+        for lies in ({}, LIES):
+            for name, every in by_name(find(FUNCTIONS, of="calls"), 2).items():
+                yield [*functions(schema, name, every, lies)]
+            for name, every in by_name(find(OPERATORS, of="signs"), 1).items():
+                yield [*operators(schema, *name, every, lies)]
+
+
+@pytest.mark.parametrize("home", HOMES)
+def test_it_is_the_same_in_a_database_that_has_come_another_way(other, server, find, home):
+    privilege, schema, first = HOMES[home]
+    with contextlib.closing(psycopg2.connect(server.url("postgres", other))) as owner:
+        owner.autocommit = True
+        attack = attacker(server.url("iris", other), owner)
+        cursor = owner.cursor()
+        cursor.execute(f"GRANT {privilege} ON DATABASE {other} TO iris")
+        attacks = [*every_attack(schema, find)]
+        assert len(attacks) > 50
+        for start in range(0, len(attacks), AT_ONCE):
+            batch = [each for statements in attacks[start : start + AT_ONCE] for each in statements]
+            harm, passed = attack([*first, evil(schema), *batch])
+            assert (harm, passed > len(first) + 1) == ([], True), batch[0]
+        # That it is the paths that hold it: without them, the first attack that there was gets through.
+        worst = [*first, evil(schema), *domain(schema, ("pg_catalog", "text"))]
+        cursor.execute(
+            "SELECT oid::regprocedure FROM pg_proc WHERE pronamespace = 'public'::regnamespace AND prosqlbody IS NULL"
+        )
+        for (function,) in cursor.fetchall():
+            cursor.execute(f"ALTER FUNCTION {function} RESET ALL")
+        assert attack(worst)[0]
+        migrations.move(server.url("postgres", other))
+        cursor.execute(f"GRANT {privilege} ON DATABASE {other} TO iris")
+        assert attack(worst)[0] == []
+
+
 def test_the_attacks_drive_every_rule(owner):
     drive = DRIVE.replace("public.", "")
     with owner.cursor() as cursor:
@@ -521,16 +608,7 @@ def test_what_a_restore_forgets_an_upgrade_brings_back(server, owner):
     with owner.cursor() as cursor:
         cursor.execute("CREATE DATABASE iris_restored TEMPLATE template0")
         try:
-            programs = embedded.binaries()
-            dump = subprocess.run(
-                [programs / "pg_dump", server.url("postgres")], check=True, capture_output=True
-            )
-            subprocess.run(
-                [programs / "psql", "-X", "-q", "-d", url],
-                input=dump.stdout,
-                check=True,
-                capture_output=True,
-            )
+            copy(server.url("postgres"), url)
             may = "SELECT has_database_privilege('iris', 'iris_restored', 'TEMPORARY')"
             cursor.execute(may)
             assert cursor.fetchone() == (True,)
