@@ -142,7 +142,8 @@ def test_all_that_is_typed_gives_what_is_printed(shell):
     """From the first ticket of README's start, through docs/ in the order of its index."""
     number = 0
     for path in docs.pages():
-        for typed in docs.typed(path):
+        # The week is about tickets of its own: tests/test_week.py.
+        for typed in docs.typed(path) if path.name != "week.md" else ():
             # README's opening is about tickets that are there.
             begun = number or "A new ticket" in typed.command
             is_ours = typed.door == "psql" or "curl" in typed.command

@@ -44,7 +44,8 @@ def put(request, response, ticket_id=None, dry_run=False, tz=ZONE, **given):
         found = tickets.put(rows, auth.writer(request), dry_run, tz)
         number = 0 if found == "[]" else found.count("\n") + 1
         done = "would be written, and none was" if dry_run else "written"
-        return said(request, response, found, f"{number} tickets {done}")
+        rows = "1 ticket" if number == 1 else f"{number} tickets"
+        return said(request, response, found, f"{rows} {done}")
     if ticket_id is not None:
         return change(request, response, ticket_id, tz, **given)
     row, version, number = tickets.create(given, auth.writer(request), tz)
