@@ -3,7 +3,9 @@
 Nothing of Iris's that could import gevent's victims is imported here: gunicorn's master reads this, too.
 """
 
+import collections
 import errno
+import ipaddress
 import logging
 import random
 import socket
@@ -17,6 +19,7 @@ from gunicorn.http import wsgi
 from gunicorn.workers import ggevent
 
 from iris import bounds
+from iris.intake import client as addresses
 
 log = logging.getLogger("iris")
 
@@ -37,6 +40,9 @@ LOADS_NOTHING = "Content-Security-Policy: default-src 'none'; frame-ancestors 'n
 
 # {greenlet: its Timeout} of the connections that wait for a request.
 IDLE = {}
+
+# How many of a worker's connections one address may have, a quarter of all; and how many each has.
+MOST_OF_ONE, PEERS = 500, collections.Counter()
 
 # What gunicorn refuses before the service sees it.
 CODES = {
@@ -188,6 +194,14 @@ def is_unread(reader):
     return bool(getattr(reader, "length", 0) or getattr(reader, "parser", None))
 
 
+def is_many(peer):
+    """Whether an address stands for many: a proxy's that is trusted, or this machine's own."""
+    try:
+        return ipaddress.ip_address(peer).is_loopback or addresses.is_trusted(peer)
+    except ValueError:
+        return True
+
+
 class Worker(ggevent.GeventWorker):
     """A worker that gives up readers who stall, and knows when a connection is of no more use."""
 
@@ -205,6 +219,21 @@ class Worker(ggevent.GeventWorker):
             gevent.kill(greenlet, waiting)
 
     def handle(self, listener, client, addr):
+        # Of a socket in the file system there is no address.
+        peer = addr[0] if isinstance(addr, tuple) else ""
+        if PEERS[peer] >= MOST_OF_ONE and not is_many(peer):
+            log.warning("%s has %s connections to this worker, and gets no more", peer, MOST_OF_ONE)
+            client.close()
+            return
+        PEERS[peer] += 1
+        try:
+            self._handle(listener, client, addr)
+        finally:
+            PEERS[peer] -= 1
+            if not PEERS[peer]:
+                del PEERS[peer]
+
+    def _handle(self, listener, client, addr):
         if hasattr(socket, "TCP_NOTSENT_LOWAT"):
             # Else the kernel takes megabytes for who stalls, and then, of who is slow, nothing for long.
             client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, 2 * PIECE)

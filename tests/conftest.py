@@ -234,8 +234,8 @@ class Live:
     tree:     the folder of its code.
     """
 
-    def __init__(self, url, app="iris.app:app", tree=ROOT, **environment):
-        self.port = free_port()
+    def __init__(self, url, app="iris.app:app", tree=ROOT, port=None, **environment):
+        self.port = port or free_port()
         self.log = tempfile.TemporaryFile("w+")
         self.process = subprocess.Popen(
             [*serve.gunicorn()[:-1], app],

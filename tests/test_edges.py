@@ -1,11 +1,14 @@
 """What Iris is like from outside: headers, other origins, TLS."""
 
+import socket
 import ssl
 import subprocess
+import time
 
 import pytest
-from conftest import Live, read_all
+from conftest import Live, free_port, read_all
 
+from iris import worker
 from iris.intake import middleware
 
 STRICT = (
@@ -145,3 +148,45 @@ def test_who_does_not_speak_it_or_says_nothing_is_in_nobodys_way(tls):
     assert tls.send("GET", "/health")[0] == 200
     for each in silent:
         each.close()
+
+
+# Many connections ---------------------------------------------------------------------------------
+
+
+class Wide(Live):
+    """A service that listens to others, asked from this machine's own address."""
+
+    def __init__(self, url, here):
+        self.here = here
+        port = free_port()
+        super().__init__(url, IRIS_BIND=f"0.0.0.0:{port}", IRIS_AUTH="token", port=port)
+
+    def connect(self):
+        return socket.create_connection((self.here, self.port), timeout=30)
+
+
+def test_one_address_leaves_room_for_others(server):
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        try:
+            # Nothing is sent.
+            probe.connect(("192.0.2.1", 9))
+        except OSError:
+            pytest.skip("this machine has no address but its own")
+        here = probe.getsockname()[0]
+    wide = Wide(server.url(), here)
+    try:
+        held = [wide.connect() for _ in range(worker.MOST_OF_ONE)]
+        assert wide.raw(b"GET /health HTTP/1.1\r\nHost: iris\r\nConnection: close\r\n\r\n") == b""
+        with Live.connect(wide) as other:
+            other.sendall(b"GET /health HTTP/1.1\r\nHost: iris\r\nConnection: close\r\n\r\n")
+            assert b"200 OK" in read_all(other)
+        for each in held:
+            each.close()
+        for _ in range(100):
+            answer = wide.raw(b"GET /health HTTP/1.1\r\nHost: iris\r\nConnection: close\r\n\r\n")
+            if answer:
+                break
+            time.sleep(0.05)
+        assert b"200 OK" in answer
+    finally:
+        assert "gets no more" in wide.stop()

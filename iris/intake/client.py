@@ -13,7 +13,8 @@ PROXIES = settings.get("IRIS_PROXIES")
 UNFIT = re.compile(r'[\s"%\x00-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069]')
 
 
-def _is_trusted(text):
+def is_trusted(text):
+    """Whether an address is a proxy's that is to be believed."""
     try:
         address = ipaddress.ip_address(text)
     except ValueError:
@@ -30,14 +31,14 @@ def address(environ):
     environ:  of WSGI.
     """
     at = environ.get("REMOTE_ADDR") or "-"
-    if not PROXIES or not _is_trusted(at):
+    if not PROXIES or not is_trusted(at):
         return at
     for named in reversed(environ.get("HTTP_X_FORWARDED_FOR", "").split(",")):
         try:
             at = str(ipaddress.ip_address(named.strip().strip("[]")))
         except ValueError:
             return at
-        if not _is_trusted(at):
+        if not is_trusted(at):
             return at
     return at
 

@@ -84,10 +84,13 @@ class Intake:
         )
         if "cursor" in known and len(request.query_string) > SURELY_SHORT:
             _fits(request)
-        given = {**query, **given}
+        # A format is asked for, not written: in what is to be kept it is a name as any other.
+        reads = request.method == "GET"
+        asked = {**query, **given} if reads else {**query}
+        negotiation.choose(request, asked, getattr(spec, "offers", routes.JSON))
+        given = asked if reads else {**asked, **given}
         if "fields" in known and known["fields"].__class__ is types.Pairs:
             _gather_fields(given)
-        negotiation.choose(request, given, getattr(spec, "offers", routes.JSON))
         _refuse_unknown(given, known)
         for name in params:
             given.pop(name, None)
