@@ -104,10 +104,26 @@ $compose up -d
 answers
 expect "$(curl -s 0.0.0.0:8000/tickets/1)" '"title":"A new ticket"'
 
+say 'what is there is what this Iris makes'
+owner="$compose exec -T pgdb psql -q -v ON_ERROR_STOP=1 -U postgres iris"
+differences=$($compose exec -T iris iris doctor --sql | $owner -At)
+if [[ -n $differences ]]; then printf 'not as shipped:\n%s\n' "$differences" >&2; exit 1; fi
+$compose exec -T iris iris doctor --quick
+dump=$(mktemp)
+$compose exec -T pgdb pg_dump -U postgres -Fc iris > "$dump"
+
 say 'down -v and up: seeded again'
 $compose down -v
 $compose up -d
 answers
 expect "$(curl -s 0.0.0.0:8000/tickets)" '[]'
 expect "$(curl -s 0.0.0.0:8000/workflow)" '"blocked"'
+
+say 'a backup into a new volume'
+$compose exec -T pgdb pg_restore -U postgres -d iris --clean --if-exists --no-owner --single-transaction < "$dump"
+$compose exec -T iris iris db upgrade --sql | $owner
+$compose restart iris
+answers
+expect "$(curl -s 0.0.0.0:8000/tickets/1)" '"title":"A new ticket"'
+rm "$dump"
 say 'all is well'

@@ -15,7 +15,7 @@ from test_up import IRIS, environment
 
 from iris import doctor, migrations, schema
 from iris.doctor import findings, inside, outside
-from iris.transfer import backup
+from iris.transfer import backup, programs
 
 # What an owner may have done by accident, and what is found then.
 ACCIDENTS = (
@@ -218,6 +218,13 @@ def test_backups_that_are_missing_old_or_nowhere_are_told(place, tmp_path, monke
     ]
     monkeypatch.delenv("IRIS_BACKUPS")
     assert status("backups", quick=True).status == findings.NOTE
+    # Where nobody makes any, no pg_dump is needed.
+    with monkeypatch.context() as patch:
+        patch.setattr(programs, "folders", dict)
+        told = [each.status for each in doctor.examine(quick=True) if each.check == "backups"]
+        assert told == [findings.NOTE, findings.NOTE]
+        patch.setenv("IRIS_BACKUPS", str(tmp_path))
+        assert "and pg_dump is not here: install" in wrong(quick=True)["backups"][0]
     monkeypatch.setattr(outside, "FREE_BYTES", 1 << 70)
     monkeypatch.setenv("IRIS_BACKUPS", str(tmp_path))
     assert re.search(f"GB are free for backups in {tmp_path}", wrong(quick=True)["disk"][0])
@@ -314,6 +321,10 @@ def test_by_its_command(place, tmp_path):
     assert done.returncode == 1, done.stdout
     assert "WRONG   server: PostgreSQL runs with fsync off" in done.stdout
     assert f"ok      revision: {schema.REVISION}, which this Iris needs\n" in done.stdout
+    # Whoever reads may have seen enough.
+    piped = " ".join([*IRIS, "doctor", "--quick", "|", "head", "-1"])
+    done = subprocess.run(piped, shell=True, capture_output=True, text=True, check=True)
+    assert (done.stdout, done.stderr) == ("ok      database: it can be reached\n", "")
     given = environment(tmp_path / "nowhere", 1)
     done = subprocess.run(
         [*IRIS, "doctor", "--json"], capture_output=True, text=True, check=False, env=given

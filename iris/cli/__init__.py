@@ -6,6 +6,7 @@ arguments, declare(parser).
 
 import argparse
 import importlib
+import os
 import sys
 import traceback
 
@@ -60,6 +61,10 @@ def main():
         arguments.arguments = rest + arguments.arguments
     try:
         sys.exit(arguments.run(arguments))
+    except BrokenPipeError:
+        # Whoever reads has seen enough. Python would complain once more while it closes stdout.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(1)
     except SystemExit as end:
         # What ends a command in a sentence may have other people's words in it.
         if isinstance(end.code, str):
