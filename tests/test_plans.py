@@ -64,7 +64,7 @@ def plan(large, monkeypatch):
     def explain(given):
         ran = []
 
-        def rows(text, values):
+        def rows(text, values, *_):
             with large.cursor() as cursor:
                 cursor.execute("EXPLAIN (ANALYZE, BUFFERS, COSTS OFF) " + text, values)
                 ran.append("\n".join(line for (line,) in cursor.fetchall()))
