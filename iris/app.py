@@ -6,7 +6,18 @@ import psycopg2
 from sqlalchemy import exc
 
 from iris import api, problems
-from iris.api import changes, comments, events, health, links, start, tickets, tokens, workflow
+from iris.api import (
+    changes,
+    comments,
+    events,
+    health,
+    links,
+    start,
+    tickets,
+    tokens,
+    undo,
+    workflow,
+)
 from iris.intake import handlers, middleware
 
 __all__ = [
@@ -19,6 +30,7 @@ __all__ = [
     "start",
     "tickets",
     "tokens",
+    "undo",
     "workflow",
 ]
 

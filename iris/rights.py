@@ -56,7 +56,7 @@ RIGHTS = (
     Right(
         "file and change tickets, one or many",
         "writer",
-        ("PUT /tickets", "PUT /tickets/{ticket_id}"),
+        ("PUT /tickets", "PUT /tickets/{ticket_id}", "PUT /undo"),
         (
             "INSERT INTO tickets (title) VALUES ('x')",
             "UPDATE tickets SET title = 'y' WHERE ticket_id = 1",

@@ -66,6 +66,7 @@ DRIVE = """
     SELECT public.misfit('5', 'pg_catalog.text'::pg_catalog.regtype), public.nearest('titel', '{title}'), public.relabelled('{a}', '{b}', '{a}'),
         public.texts('["a"]'), public.kept()
     SELECT public.locked_status('open'), public.locked_transition('open', 'closed')
+    SELECT public.undo((SELECT pg_catalog.max(event_id) FROM public.events), NULL, true)
     SELECT public.free_holders('1 day'), public.workflow_as_of('yesterday'), (SELECT count(*) FROM public.changes_between('yesterday')), public.are_statuses('{open}', 'yesterday')
     SELECT public.once('key', 'request', 'UPDATE public.tickets SET version = -7, title = title || 1 RETURNING title')
     INSERT INTO public.replays (actor, key, request) VALUES ('a', 'b', 'c')

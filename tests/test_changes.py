@@ -5,6 +5,7 @@ import re
 
 import psycopg2
 import pytest
+import replay
 from test_time_travel import Life
 
 # The numbers of changes --------------------------------------------------------------------------
@@ -226,3 +227,216 @@ def test_a_random_life_changed_as_it_did(http, sql, seed):
                 assert [str(each) for each in told[number][1][name]] == [
                     str(each) for each in pair
                 ] or name == "due"
+
+
+# Undo ----------------------------------------------------------------------------------------------
+
+
+def last(sql):
+    return sql.one("SELECT event_id, change FROM events ORDER BY event_id DESC LIMIT 1")
+
+
+def rows(sql):
+    """Return what there is to see, but for what tells that something happened."""
+    return (
+        sql(
+            "SELECT to_jsonb(tickets) - '{updated,version}'::text[] AS row FROM tickets ORDER BY ticket_id"
+        ),
+        sql("SELECT to_jsonb(comments) - 'updated' AS row FROM comments ORDER BY comment_id"),
+        sql("SELECT * FROM links AS l ORDER BY l"),
+    )
+
+
+def test_a_mass_update_gone_wrong_is_taken_back(http, sql, ticket):
+    for status in ("open", "active", "resolved"):
+        ticket(status=status, assignee="alice")
+    before = rows(sql)
+    sql("UPDATE tickets SET status = 'closed', assignee = NULL")
+    change = last(sql)["change"]
+    assert len(http.get(f"/events?change={change}").json) == 3
+    dry = http.put("/undo", change=change, dry_run=True)
+    assert dry.status == 200 and len(dry.json) == 3 and "event_id" not in dry.json[0]
+    assert last(sql)["change"] == change
+    done = http.put("/undo", change=change, actor="bob").json
+    assert rows(sql) == before
+    assert [(event["kind"], event["actor"]) for event in done] == [("changed", "bob")] * 3
+    assert {event["undoes"] for event in done} == {
+        event["event_id"] for event in http.get(f"/events?change={change}").json
+    }
+    # An undo can be undone, and so on.
+    (again,) = {event["change"] for event in done}
+    sql("SELECT undo(change => %s)", again)
+    assert {row["status"] for row in sql("SELECT status FROM tickets")} == {"closed"}
+    answer = http.put("/undo", change=again)
+    assert (answer.status, answer.json["code"]) == (409, "changed_since")
+    assert http.put("/undo", change=last(sql)["change"]).status == 200
+    assert rows(sql) == before
+
+
+def test_each_kind_of_event_is_taken_back(http, sql, ticket):
+    one, other = (
+        ticket("One", description="text", labels=["a"], due="2026-12-01", status="closed"),
+        ticket("Other"),
+    )
+    http.put(f"/tickets/{one}/comments", body="first", author="carol")
+    http.put(f"/tickets/{one}/links/blocks/{other}")
+    http.put(f"/tickets/{other}/links/relates/{one}")
+    for statement in (
+        "UPDATE tickets SET title = 'Two', description = NULL, fields = '{\"n\": 1}', due = NULL, status = 'open' WHERE ticket_id = 1",
+        "UPDATE comments SET body = 'second'", "DELETE FROM comments", "INSERT INTO comments (ticket_id, body) VALUES (1, 'x')",
+        "DELETE FROM links WHERE kind = 'blocks'", "INSERT INTO links VALUES (1, 'duplicates', 2)",
+        "INSERT INTO tickets (title) VALUES ('New')", "DELETE FROM tickets WHERE ticket_id = 1", "DELETE FROM tickets",
+        "INSERT INTO transitions VALUES ('resolved', 'active')",
+        "UPDATE statuses SET is_open = true WHERE status = 'closed'",
+    ):  # fmt: skip
+        before, workflow = rows(sql), sql("SELECT workflow()::text AS w")
+        moment = now(sql)
+        sql(statement)
+        told = len(sql("SELECT 1 FROM changes_between(%s)", moment))
+        assert told or "transitions" in statement
+        event = sql.one("SELECT max(change) AS change FROM events")
+        gone = now(sql)
+        there = sql("SELECT * FROM tickets_as_of(%s) ORDER BY ticket_id", gone)
+        sql("SELECT undo(change => %s)", event["change"])
+        assert rows(sql) == before, statement
+        assert sql("SELECT workflow()::text AS w") == workflow
+        # And the past is what it was, at each moment.
+        assert sql("SELECT * FROM changes_between(%s)", moment) == []
+        assert sql("SELECT * FROM tickets_as_of(%s) ORDER BY ticket_id", gone) == there
+    assert len(sql("SELECT * FROM tickets_as_of(%s)", moment)) == 2
+    assert sql("SELECT * FROM searches_as_of(now()) AS s ORDER BY s.ticket_id, s.comment_id") == sql(
+        "SELECT * FROM searches AS s ORDER BY s.ticket_id, s.comment_id")  # fmt: skip
+
+
+def test_a_deleted_ticket_comes_back_by_its_event(http, sql, ticket):
+    one, other = ticket("One"), ticket("Other")
+    for body in ("first", "second"):
+        http.put(f"/tickets/{one}/comments", body=body)
+    http.put(f"/tickets/{one}/links/blocks/{other}")
+    before, moment = rows(sql), now(sql)
+    http.delete(f"/tickets/{one}")
+    between = now(sql)
+    deleted = sql.one("SELECT event_id FROM events WHERE kind = 'deleted'")["event_id"]
+    answer = http.put("/undo", event_id=deleted)
+    assert answer.status == 200, answer.text
+    assert answer.json[0]["kind"] == "created"
+    assert rows(sql) == before
+    assert http.get(f"/tickets/{one}?as_of={between}").status == 404
+    assert len(http.get(f"/tickets/{one}?as_of={moment}").json["comments"]) == 2
+    assert http.get(f"/tickets?as_of={moment}&count=true").headers["total-count"] == "2"
+    row = http.get(f"/tickets/{one}").json
+    # Its filing, two comments, a link, the deletion, and all that came back.
+    assert row["version"] == 1 + 2 + 1 + 1 + 1 + 2 + 1
+    assert ticket("Next") == 3
+
+
+def test_one_conflict_changes_none(http, sql, ticket):
+    for number in range(3):
+        ticket(f"Ticket {number}")
+    sql("UPDATE tickets SET assignee = 'bob', priority = 'high'")
+    change = last(sql)["change"]
+    http.put("/tickets/2", priority="urgent", actor="carol")
+    http.put("/tickets/3", title="Of another column")
+    before = rows(sql)
+    answer = http.put("/undo", change=change)
+    assert (answer.status, answer.json["code"], answer.json["sqlstate"]) == (
+        409,
+        "changed_since",
+        "IR022",
+    )
+    (conflict,) = answer.json["conflicts"]
+    assert conflict == {
+        "ticket_id": 2,
+        "column": "priority",
+        "event_id": 7,
+        "kind": "changed",
+        "actor": "carol",
+    }
+    assert answer.json["detail"] == "ticket 2 was changed again since, by carol in event 7"
+    assert (
+        str(sql.refusal("SELECT undo(change => %s)", change)).splitlines()[0]
+        == answer.json["detail"]
+    )
+    assert rows(sql) == before
+    # Once that is taken back, nothing is in the way.
+    assert http.put("/undo", event_id=7).status == 200
+    assert http.put("/undo", change=change).status == 200
+    assert {row["assignee"] for row in sql("SELECT assignee FROM tickets")} == {None}
+
+
+def test_undo_is_for_who_may(http, sql, ticket):
+    ticket()
+    filed = last(sql)["event_id"]
+    sql("UPDATE tickets SET assignee = 'bob'")
+    changed = last(sql)["event_id"]
+    sql("SET ROLE iris_reader")
+    assert isinstance(
+        sql.refusal("SELECT undo(event_id => %s)", changed), psycopg2.errors.InsufficientPrivilege
+    )
+    sql("RESET ROLE")
+    sql("SET ROLE iris_writer")
+    sql("SELECT undo(event_id => %s)", changed)
+    error = sql.refusal("SELECT undo(event_id => %s)", filed)
+    assert isinstance(error, psycopg2.errors.InsufficientPrivilege)
+    sql("RESET ROLE")
+    for call in ("undo_event(NULL)", "changed_since('{}', 1)"):
+        assert isinstance(sql.refusal(f"SELECT {call}"), psycopg2.errors.InsufficientPrivilege)
+    for given, status in (({}, 422), ({"event_id": 1, "change": 1}, 422), ({"event_id": 99}, 404), ({"change": 1}, 404),
+                          ({"change": "x"}, 422), ({"changed": 1}, 400)):  # fmt: skip
+        assert http.put("/undo", given).status == status, given
+
+
+def test_an_undo_with_a_key_happens_once(http, sql, ticket):
+    ticket()
+    sql("UPDATE tickets SET assignee = 'bob'")
+    key = {"Idempotency-Key": "once"}
+    change = last(sql)["change"]
+    first, again = (http.put("/undo", change=change, headers=key) for _ in range(2))
+    assert first.status == again.status == 200 and first.text == again.text
+    assert again.headers["idempotent-replayed"] == "true"
+    assert len(sql("SELECT * FROM events WHERE undoes IS NOT NULL")) == 1
+
+
+@pytest.mark.parametrize("seed", range(2))
+def test_in_a_random_life_any_change_is_taken_back_or_refused(http, sql, owner, seed):
+    """What is undone twice is as it was; what is refused has changed nothing; the past stays what it was; history replays."""
+    life = Life(seed, http, sql)
+    life.run(80)
+    pick = random.Random(seed)
+    moments = list(life.moments)
+    undone = 0
+    for _ in range(60):
+        before, moment = rows(sql), now(sql)
+        moments.append(
+            (
+                moment,
+                None,
+                sql("SELECT * FROM tickets ORDER BY ticket_id"),
+                sql("SELECT * FROM comments ORDER BY comment_id"),
+            )
+        )
+        event = sql.one(
+            "SELECT event_id, change FROM events ORDER BY event_id DESC OFFSET %s LIMIT 1",
+            pick.randrange(40),
+        )
+        given = (
+            {"change": event["change"]} if pick.random() < 0.7 else {"event_id": event["event_id"]}
+        )
+        answer = http.put("/undo", given)
+        assert answer.status in (200, 404, 409), answer.text
+        if answer.status != 200:
+            assert rows(sql) == before
+            continue
+        undone += 1
+        if pick.random() < 0.5 and answer.json:
+            assert http.put("/undo", change=answer.json[0]["change"]).status == 200
+            assert rows(sql) == before
+            assert sql("SELECT * FROM changes_between(%s)", moment) == []
+    assert undone > 15
+    for moment, _, tickets, comments in moments[::4]:
+        assert sql("SELECT * FROM tickets_as_of(%s) ORDER BY ticket_id", moment) == tickets
+        assert sql("SELECT * FROM comments_as_of(%s) ORDER BY comment_id", moment) == comments
+    with owner.cursor() as cursor:
+        for text in (replay.TICKETS, replay.COMMENTS, replay.LINKS):
+            cursor.execute(text)
+            assert cursor.fetchall() == []

@@ -38,6 +38,9 @@ RULES = {
     "IR007": "given_twice",
     "IR009": "version_moved_on",
     "IR008": "unknown_parameter",
+    "IR020": "no_such_change",
+    "IR021": "no_such_event",
+    "IR022": "changed_since",
     "tickets_status_fkey": "invalid_value",
     "comments_ticket_id_fkey": "no_such_ticket",
     "links_ticket_id_fkey": "no_such_ticket",
@@ -181,6 +184,7 @@ def refusal(said):
         "errors": said.get("errors") or errors,
         "hint": said.get("hint"),
         "allowed": said.get("allowed"),
+        "conflicts": said.get("conflicts"),
     }
     return problem
 

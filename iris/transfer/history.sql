@@ -84,10 +84,11 @@ SELECT 'events', jsonb_build_object('event_id', event_id), 'the workflow is not 
         AND EXISTS (SELECT FROM jsonb_each(told) WHERE value IS DISTINCT FROM workflow()::jsonb -> key)
 UNION ALL
 SELECT 'events', jsonb_build_object('event_id', event_id), 'it comes after the end of its ticket or comment, or before its beginning'
-    FROM (SELECT event_id, kind, row_number() OVER life AS turn, lead(event_id) OVER life AS next
+    FROM (SELECT event_id, kind, row_number() OVER life AS turn, lag(kind) OVER life AS before
         FROM events WHERE ticket_id IS NOT NULL AND other_id IS NULL
         WINDOW life AS (PARTITION BY ticket_id, comment_id ORDER BY at, event_id)) AS lives
-    WHERE (kind IN ('created', 'commented')) <> (turn = 1) OR (kind IN ('deleted', 'comment_deleted') AND next IS NOT NULL)
+    -- Only what was deleted begins once more.
+    WHERE (kind IN ('created', 'commented')) <> (turn = 1 OR before IN ('deleted', 'comment_deleted'))
 UNION ALL
 SELECT 'events', jsonb_build_object('event_id', event_id), 'the ticket''s version was another before'
     FROM counted JOIN untold USING (ticket_id, event_id) WHERE untold.versions < 0 OR (untold.versions > 0 AND NOT untold.has_migrated)

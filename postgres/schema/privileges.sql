@@ -26,7 +26,7 @@ BEGIN
 END $$;
 GRANT EXECUTE ON FUNCTION free_holders(interval), once(text, text, text), put_tickets(jsonb, boolean, text),
     put_rows(jsonb[], integer, boolean, text), put_times(jsonb, text),
-    bulk_shape(jsonb[]), bulk_refused(jsonb), misfit(jsonb, regtype),
+    bulk_shape(jsonb[]), bulk_refused(jsonb), undo(bigint, bigint, boolean), misfit(jsonb, regtype),
     texts(jsonb), relabelled(text[], text[], text[]), nearest(text, text[]) TO iris_writer;
 
 -- Admins delete tickets and change the workflow.

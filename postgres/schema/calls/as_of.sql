@@ -14,7 +14,8 @@ BEGIN ATOMIC
     -- (touched.ticket_id, not was.ticket_id, so that a condition on it reaches the index)
     SELECT {columns}
         FROM (SELECT tickets.ticket_id FROM tickets WHERE tickets.updated > tickets_touched_since.moment AND tickets.created <= tickets_touched_since.moment
-            UNION ALL
+            -- Once, though it may have been deleted and brought back.
+            UNION
             -- What was filed since, too, need not be put together to see that it was not there.
             SELECT events.ticket_id FROM events
                 WHERE events.kind = 'deleted' AND events.at > tickets_touched_since.moment
@@ -54,7 +55,7 @@ LANGUAGE sql STABLE
 BEGIN ATOMIC
     SELECT {columns}
         FROM (SELECT comments.ticket_id, comments.comment_id FROM comments WHERE comments.updated > comments_touched_since.moment AND comments.created <= comments_touched_since.moment
-            UNION ALL
+            UNION
             SELECT events.ticket_id, events.comment_id FROM events
                 WHERE events.kind = 'comment_deleted' AND events.at > comments_touched_since.moment
                     AND coalesce((events.kept -> 'comment' -> 'created' ->> 0)::timestamptz <= comments_touched_since.moment, true)) AS touched

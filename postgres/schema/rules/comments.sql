@@ -20,8 +20,13 @@ BEGIN
             RAISE foreign_key_violation USING MESSAGE = format('there is no ticket %s', NEW.ticket_id),
                 CONSTRAINT = 'comments_ticket_id_fkey', COLUMN = 'ticket_id';
         END IF;
-        NEW.created := clock_timestamp();
-        NEW.updated := NEW.created;
+        IF NEW.updated = '-infinity' AND current_user = (SELECT pg_get_userbyid(relowner) FROM pg_class WHERE oid = TG_RELID) THEN
+            -- undo() brings it back.
+            NEW.updated := greatest(clock_timestamp(), NEW.created + interval '1 microsecond');
+        ELSE
+            NEW.created := clock_timestamp();
+            NEW.updated := NEW.created;
+        END IF;
     ELSE
         NEW.comment_id := OLD.comment_id;
         NEW.ticket_id := OLD.ticket_id;
@@ -62,7 +67,10 @@ BEGIN
         INSERT INTO searches VALUES (NEW.ticket_id, NEW.comment_id, body_words(NEW.body));
         INSERT INTO events (at, actor, source, ticket_id, kind, comment_id, changes, kept)
             VALUES (moment, left(actor(), 100), source(), NEW.ticket_id, 'commented', NEW.comment_id,
-                {given}, was);
+                {given}, CASE WHEN NEW.updated = NEW.created THEN was
+                    -- Brought back: until now it was not there.
+                    ELSE was || jsonb_build_object('comment', jsonb_build_object('author', jsonb_build_array(NULL, NEW.author),
+                        'created', jsonb_build_array(NULL, NEW.created), 'updated', jsonb_build_array(NULL, NEW.updated))) END);
     ELSIF TG_OP = 'UPDATE' THEN
         UPDATE searches SET words = body_words(NEW.body)
             WHERE ticket_id = NEW.ticket_id AND comment_id = NEW.comment_id;

@@ -1,5 +1,7 @@
 -- ONE AT A TIME
 
+INSERT INTO latches VALUES ('undo') ON CONFLICT DO NOTHING;
+
 CREATE OR REPLACE FUNCTION latch(which text) RETURNS void
 LANGUAGE plpgsql
 SET search_path = pg_catalog, public, pg_temp
@@ -9,6 +11,7 @@ BEGIN
     -- other isolation levels don't have.
     IF current_setting('transaction_isolation') <> 'read committed' THEN
         RAISE feature_not_supported USING MESSAGE = CASE which
+            WHEN 'undo' THEN 'what was done is undone in READ COMMITTED transactions only'
             WHEN 'links' THEN 'links of the kinds blocks and parent are written in READ COMMITTED transactions only'
             ELSE 'the workflow is changed in READ COMMITTED transactions only' END;
     END IF;

@@ -36,6 +36,8 @@ DECLARE
     missing text := CASE {missing} END;
     old_eyes boolean;
     open boolean;
+    undoing boolean := false;
+    closed_then timestamptz;
     advice text;
     allowed text[];
 BEGIN
@@ -48,20 +50,34 @@ BEGIN
     END IF;
 
     IF TG_OP = 'INSERT' THEN
-        NEW.version := 1;
-        NEW.created := clock_timestamp();
-        NEW.updated := NEW.created;
+        IF NEW.version < 0 AND current_user = (SELECT pg_get_userbyid(relowner) FROM pg_class WHERE oid = TG_RELID) THEN
+            -- undo() brings it back.
+            undoing := true;
+            closed_then := NEW.closed;
+            NEW.version := -NEW.version;
+            NEW.updated := after_last(NEW.ticket_id);
+        ELSE
+            NEW.version := 1;
+            NEW.created := clock_timestamp();
+            NEW.updated := NEW.created;
+        END IF;
     ELSE
         NEW.ticket_id := OLD.ticket_id;
         NEW.created := OLD.created;
         -- Only the rules themselves, which run as the tables' owner, may count a version on and say
         -- when: a comment came, or a status was declared closed.
         IF NEW.version <> OLD.version AND current_user = (SELECT pg_get_userbyid(relowner) FROM pg_class WHERE oid = TG_RELID) THEN
-            RETURN NEW;
+            IF NEW.version > 0 THEN
+                RETURN NEW;
+            END IF;
+            -- undo() takes it back, in the contrary direction of whatever transition it was.
+            undoing := true;
+            closed_then := NEW.closed;
         END IF;
         NEW.version := OLD.version;
         NEW.updated := OLD.updated;
-        NEW.closed := OLD.closed;
+        -- What a status that was declared open or closed did to it goes back with that.
+        NEW.closed := CASE WHEN undoing AND NEW.status = OLD.status AND (closed_then IS NULL) = (OLD.closed IS NULL) THEN closed_then ELSE OLD.closed END;
         IF NEW IS NOT DISTINCT FROM OLD THEN
             RETURN NEW;
         END IF;
@@ -88,7 +104,7 @@ BEGIN
         RAISE foreign_key_violation USING MESSAGE = format('there is no status "%s"', NEW.status), HINT = advice,
             CONSTRAINT = 'tickets_status_fkey', COLUMN = 'status', DATATYPE = json_build_object('allowed', allowed)::text;
     END IF;
-    IF TG_OP = 'UPDATE' AND NOT (NOT old_eyes AND EXISTS (
+    IF TG_OP = 'UPDATE' AND NOT undoing AND NOT (NOT old_eyes AND EXISTS (
             SELECT FROM transitions WHERE from_status = OLD.status AND to_status = NEW.status)
         OR old_eyes AND locked_transition(OLD.status, NEW.status)) THEN
         SELECT coalesce(array_agg(to_status ORDER BY position), '{}') INTO allowed
@@ -98,6 +114,7 @@ BEGIN
             COLUMN = 'status', DATATYPE = json_build_object('allowed', allowed)::text;
     END IF;
     NEW.closed := CASE WHEN open THEN NULL
+        WHEN undoing AND closed_then IS NOT NULL THEN closed_then
         WHEN TG_OP = 'UPDATE' AND OLD.closed IS NOT NULL THEN OLD.closed
         ELSE NEW.updated END;
     RETURN NEW;
@@ -135,7 +152,7 @@ COMMENT ON FUNCTION touch(bigint[]) IS
 CREATE OR REPLACE FUNCTION after_last(number bigint) RETURNS timestamptz
 LANGUAGE sql VOLATILE
 RETURN greatest(clock_timestamp(), (SELECT events.at + interval '1 microsecond' FROM events
-    WHERE events.ticket_id = number ORDER BY events.event_id DESC LIMIT 1));
+    WHERE events.ticket_id = number ORDER BY events.ticket_id DESC, events.event_id DESC LIMIT 1));
 COMMENT ON FUNCTION after_last(bigint) IS
     'Now, and later than all that happened to a ticket, which is gone: also where the clock was set back';
 
@@ -149,9 +166,19 @@ DECLARE
 BEGIN
     IF TG_OP = 'INSERT' THEN
         INSERT INTO searches VALUES (NEW.ticket_id, 0, ticket_words(NEW.title, NEW.description, NEW.labels));
-        INSERT INTO events (at, actor, source, ticket_id, kind, changes)
-            VALUES (NEW.created, left(actor(), 100), source(), NEW.ticket_id, 'created',
-                {given});
+        IF NEW.version = 1 THEN
+            INSERT INTO events (at, actor, source, ticket_id, kind, changes)
+                VALUES (NEW.created, left(actor(), 100), source(), NEW.ticket_id, 'created',
+                    {given});
+        ELSE
+            -- Brought back: until now it was not there.
+            INSERT INTO events (at, actor, source, ticket_id, kind, changes, kept)
+                VALUES (NEW.updated, left(actor(), 100), source(), NEW.ticket_id, 'created',
+                    {given},
+                    jsonb_build_object('version', jsonb_build_array(NEW.version - 1), 'created', jsonb_build_array(NULL), 'closed', jsonb_build_array(NULL),
+                        'updated', jsonb_build_array((SELECT events.at FROM events WHERE events.ticket_id = NEW.ticket_id AND events.kind = 'deleted'
+                            ORDER BY events.ticket_id DESC, events.event_id DESC LIMIT 1))));
+        END IF;
     ELSIF TG_OP = 'DELETE' THEN
         DELETE FROM searches WHERE ticket_id = OLD.ticket_id;
         INSERT INTO events (at, actor, source, ticket_id, kind, changes, kept)
