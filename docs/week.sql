@@ -3,6 +3,14 @@
 \set ON_ERROR_STOP on
 \set QUIET on
 BEGIN;
+DO $$
+BEGIN
+    IF EXISTS (SELECT FROM tickets) OR EXISTS (SELECT FROM events) THEN
+        RAISE 'this Iris is not empty: the week needs one of its own'
+            USING HINT = 'Start one beside it: IRIS_DATA=/tmp/week make up';
+    END IF;
+END
+$$;
 SET LOCAL iris.actor = 'fay';
 INSERT INTO tickets (title, assignee, priority, labels, status) VALUES
     ('Printer on the third floor jams', 'ben', 'normal', '{office,printer}', 'open'),

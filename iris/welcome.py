@@ -29,16 +29,18 @@ def _table(rows):
     return "".join(f"    {typed:<{width}}  # {does}\n" for typed, does in rows)
 
 
-def page(address):
+def page(address, wants_tokens=False):
     """Return the page of text that GET / gives.
 
-    address:  HOST:PORT as the reader has it.
+    address:        HOST:PORT as the reader has it.
+    wants_tokens:   whether who asks is known by a token.
     """
     typed = _table([(line.format(at=address), does) for line, does in HTTP])
+    who = "-u :TOKEN" if wants_tokens else "-H 'Iris-Actor: alice'"
     return (
         f"{ABOUT}\n\n{typed}\n"
         "The same in psql (make psql), under the same rules:  SELECT * FROM tickets;\n"
-        "A text's first line is the title. Who you are: -H 'Iris-Actor: alice'.\n"
+        f"A text's first line is the title. Who you are: {who}.\n"
         f"All routes: curl '{address}/?format=json'. The rest: README.md\n"
     )
 

@@ -4,7 +4,7 @@ import json
 
 from iris import __version__, welcome
 from iris.api import API, ROUTE
-from iris.intake import handlers, routes
+from iris.intake import auth, handlers, routes
 
 
 # Text comes last: it is what `*/*` means here, for who asks like this wants to read.
@@ -18,7 +18,7 @@ def start(request, response):
     """
     if request.context.format == "text":
         response.content_type = "text/plain; charset=utf-8"
-        return welcome.page(handlers.host(request))
+        return welcome.page(handlers.host(request), auth.WANTED)
     found = [
         {
             "method": method,

@@ -1,7 +1,9 @@
 """Routes: undo."""
 
+import json
+
 from iris import undo
-from iris.api import ROUTE
+from iris.api import READ, ROUTE, said
 from iris.intake import auth, routes, types
 
 NUMBER = types.Number()
@@ -9,10 +11,14 @@ NUMBER = types.Number()
 
 @ROUTE.put("/undo")
 @ROUTE.post("/undo")
+@READ
 @routes.takes(event_id=NUMBER, change=NUMBER, dry_run=types.Flag())
-def put(request, event_id=None, change=None, dry_run=False):
+def put(request, response, event_id=None, change=None, dry_run=False):
     """Take back an event, or a whole change, by new events that carry `undoes`; dry_run=true to look first.
 
     curl -X PUT -d change=12 0.0.0.0:8000/undo
     """
-    return undo.undo(event_id, change, auth.writer(request), dry_run)
+    found = undo.undo(event_id, change, auth.writer(request), dry_run)
+    number = len(json.loads(found))
+    done = "would be taken back, and none was" if dry_run else "taken back"
+    return said(request, response, found, f"{number} event{'s' * (number != 1)} {done}")

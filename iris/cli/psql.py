@@ -4,6 +4,8 @@ import argparse
 import os
 import shutil
 
+from psycopg2.extensions import make_dsn, parse_dsn
+
 from iris import embedded, location, settings
 
 # What says where to connect, which the URL does; how psql looks and behaves stays as somebody has set it.
@@ -27,9 +29,34 @@ def declare(parser):
     )
 
 
+def _take_user(typed):
+    """Take -U NAME, however it is written, out of what is typed; return NAME, or None."""
+    for place, word in enumerate(typed):
+        if word in ("-U", "--username") and place + 1 < len(typed):
+            name = typed[place + 1]
+            del typed[place : place + 2]
+            return name
+        for start in ("--username=", "-U"):
+            if word.startswith(start) and word != start:
+                del typed[place]
+                return word.removeprefix(start)
+    return None
+
+
+def _as(url, user):
+    """Return a connection string for another login: psql heeds no -U beside a URL that has a user in it."""
+    if user is None:
+        return url
+    parts = parse_dsn(url)
+    if parts.get("user") != user:
+        parts.pop("password", None)
+    return make_dsn(**parts | {"user": user})
+
+
 def run(arguments):
     """Open psql on the database in use."""
-    url = location.dsn(arguments.owner)
+    typed = list(arguments.arguments)
+    url = _as(location.dsn(arguments.owner), _take_user(typed))
     program = shutil.which("psql")
     if not settings.names_a_server():
         program = str(embedded.binaries() / "psql")
@@ -42,4 +69,4 @@ def run(arguments):
                 " the database, docker-compose exec pgdb psql -U iris iris"
             ) from None
     environment = {name: value for name, value in os.environ.items() if name not in WHERE}
-    os.execve(program, [program, url, *arguments.arguments], environment | {"PGAPPNAME": "psql"})
+    os.execve(program, [program, url, *typed], environment | {"PGAPPNAME": "psql"})

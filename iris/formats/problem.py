@@ -59,6 +59,9 @@ def _is_for_people(request):
 def sentences(problem):
     """Return a problem as text: what is wrong, then a hint, as psql says them."""
     hint, errors = problem.more.get("hint"), problem.more.get("errors")
+    allowed = problem.more.get("allowed")
+    if allowed and not hint:
+        hint = f"Allowed are: {', '.join(allowed)}"
     # Of many rows, those that are wrong beside the first one.
     rows = errors[1:] if isinstance(errors, list) else []
     others = [f"row {row['index']}: {row['detail']}" for row in rows]

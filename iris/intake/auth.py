@@ -111,7 +111,7 @@ def _refused(request):
         "unauthorized",
         detail,
         headers={"WWW-Authenticate": way},
-        hint="Send a token: -H 'Authorization: Bearer iris_…', or -u :iris_…; whoever runs this Iris makes"
+        hint="Send a token: -H 'Authorization: Bearer TOKEN', or -u :TOKEN; whoever runs this Iris makes"
         " one by `iris token add NAME`.",
     )
 
@@ -153,7 +153,7 @@ def forbidden(request, words):
         "forbidden",
         words,
         sqlstate="42501",
-        hint=f"To {right.does} takes the role {right.role}; {caller.name} is a {caller.role}."
+        hint=f"The role {right.role} may {right.does}; {caller.name} is a {caller.role}."
         if right
         else None,
     )

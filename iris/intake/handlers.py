@@ -37,7 +37,8 @@ def on_falcon(request, response, error, params):
     if status == 405 and "GET" in headers.get("Allow", ""):
         headers["Allow"] = headers["Allow"].replace("GET", "GET, HEAD", 1)
     detail = detail or error.description or error.title
-    on_problem(request, response, problems.Problem(code, detail, headers), params)
+    hint = f"It takes {headers['Allow']}." if "Allow" in headers else None
+    on_problem(request, response, problems.Problem(code, detail, headers, hint=hint), params)
 
 
 def on_database(request, response, error, params):
