@@ -386,6 +386,25 @@ def test_undo_is_for_who_may(http, sql, ticket):
         assert http.put("/undo", given).status == status, given
 
 
+def test_tokens_are_not_undone(http, sql):
+    sql("SELECT add_token('carol', 'reader')")
+    event = last(sql)
+    for given in ({"event_id": event["event_id"]}, {"change": event["change"]}):
+        answer = http.put("/undo", given)
+        assert (answer.status, answer.json["code"]) == (422, "invalid_value")
+        assert "tokens" in answer.json["detail"] and "Revoke" in answer.json["hint"]
+    sql("DELETE FROM tokens WHERE name = 'carol'")
+
+
+def test_what_is_undone_is_told_in_a_sentence(http, sql, ticket):
+    ticket()
+    sql("UPDATE tickets SET assignee = 'bob', title = 'y'")
+    change = last(sql)["change"]
+    tried = http.put("/undo?format=text", change=change, dry_run=True)
+    assert tried.text == "1 event would be taken back, and none was\n"
+    assert http.put("/undo?format=text", change=change).text == "1 event taken back\n"
+
+
 def test_an_undo_with_a_key_happens_once(http, sql, ticket):
     ticket()
     sql("UPDATE tickets SET assignee = 'bob'")

@@ -110,6 +110,9 @@ def test_from_nothing_to_the_first_ticket_and_back(folder):
     assert (
         iris(folder, port, "psql", "--owner", "-Atc", "SELECT current_user").stdout == "postgres\n"
     )
+    for typed in (("-U", "iris_service"), ("-Uiris_service",), ("--username=iris_service",)):
+        done = iris(folder, port, "psql", *typed, "-Atc", "SELECT current_user")
+        assert done.stdout == "iris_service\n"
     done = iris(folder, port, "psql", "-c", "UPDATE tickets SET status = 'blocked'")
     assert 'From "open" it may go to: active, resolved, closed' in done.stderr
     done = iris(folder, port, "db", "check")

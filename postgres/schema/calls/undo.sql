@@ -150,6 +150,10 @@ BEGIN
         END IF;
     END IF;
     kinds := ARRAY(SELECT DISTINCT events.kind::text FROM events WHERE events.event_id = ANY (undone));
+    IF kinds && '{token_added,token_revoked}' THEN
+        RAISE invalid_parameter_value USING MESSAGE = 'what was done to tokens is not taken back by undo()',
+            HINT = 'Revoke the token, or add one anew.';
+    END IF;
     IF 'created' = ANY (kinds) AND NOT has_table_privilege(caller, 'tickets', 'DELETE')
         OR 'deleted' = ANY (kinds) AND NOT has_any_column_privilege(caller, 'tickets', 'INSERT')
         OR 'changed' = ANY (kinds) AND NOT has_any_column_privilege(caller, 'tickets', 'UPDATE') THEN
