@@ -201,3 +201,15 @@ def test_what_is_written_is_told_as_text_where_text_is_asked_for(http, ticket, s
         "hint: Nothing was written.",
     ]
     assert http("PUT", "/tickets?format=text", {"title": "x"}).text == "ticket 6 filed\n"
+
+
+def test_a_due_date_that_changed_is_in_the_time_zone_too(http, ticket, sql):
+    number = ticket("x", due="2027-03-01T09:00Z")
+    sql("SET timezone = 'Asia/Tokyo'")
+    sql("UPDATE tickets SET due = '2027-03-02 09:00Z'")
+    sql("RESET timezone")
+    for path in (f"/tickets/{number}/history", "/events"):
+        text = http.get(f"{path}?format=text&tz=America/New_York&limit=1").text
+        assert "due: 2027-03-01 04:00 → 2027-03-02 04:00\n" in text
+    told = http.get("/changes?since=yesterday&format=text&tz=Europe/Berlin").text
+    assert "- due: 2027-03-02 10:00\n" in told

@@ -9,7 +9,7 @@ import re
 import textwrap
 import time
 import zoneinfo
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import NamedTuple
 
 import wcwidth
@@ -46,6 +46,9 @@ SPANS = (
     (3600, "h"),
     (60, "min"),
 )
+
+# What is a time of what changed, by its column.
+TIMED = ("due", "expires")
 
 # Of what is no column: comments and links.
 DECODER = json.JSONDecoder()
@@ -144,6 +147,16 @@ def moment(text, zone="UTC"):
         return moment(text)
 
 
+def _timed(name, value, zone):
+    """Return a value of what changed, a time of it as times are shown."""
+    if name not in TIMED or not isinstance(value, str):
+        return value
+    try:
+        return moment(datetime.fromisoformat(value).astimezone(UTC).isoformat(), zone)
+    except (ValueError, OverflowError):
+        return value
+
+
 def ago(text):
     """Return a time of the API as 3 h ago, or in 3 h."""
     seconds = time.time() - datetime.fromisoformat(text).timestamp()
@@ -200,7 +213,7 @@ def _across(widths):
 def _cells(row, columns, times, zone):
     """Yield the lines of a row, each a list of (cell, the same at more length)."""
     told = row.get("changes") if "changes" in columns else None
-    changes = list(_changes(told)) if isinstance(told, dict) else []
+    changes = list(_changes(told, zone)) if isinstance(told, dict) else []
     line = []
     for name in columns:
         value = row[name]
@@ -214,13 +227,13 @@ def _cells(row, columns, times, zone):
         yield [(change if name == "changes" else "",) * 2 for name in columns]
 
 
-def _changes(changes):
+def _changes(changes, zone):
     """Yield what changed, {column: [old, new]}, as texts; what was and is empty did not."""
     for name, value in changes.items():
         if not isinstance(value, list) or len(value) != 2:
             yield f"{name}: {_short(value)}"
             continue
-        old, new = (plain(each) for each in value)
+        old, new = (plain(_timed(name, each, zone)) for each in value)
         if old or new:
             yield f"{name}: {new}" if not old else f"{name}: {old} → {new or '–'}"
 
@@ -327,7 +340,7 @@ def changes(rows, look=PLAIN):
         made += [look.paint(title, BOLD), *others]
         who = f"{_and(row['actors'])}, {moment(row['last'], look.zone)}"
         made += [f"    {line}" for line in _lines(who[:HEAD], look.width - 4)]
-        for done in _done(row):
+        for done in _done(row, look.zone):
             first, *others = _lines(done[:HEAD], look.width - 6) or [""]
             made += [f"    - {first}", *(f"      {other}" for other in others)]
         made.append("")
@@ -346,11 +359,12 @@ def _and(words):
     return f"{', '.join(others)} and {last}" if others else last
 
 
-def _done(row):
+def _done(row, zone):
     """Yield what was done to a ticket, a sentence each."""
     if row["kind"] != "changed":
         yield {"created": "filed it", "deleted": "deleted it"}[row["kind"]]
-    for name, (old, new) in row["changes"].items():
+    for name, pair in row["changes"].items():
+        old, new = (_timed(name, each, zone) for each in pair)
         if row["kind"] == "changed" and isinstance(old, dict) and isinstance(new, dict):
             for key in sorted(old.keys() | new.keys()):
                 if old.get(key) != new.get(key):
