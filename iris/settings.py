@@ -276,5 +276,5 @@ def check():
         raise Wrong(
             "IRIS_BIND",
             f"is {host}, where others can reach it, and IRIS_AUTH=none lets everyone do everything:"
-            " listen on 127.0.0.1",
+            " listen on 127.0.0.1, or let people in by tokens, IRIS_AUTH=token (docs/team.md)",
         )
