@@ -1,6 +1,7 @@
 """`iris up` and the other commands, as a person uses them."""
 
 import contextlib
+import http.client
 import json
 import os
 import re
@@ -372,6 +373,32 @@ def test_an_open_transaction_does_not_keep_it_from_starting(folder):
         assert up.curl(f"127.0.0.1:{port}/tickets/1")["title"] == "A new ticket"
         connection.commit()
     assert up.stop() == 0
+
+
+def test_what_is_counted_is_counted_over_all_workers(folder):
+    port = free_port()
+    settings = ("IRIS_AUTH=token", "IRIS_WORKERS=3", "IRIS_RATE=5")
+    up = Up(folder, port, command=["env", *settings, *IRIS]).until("^    curl")
+    token = iris(folder, port, "token", "add", "ada").stdout.strip()
+
+    def statuses(token, number):
+        made = []
+        for _ in range(number):
+            # A connection for each, so that every worker has some.
+            door = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
+            door.request("GET", "/me", headers={"Authorization": f"Bearer {token}"})
+            made.append(door.getresponse().status)
+            door.close()
+        return made
+
+    begun = time.monotonic()
+    said = statuses(token, 30)
+    # As time goes by, one more every twelve seconds.
+    assert 5 <= said.count(200) <= 6 + (time.monotonic() - begun) // 12
+    begun = time.monotonic()
+    said = statuses("none", 40)
+    assert 10 <= said.count(401) <= 11 + (time.monotonic() - begun) // 6
+    up.stop()
 
 
 def test_an_older_database_is_brought_up_to_date(folder):
