@@ -189,7 +189,9 @@ def test_a_problem_at_a_terminal_is_a_sentence_and_a_hint(http, ticket, query, h
     answer = http.get(f"/tickets?priority=huge{query}", headers=headers)
     assert answer.status == 422
     assert answer.headers["content-type"] == "text/plain; charset=utf-8"
-    assert answer.text == 'invalid input value for enum priority: "huge"\n'
+    assert answer.text == (
+        'invalid input value for enum priority: "huge"\nhint: Allowed are: low, normal, high, urgent\n'
+    )
     answer = http.get(f"/tickets?titel=x{query}", headers=headers)
     assert (answer.status, answer.text.splitlines()[0]) == (
         400,
