@@ -65,6 +65,7 @@ LETTERS = re.compile(r"[a-z]+|[぀-ヿ一-鿿가-힣]+")
 )
 @example(text="日本日本本日", data=None)
 @example(text="a.b-c/a.b", data=None)
+@example(text="a\x01a", data=None)
 def test_any_piece_of_any_text_is_found(sql, text, data):
     """Of letters with blanks between them, whole words; of others, any piece; of both, with all between."""
     is_found = "SELECT body_words(%s) @@ wanted(%s) AS found"

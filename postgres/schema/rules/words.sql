@@ -53,7 +53,7 @@ LANGUAGE sql IMMUTABLE PARALLEL SAFE
 -- One by one, for translate() takes six times as long; of other signs PostgreSQL makes blanks itself. A number with
 -- points in it stays a word, 1.2.3 or 10.0.0.1: its parts are in every other text. \x01 keeps their place meanwhile.
 RETURN replace(replace(replace(replace(replace(replace(replace(replace(
-    regexp_replace(CASE WHEN octet_length(value) = char_length(value) THEN value ELSE paired(value) END, '\m([0-9]+)\.(?=[0-9])', E'\\1\x01', 'g'),
+    regexp_replace(CASE WHEN octet_length(value) = char_length(value) THEN replace(value, E'\x01', ' ') ELSE paired(replace(value, E'\x01', ' ')) END, '\m([0-9]+)\.(?=[0-9])', E'\\1\x01', 'g'),
     '.', ' '), E'\x01', '.'), '/', ' '), '-', ' '), '@', ' '), '<', ' '), '&', ' '), '+', ' ');
 COMMENT ON FUNCTION parted(text) IS 'A text with blanks between the parts of its compounds: main py, PROJ 1234, 日本 本語 語';
 
