@@ -215,7 +215,8 @@ def words(owner):
     """Return every name, every call and every operator that occurs in the rules."""
     with owner.cursor() as cursor:
         cursor.execute(RULES)
-        text = "\n".join(text for (text,) in cursor.fetchall())
+        # None: of a temporary table that goes just now, with its session.
+        text = "\n".join(text for (text,) in cursor.fetchall() if text)
     text = re.sub(r"--.*", "", text)
     names = set(re.findall(r"[a-z_][a-z0-9_]*", text))
     calls = set(re.findall(r"([a-z_][a-z0-9_]*)\"?\(", text))
