@@ -65,7 +65,7 @@ def start(url, database, socket, stack):
         "Flask": ((PYTHON, *GUNICORN, "--threads=8", "flask_app:app"), shared),
         "Django": ((PYTHON, *GUNICORN, "--threads=8", "django_app:app"), shared),
         "constant bytes": (
-            [*command[:-1], "--chdir", PEERS, "constant_app:app"], environment,
+            [*command[:-1], "--pythonpath", PEERS, "constant_app:app"], environment,
         ),
     }  # fmt: skip
     services = {}
