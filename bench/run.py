@@ -37,7 +37,7 @@ def statement(connection, call):
     """Return the statement that a call of Iris's runs, as pgbench wants it."""
     ran = []
 
-    def run(text, values, before="", keep=False):
+    def run(text, values, before="", keep=False, again=None):
         ran.append((before + text, values))
         raise InterruptedError
 
