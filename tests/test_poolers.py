@@ -107,7 +107,7 @@ class Person(threading.Thread):
         self.ask("GET", "/db-check")
 
 
-def test_every_part_of_iris_works_and_nobody_is_taken_for_another(pooled, bouncer, owner):
+def test_every_part_of_iris_works_and_nobody_is_taken_for_another(pooled, bouncer, owner, clean):
     with owner.cursor() as cursor:
         cursor.execute(RESET + seeds() + "SET session_replication_role = origin;")
         reader = Reader(pooled, position=0)

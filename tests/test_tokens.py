@@ -426,8 +426,17 @@ def test_one_role_does_not_leak_into_the_next_ones_statement(guarded, people):
 
 
 def test_with_a_pooler_that_drops_what_is_said_each_statement_says_it(guarded, people, monkeypatch):
-    connect = engine.connect
-    monkeypatch.setattr(engine, "connect", lambda role=None: connect())
+    connect, role = engine.libpq.connect, " -c role=iris_reader"
+
+    def dropping(*where, options, **given):
+        assert role in options
+        return connect(*where, options=options.replace(role, ""), **given)
+
+    monkeypatch.setattr(engine.libpq, "connect", dropping)
+    engine.POOL.forget()
+    session, _connection, before = engine.serving(autocommit=True)
+    session.invalidate()
+    assert "iris_reader" in before
     assert databases.run("SELECT current_user", {}) == ("iris_reader",)
     assert guarded.put("/tickets", title="x", headers=people["reader"]).status == 403
     assert guarded.put("/tickets", title="x", headers=people["writer"]).status == 201

@@ -6,6 +6,7 @@ session that lives as long as its connection does, in AUTOCOMMIT, and gives it b
 """
 
 import contextlib
+import contextvars
 import select
 import time
 from typing import NamedTuple
@@ -80,12 +81,16 @@ def least():
     return "iris_reader" if settings.get("IRIS_AUTH") == "token" else None
 
 
-def connect(role=None):
+# What a connection that is being made is to be between two statements that say for whom they are.
+_ROLE = contextvars.ContextVar("role", default=None)
+
+
+def connect():
     """Open a connection that notices within seconds when its server is gone.
 
-    role:     what it is to be between two statements that say for whom they are.
     Raises:   psycopg2.OperationalError; settings.Wrong; embedded.Failed.
     """
+    role = _ROLE.get()
     return libpq.connect(
         location.dsn(),
         # A row of events names its source by this.
@@ -100,22 +105,16 @@ def connect(role=None):
     )
 
 
-def _made(creator):
-    return create_engine(
-        "postgresql+psycopg2://",
-        creator=creator,
-        # Whoever keeps a connection keeps its session; see Pool.
-        poolclass=NullPool,
-        skip_autocommit_rollback=True,
-        # It would be asked for at each connection.
-        use_native_hstore=False,
-    )
-
-
-ENGINE = _made(connect)
+ENGINE = create_engine(
+    "postgresql+psycopg2://",
+    creator=connect,
+    # Whoever keeps a connection keeps its session; see Pool.
+    poolclass=NullPool,
+    skip_autocommit_rollback=True,
+    # It would be asked for at each connection.
+    use_native_hstore=False,
+)
 SESSION = orm.sessionmaker(ENGINE)
-# Of the service, which acts for others.
-SERVING = _made(lambda: connect(least()))
 
 # The real one, also under gevent: it is asked without waiting.
 _poll = monkey.get_original("select", "poll")
@@ -156,7 +155,8 @@ def serving(autocommit):
     Returns:  (the session, its psycopg2 connection, what has to go before a statement).
     Raises:   psycopg2.OperationalError; Problem 503 when the schema is another than this Iris needs.
     """
-    session, role, before = SESSION(bind=SERVING), least(), ""
+    session, role, before = SESSION(), least(), ""
+    asked = _ROLE.set(role)
     try:
         options = {"isolation_level": "AUTOCOMMIT"} if autocommit else {}
         connection = session.connection(execution_options=options).connection.dbapi_connection
@@ -185,6 +185,8 @@ def serving(autocommit):
         if isinstance(error, exc.DBAPIError):
             raise error.orig from None
         raise
+    finally:
+        _ROLE.reset(asked)
     return session, connection, before
 
 

@@ -12,6 +12,7 @@ import psycopg2
 from iris import problems, schema
 
 UNAVAILABLE = ("database_unavailable", "the database is away; try again")
+NOT_READY = ("database_not_ready", "the database lacks what this Iris needs: iris doctor says what")
 WRONG_PASSWORD = "28P01"
 # libpq tells no SQLSTATE of a connection that was not made, so these are the words that stand for it, of
 # PostgreSQL and of pgbouncer. They are English: `iris up` and docker-compose set lc_messages; if a server
@@ -73,22 +74,10 @@ STATES = {
     ),
     "28": ("database_refused", "the database does not let Iris in; Iris's log says why"),
     "3D": ("database_refused", "the database server has no such database; Iris's log says which"),
-    "42501": (
-        "database_not_ready",
-        "the database lacks what this Iris needs: iris doctor says what",
-    ),
-    "42P01": (
-        "database_not_ready",
-        "the database lacks what this Iris needs: iris doctor says what",
-    ),
-    "42883": (
-        "database_not_ready",
-        "the database lacks what this Iris needs: iris doctor says what",
-    ),
-    "42703": (
-        "database_not_ready",
-        "the database lacks what this Iris needs: iris doctor says what",
-    ),
+    "42501": NOT_READY,
+    "42P01": NOT_READY,
+    "42883": NOT_READY,
+    "42703": NOT_READY,
 }
 
 
