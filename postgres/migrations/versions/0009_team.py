@@ -1,0 +1,113 @@
+"""From Iris 0.1.0 to the next release: all that is stored otherwise since.
+
+- The parts of compounds are words.
+- A title is one line; what there is with more becomes one.
+- Tokens: who may come in.
+- Changes have numbers, and events say what they took back.
+"""
+
+from alembic import op
+
+from iris import migrations
+
+revision = "0009"
+down_revision = "0008"
+
+# An index made anew is done sooner; and the planner is told of the new words.
+WORDS = """
+    DROP INDEX searches_words_idx;
+    UPDATE searches SET words = ticket_words(title, description, labels)
+        FROM tickets WHERE tickets.ticket_id = searches.ticket_id AND searches.comment_id = 0;
+    UPDATE searches SET words = {words}
+        FROM comments
+        WHERE (comments.ticket_id, comments.comment_id) = (searches.ticket_id, searches.comment_id);
+    CREATE INDEX searches_words_idx ON searches USING gin (words);
+    ANALYZE searches
+"""
+
+# A blank stands for each row of control characters and ends of lines, and a dash for a title of nothing else. It is
+# a change as any other, and the history says what stood there; it is written here, for the rules are dropped meanwhile.
+TITLES = r"""
+    WITH wrong AS (
+        SELECT *, greatest(clock_timestamp(), updated + interval '1 microsecond') AS mended,
+                regexp_replace(title, '[\u0001-\u001f\u007f-\u009f\u2028\u2029]+', ' ', 'g') AS line
+            FROM tickets WHERE title ~ '[\u0001-\u001f\u007f-\u009f\u2028\u2029]'
+            FOR NO KEY UPDATE),
+    changed AS (
+        UPDATE tickets
+            SET title = coalesce(nullif(btrim(line), ''), '–'),
+                version = wrong.version + 1, updated = mended
+            FROM wrong WHERE tickets.ticket_id = wrong.ticket_id
+            RETURNING tickets.*)
+    INSERT INTO events (at, actor, source, ticket_id, kind, changes, kept)
+        SELECT mended, current_user, 'upgrade', ticket_id, 'changed',
+                jsonb_build_object('title', jsonb_build_array(wrong.title, changed.title)),
+                jsonb_build_object('version', jsonb_build_array(wrong.version),
+                    'updated', jsonb_build_array(wrong.updated),
+                    'closed', jsonb_build_array(wrong.closed))
+            FROM wrong JOIN changed USING (ticket_id)
+"""
+
+TOKENS = """
+    CREATE TYPE token_role AS ENUM ('reader', 'writer', 'admin');
+    CREATE TABLE tokens (
+        name text NOT NULL CONSTRAINT tokens_pkey PRIMARY KEY,
+        role token_role NOT NULL,
+        actor text NOT NULL,
+        created timestamptz NOT NULL,
+        expires timestamptz,
+        used timestamptz,
+        is_login boolean NOT NULL DEFAULT false,
+        digest bytea NOT NULL CONSTRAINT tokens_digest_key UNIQUE,
+        CONSTRAINT tokens_check CHECK (token_fits(name, actor, expires, digest))
+    )
+"""
+
+# What had the same transaction can no longer be known of the history that there is: each event is a change by itself,
+# of its own number. One pass over the table, where an UPDATE would leave every row twice.
+CHANGES = """
+    CREATE SEQUENCE change_base MINVALUE -9223372036854775808;
+    ALTER TABLE events ADD change bigint, ADD undoes bigint;
+    ALTER TABLE events ALTER change TYPE bigint USING event_id, ALTER change SET NOT NULL;
+    CREATE INDEX events_change_idx ON events (change);
+    CREATE MATERIALIZED VIEW change_base_set AS
+        SELECT setval('change_base',
+            coalesce(max(change), 0) + 1 - pg_snapshot_xmin(pg_current_snapshot())::text::bigint) AS base
+            FROM events;
+    ALTER TABLE events ALTER change
+        SET DEFAULT pg_current_xact_id()::text::bigint + pg_sequence_last_value('change_base')
+"""
+
+
+def upgrade():
+    """Go up, with data in the tables; the rules of today follow."""
+    migrations.drop_rules()
+    op.execute("ALTER TYPE event_kind ADD VALUE IF NOT EXISTS 'token_added'")
+    op.execute("ALTER TYPE event_kind ADD VALUE IF NOT EXISTS 'token_revoked'")
+    migrations.run("rules/words.sql", "rules/checks.sql")
+    op.execute(migrations.literal(TITLES))
+    op.execute(migrations.literal(WORDS.format(words="body_words(body)")))
+    op.execute(TOKENS)
+    op.execute(migrations.literal(CHANGES))
+
+
+def downgrade():
+    """Go back down, with data in the tables; the rules of 0008 follow.
+
+    All tokens are gone then. What history tells of them stays, under the kinds that it has; titles stay
+    one line.
+    """
+    op.execute("DROP MATERIALIZED VIEW change_base_set")
+    migrations.drop_rules()
+    op.execute("ALTER TABLE events DROP change, DROP undoes; DROP SEQUENCE change_base")
+    op.execute("DROP TABLE tokens; DROP FUNCTION token_fits; DROP TYPE token_role")
+    op.execute(
+        """
+        CREATE OR REPLACE FUNCTION ticket_words(title text, description text, labels text[]) RETURNS tsvector
+        LANGUAGE sql IMMUTABLE PARALLEL SAFE
+        RETURN setweight(to_tsvector('simple', title), 'A')
+            || setweight(to_tsvector('simple', array_to_string(labels, ' ', '')), 'B')
+            || setweight(to_tsvector('simple', coalesce(description, '')), 'C')
+        """
+    )
+    op.execute(migrations.literal(WORDS.format(words="to_tsvector('simple', body)")))
