@@ -25,8 +25,9 @@ WORDS = """
     ANALYZE searches
 """
 
-# A blank stands for each row of control characters and ends of lines, and a dash for a title of nothing else. It is
-# a change as any other, and the history says what stood there; it is written here, for the rules are dropped meanwhile.
+# A blank stands for each row of control characters and ends of lines, a dash for a title of nothing
+# else. It is a change as any other, and the history says what stood there; it is written here, for the
+# rules are dropped meanwhile.
 TITLES = r"""
     WITH wrong AS (
         SELECT *, greatest(clock_timestamp(), updated + interval '1 microsecond') AS mended,
@@ -63,8 +64,9 @@ TOKENS = """
     )
 """
 
-# What had the same transaction can no longer be known of the history that there is: each event is a change by itself,
-# of its own number. One pass over the table, where an UPDATE would leave every row twice.
+# What had the same transaction can no longer be known of the history that there is: each event is a
+# change by itself, of its own number. One pass over the table, where an UPDATE would leave every row
+# twice.
 CHANGES = """
     CREATE SEQUENCE change_base MINVALUE -9223372036854775808;
     ALTER TABLE events ADD change bigint, ADD undoes bigint;
