@@ -273,6 +273,8 @@ class Service:
         self.fail("does not start")
 
     def fail(self, sentence):
+        # What went wrong is written after the answer.
+        time.sleep(0.5)
         self.log.seek(0)
         lines = [line for line in self.log if not re.search(r'" (200|201|304) ', line)]
         raise Failed(f"bench: {self.name} {sentence}; its log:\n{''.join(lines[-60:])}")

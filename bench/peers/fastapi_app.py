@@ -17,11 +17,14 @@ from models import (
     links_of,
     listed,
 )
+from sqlalchemy import make_url
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker, create_async_engine
 
+url = make_url(os.environ["BENCH_URL"]).set(drivername="postgresql+asyncpg")
 engine = create_async_engine(
-    os.environ["BENCH_URL"].replace("postgresql://", "postgresql+asyncpg://"),
+    # libpq's word, which asyncpg does not know; it asks for the same by itself.
+    url.difference_update_query(["sslmode"]),
     pool_size=8,
     max_overflow=0,
 )
