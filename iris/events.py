@@ -59,7 +59,7 @@ def _after():
     piece = func.events_after(bindparam("after"), bindparam("limit")).table_valued(
         *columns, name="piece"
     )
-    rows = select(*(piece.c[name] for name in LIST.columns)).subquery("event")
+    rows = select(*(LIST.shown_of(piece, name) for name in LIST.columns)).subquery("event")
     body = cast(func.row_to_json(literal_column("event")), Text).label("body")
     lines = select(rows.c.position, body).cte("line").prefix_with("MATERIALIZED")
     length = func.octet_length(lines.c.body)

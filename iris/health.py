@@ -18,6 +18,11 @@ CHECK = select(
     select(func.coalesce(func.max(EVENTS.c.position), 0))
     .where(EVENTS.c.position.is_not(None))
     .scalar_subquery(),
+    select(func.encode(EVENTS.c.digest, "hex"))
+    .where(EVENTS.c.position.is_not(None))
+    .order_by(EVENTS.c.position.desc())
+    .limit(1)
+    .scalar_subquery(),
     # Counted up to a limit: if nobody ever reads the feed, all events wait.
     select(func.count()).select_from(WAITING.limit(1000).subquery()).scalar_subquery(),
     func.coalesce(func.extract("epoch", func.now() - WAITING.limit(1).scalar_subquery()), 0),
@@ -33,7 +38,7 @@ def read():
     """
     start = time.perf_counter()
     with engine.POOL.session() as session:
-        revision, server, standby, position, waiting, seconds = session.execute(CHECK).one()
+        revision, server, standby, position, digest, waiting, seconds = session.execute(CHECK).one()
     if problem := refusals.misfit(revision):
         raise problem
     answer = {
@@ -42,7 +47,13 @@ def read():
         "read_only": standby,
         "revision": revision,
         # Events that nobody has read yet have no position: up to 1,000 of them are counted.
-        "feed": {"position": position, "waiting": waiting, "seconds": round(float(seconds), 1)},
+        "feed": {
+            "position": position,
+            # Noted elsewhere, it shows for ever whether what happened until then is as it was.
+            "digest": digest,
+            "waiting": waiting,
+            "seconds": round(float(seconds), 1),
+        },
         "milliseconds": round((time.perf_counter() - start) * 1000, 1),
     }
     return json.dumps(answer)

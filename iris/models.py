@@ -287,6 +287,7 @@ class Event(Base):
     other_kept: Mapped[dict] = mapped_column(server_default="{}", info=INTERNAL)
     change: Mapped[int] = mapped_column(server_default=FetchedValue())
     undoes: Mapped[int | None]
+    digest: Mapped[bytes | None]
 
     __table_args__ = (
         Index("events_ticket_id_idx", "ticket_id", "event_id"),

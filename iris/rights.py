@@ -49,7 +49,7 @@ RIGHTS = (
             "SELECT FROM tickets, comments, links, searches, statuses, transitions, events",
             "SELECT FROM events_after(0, 10)",
             "SELECT FROM tickets_as_of(now()), comments_as_of(now()), links_as_of(now())",
-            "SELECT FROM searches_as_of(now()), changes_between('yesterday')",
+            "SELECT FROM searches_as_of(now()), changes_between('yesterday'), verify_events()",
             "SELECT workflow(), workflow_as_of(now()), read_ticket(1)",
         ),
     ),

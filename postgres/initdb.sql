@@ -62,6 +62,7 @@ ALTER ROLE iris_service PASSWORD :'iris_service_pass';
 \ir schema/calls/as_of.sql
 \ir schema/calls/changes.sql
 \ir schema/calls/undo.sql
+\ir schema/calls/proof.sql
 \ir schema/calls/feed.sql
 \ir schema/calls/once.sql
 \ir schema/calls/tokens.sql

@@ -70,6 +70,7 @@ def typed(path):
 VARIES = (
     (r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d(:\d\d(\.\d+)?)?(\+\d\d(:\d\d)?|Z)?", "TIME"),
     (r"\((in )?\d+ \w+( ago)?\)", "AGO"),
+    (r"\b[0-9a-f]{64}\b", "DIGEST"),
     (r"\b[0-9a-f]{32}\b", "ID"),
     (r"cursor=[\w%-]+", "CURSOR"),
     (r"\bline \d+\b", "LINE"),

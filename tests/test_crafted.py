@@ -249,6 +249,8 @@ def test_a_history_that_began_after_its_ticket_is_none_the_worse(server, owner, 
         for side, number in (("kept", row["ticket_id"]), ("other_kept", row["other_id"])):
             if number == 3 and "version" in row[side]:
                 row[side]["version"][0] += 4
+    # Whoever writes it anew begins anew with digests.
+    export.header["digest"] = None
     (tmp_path / "crafted").write_bytes(export.data())
     with owner.cursor() as cursor:
         cursor.execute("CREATE DATABASE older")
@@ -258,7 +260,10 @@ def test_a_history_that_began_after_its_ticket_is_none_the_worse(server, owner, 
             again = exported(server.url(database="older")).splitlines()
         finally:
             cursor.execute("DROP DATABASE older WITH (FORCE)")
-    assert [json.loads(line) for line in again[1:]] == export.lines
+    again = [json.loads(line) for line in again[1:]]
+    for line in (*again, *export.lines):
+        line["row"].pop("digest", None)
+    assert again == export.lines
 
 
 def test_each_constraint_that_may_break_has_words(owner):

@@ -92,7 +92,7 @@ def test_pieces_of_the_feed(http, sql, ticket):
     assert [event["position"] for event in seen] == [1, 2, 3, 4, 5]
     assert list(seen[0]) == [
         "event_id", "at", "actor", "source", "ticket_id", "kind", "comment_id", "changes", "position",
-        "change", "undoes",
+        "change", "undoes", "digest",
     ]  # fmt: skip
     assert answer.next == "after=5&limit=2"
     assert {event["position"] for event in http.get("/events").json} == {1, 2, 3, 4, 5}
@@ -250,7 +250,9 @@ def test_the_feed_shows_how_far_it_is_behind(http, sql, ticket):
     ticket()
     assert http.get("/db-check").json["feed"]["waiting"] == 1
     http.get("/events?after=0")
-    assert http.get("/db-check").json["feed"] == {"position": 1, "waiting": 0, "seconds": 0.0}
+    read = http.get("/db-check").json["feed"]
+    assert len(read.pop("digest")) == 64
+    assert read == {"position": 1, "waiting": 0, "seconds": 0.0}
 
 
 # Exactly once, in one order -----------------------------------------------------------------------
@@ -435,6 +437,13 @@ def test_positions_outlive_dump_and_restore(server, clean, sql, ticket, tmp_path
             rows = cursor.fetchall()
             assert rows[:3] == [(row["position"], row["event_id"]) for row in before]
             assert [place for place, _ in rows] == [1, 2, 3, 4, 5, 6]
+            # Digests come along, and those of the next ones go on from there.
+            cursor.execute("SELECT digest FROM events ORDER BY position LIMIT 3")
+            assert [bytes(digest) for (digest,) in cursor.fetchall()] == [
+                bytes(row["digest"]) for row in before
+            ]
+            cursor.execute("SELECT * FROM verify_events()")
+            assert cursor.fetchall() == []
             cursor.execute("INSERT INTO tickets (title) VALUES ('on we go')")
             cursor.execute("SELECT position, kind FROM events_after(6)")
             assert cursor.fetchall() == [(7, "created")]

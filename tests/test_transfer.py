@@ -200,14 +200,17 @@ def test_a_refused_import_changes_nothing(sql, ticket, server, other, tmp_path):
 
 
 def test_tokens_stay_behind_and_what_history_tells_of_them_comes_along(
-    sql, server, other, tmp_path
+    sql, server, owner, other, tmp_path
 ):
     sql("SELECT add_token('alice', 'admin'), add_token('bob', 'reader', 'robert', 'tomorrow')")
     sql("DELETE FROM tokens WHERE name = 'bob'")
     sql("INSERT INTO statuses VALUES ('late', 99, true)")
     sql("SELECT FROM events_after(0)")
     whole = exported(server.url())
-    assert b"digest" not in whole
+    with owner.cursor() as cursor:
+        cursor.execute("SELECT encode(digest, 'hex') FROM tokens")
+        for (digest,) in cursor.fetchall():
+            assert digest.encode() not in whole
     restored(server, other, whole, tmp_path)
     assert exported(server.url(database=other)) == whole
 

@@ -22,6 +22,7 @@ COMMANDS = {
     "backup": "backup",
     "restore": "restore",
     "doctor": "doctor",
+    "verify": "verify",
     "db": "db",
     "token": "token",
 }

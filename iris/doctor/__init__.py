@@ -38,6 +38,7 @@ LOOKS = (
     Look("schema", inside.shipped, "owner"),
     Look("numbers", inside.numbers, "owner"),
     Look("history", inside.history, "owner", is_slow=True),
+    Look("digests", inside.digests, "revision", is_slow=True),
     Look("feed", inside.feed, "revision"),
     Look("clock", outside.clock, "revision"),
     Look("disk", outside.disk, ""),

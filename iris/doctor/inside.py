@@ -1,6 +1,6 @@
 """Looks at what is in the database: revision, roles, schema, numbers, history, feed."""
 
-from iris import health, schema
+from iris import health, proof, schema
 from iris.database import statements
 from iris.doctor.findings import NOTE, OK, UNKNOWN, WRONG, Finding, one, some
 from iris.transfer import restore
@@ -129,6 +129,16 @@ def history(place):
         yield Finding("history", OK, f"{many} events lead to what is there")
 
 
+def digests(place):
+    """Is each event what it was when it got its digest?"""
+    found = proof.look(place.service)
+    if found.wrong:
+        todo = "somebody has written past the rules, or a disk has lost something: look at it in a backup"
+        yield Finding("digests", WRONG, found.wrong, todo)
+    else:
+        yield Finding("digests", OK, f"{found.position} events are what they were")
+
+
 def feed(place):
     """Do events get their places?"""
     if one(place.service, "SELECT pg_is_in_recovery()"):
@@ -139,7 +149,7 @@ def feed(place):
     last = "(SELECT coalesce(max(position), 0) FROM events WHERE position IS NOT NULL)"
     one(place.service, f"SELECT count(*) FROM events_after({last}, 1)")
     place.service.execute(statements.compiled(health.CHECK))
-    *_, position, waiting, seconds = place.service.fetchone()
+    *_, position, _, waiting, seconds = place.service.fetchone()
     if not waiting or seconds <= FEED_SECONDS:
         yield Finding("feed", OK, f"at {position}, and nothing waits for long")
         return

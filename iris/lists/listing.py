@@ -5,6 +5,7 @@ import functools
 from collections.abc import Callable
 from typing import NamedTuple
 
+from sqlalchemy import LargeBinary, func
 from sqlalchemy.dialects.postgresql import TIMESTAMP
 from sqlalchemy.sql.expression import FromClause
 
@@ -73,7 +74,12 @@ class List:
 
     def shown_of(self, table, name):
         """Return what is shown of a table under a name that `columns` may have."""
-        return table.c[name] if name in self.columns else self.more[name](table).label(name)
+        if name not in self.columns:
+            return self.more[name](table).label(name)
+        column = table.c[name]
+        # JSON has no bytes: in hex, as sha256sum writes them.
+        is_bytes = isinstance(column.type, LargeBinary)
+        return func.encode(column, "hex").label(name) if is_bytes else column
 
     @functools.cached_property
     def times(self):

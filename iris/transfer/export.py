@@ -17,11 +17,14 @@ TABLES = {
     "tickets": "ticket_id",
     "comments": "ticket_id, comment_id",
     "links": "ticket_id, kind, other_id",
-    "events": "event_id",
+    # In the order of their digests; those that have none yet come last.
+    "events": "position, event_id",
 }
 HEADER = """
     SELECT (SELECT version_num FROM alembic_version) AS revision,
-        (SELECT coalesce(max(position), 0) FROM events) AS position, {}
+        (SELECT coalesce(max(position), 0) FROM events) AS position,
+        (SELECT encode(digest, 'hex') FROM events WHERE position IS NOT NULL
+            ORDER BY position DESC LIMIT 1) AS digest, {}
 """.format(", ".join(f"(SELECT count(*) FROM {name}) AS {name}" for name in TABLES))
 
 
@@ -38,7 +41,10 @@ def write(url, out, say):
     with contextlib.closing(connection):
         connection.set_session("REPEATABLE READ", readonly=True)
         with connection.cursor() as cursor:
-            cursor.execute("SET LOCAL timezone TO 'UTC'; SET LOCAL statement_timeout TO 0")
+            cursor.execute(
+                "SET LOCAL timezone TO 'UTC'; SET LOCAL bytea_output TO hex;"
+                " SET LOCAL statement_timeout TO 0"
+            )
             cursor.execute(HEADER)
             names = [column.name for column in cursor.description]
             header = dict(zip(names, cursor.fetchone(), strict=True))

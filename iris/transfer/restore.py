@@ -67,6 +67,8 @@ def read(url, path, say):
                 raise files.Refused(f"line {line}: {words}")
         progress("looking whether the history fits")
         _check(cursor, header["position"])
+        progress("looking whether its digests fit")
+        _prove(cursor, header["digest"])
         # Whatever this server counts, changes go on behind those of the export.
         cursor.execute("REFRESH MATERIALIZED VIEW change_base_set")
         progress("the words for searching")
@@ -120,6 +122,26 @@ def _check(cursor, position):
         raise files.Refused(f"line 1: {position} is not the last position of its events")
 
 
+def _prove(cursor, digest):
+    """Refuse events that are not what they were when they got their digests.
+
+    digest:   the last one, as the header says. None: whoever made the file begins anew.
+    """
+    if digest is None:
+        cursor.execute("SELECT renew_digests()")
+        return
+    cursor.execute("SELECT event_id, why FROM verify_events()")
+    if wrong := cursor.fetchone():
+        event_id, why = wrong
+        line = 1 if event_id is None else _line(cursor, "events", {"event_id": event_id})
+        raise files.Refused(f"line {line}: {why} (event_id {event_id})")
+    cursor.execute(
+        "SELECT encode(digest, 'hex') FROM events WHERE position IS NOT NULL ORDER BY position DESC LIMIT 1"
+    )
+    if cursor.fetchone() != (digest,):
+        raise files.Refused(f"line 1: {digest} is not the last digest of its events")
+
+
 def _misfit(cursor):
     cursor.execute(files.sql("history"), {"kept": KEPT, "defaults": defaults(cursor)})
     return cursor.fetchone()
@@ -164,7 +186,7 @@ def _header(line):
         if header["iris"] == "export" and all(
             type(header[name]) is int for name in ("position", *export.TABLES)
         ):
-            return {"revision": None, **header}
+            return {"revision": None, "digest": None, **header}
     except (ValueError, TypeError, KeyError, RecursionError):
         pass
     raise files.Refused("this is no export of Iris: line 1 is not its header")

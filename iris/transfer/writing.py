@@ -46,7 +46,9 @@ def connected(url):
     """Give a cursor in a transaction of the database's owner."""
     connection = libpq.connect(url, application_name="import", client_encoding="UTF8")
     with contextlib.closing(connection), connection, connection.cursor() as cursor:
-        cursor.execute("SET LOCAL timezone TO 'UTC'; SET LOCAL statement_timeout TO 0")
+        cursor.execute(
+            "SET LOCAL timezone TO 'UTC'; SET LOCAL bytea_output TO hex; SET LOCAL statement_timeout TO 0"
+        )
         yield cursor
 
 

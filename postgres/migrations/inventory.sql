@@ -16,8 +16,10 @@ SELECT 'column', format('%s.%s', relname, attname), concat_ws(' ', format_type(a
     FROM pg_attribute JOIN pg_class ON pg_class.oid = attrelid LEFT JOIN pg_attrdef ON adrelid = attrelid AND adnum = attnum
     WHERE relnamespace = 'public'::regnamespace AND relkind IN ('r', 'm') AND attnum > 0 AND NOT attisdropped
 UNION ALL
-SELECT 'type', typname::text, (SELECT string_agg(enumlabel, ', ' ORDER BY enumsortorder) FROM pg_enum WHERE enumtypid = pg_type.oid), NULL, NULL
-    FROM pg_type WHERE typnamespace = 'public'::regnamespace AND typtype = 'e'
+SELECT 'type', typname::text, CASE typtype WHEN 'e' THEN (SELECT string_agg(enumlabel, ', ' ORDER BY enumsortorder) FROM pg_enum WHERE enumtypid = pg_type.oid)
+        ELSE (SELECT string_agg(attname || ' ' || format_type(atttypid, atttypmod), ', ' ORDER BY attnum) FROM pg_attribute WHERE attrelid = typrelid AND NOT attisdropped) END, NULL, NULL
+    FROM pg_type WHERE typnamespace = 'public'::regnamespace
+        AND (typtype = 'e' OR EXISTS (SELECT FROM pg_class WHERE oid = typrelid AND relkind = 'c'))
 UNION ALL
 -- PostgreSQL 18 has NOT NULL among them, under names that tell how a table came about.
 SELECT 'constraint', format('%s on %s', conname, relname), concat_ws(' ', translate(pg_get_constraintdef(pg_constraint.oid), '()', ''), convalidated,

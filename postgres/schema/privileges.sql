@@ -7,7 +7,7 @@
 GRANT SELECT ON statuses, transitions, tickets, comments, links, searches, events, alembic_version TO iris_reader;
 GRANT EXECUTE ON FUNCTION workflow(), events_after(bigint, integer), tickets_as_of(timestamptz), comments_as_of(timestamptz),
     links_as_of(timestamptz), tickets_touched_since(timestamptz), comments_touched_since(timestamptz), searches_as_of(timestamptz), workflow_as_of(timestamptz), changes_between(timestamptz, timestamptz), are_statuses(text[], timestamptz),
-    read_ticket(bigint, bigint[]) TO iris_reader;
+    read_ticket(bigint, bigint[]), verify_events(bigint, bigint), contents(events, bigint), escaped(text) TO iris_reader;
 
 -- Writers file and change tickets, comment and link.
 GRANT SELECT, INSERT, UPDATE, DELETE ON replays TO iris_writer;

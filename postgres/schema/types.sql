@@ -10,5 +10,10 @@ CREATE TYPE event_kind AS ENUM ('created', 'changed', 'deleted', 'commented', 'c
     'workflow_changed', 'token_added', 'token_revoked');
 COMMENT ON TYPE event_kind IS 'What happened, to a ticket, to the workflow or to a token';
 
+-- Frozen: whoever adds a column to events leaves this as it is, or the digests that there are would not fit any more.
+CREATE TYPE event_contents AS (event_id bigint, at timestamptz, actor text, source text, ticket_id bigint, kind event_kind, comment_id bigint,
+    changes jsonb, "position" bigint, kept jsonb, other_id bigint, other_kept jsonb, change bigint, undoes bigint);
+COMMENT ON TYPE event_contents IS 'What of an event its digest covers, in this order';
+
 CREATE TYPE token_role AS ENUM ('reader', 'writer', 'admin');
 COMMENT ON TYPE token_role IS 'What the holder of a token may do; each may do what the one before may';

@@ -4,6 +4,7 @@
 - A title is one line; what there is with more becomes one.
 - Tokens: who may come in.
 - Changes have numbers, and events say what they took back.
+- Events have digests.
 """
 
 from alembic import op
@@ -81,6 +82,16 @@ CHANGES = """
 """
 
 
+# What has a position gets its digest. The functions are of today, as those of words are.
+DIGESTS = """
+    CREATE TYPE event_contents AS (
+        event_id bigint, at timestamptz, actor text, source text, ticket_id bigint, kind event_kind,
+        comment_id bigint, changes jsonb, "position" bigint, kept jsonb, other_id bigint,
+        other_kept jsonb, change bigint, undoes bigint);
+    ALTER TABLE events ADD digest bytea
+"""
+
+
 def upgrade():
     """Go up, with data in the tables; the rules of today follow."""
     migrations.drop_rules()
@@ -91,6 +102,9 @@ def upgrade():
     op.execute(migrations.literal(WORDS.format(words="body_words(body)")))
     op.execute(TOKENS)
     op.execute(migrations.literal(CHANGES))
+    op.execute(DIGESTS)
+    migrations.run("calls/proof.sql")
+    op.execute("SELECT renew_digests()")
 
 
 def downgrade():
@@ -101,7 +115,8 @@ def downgrade():
     """
     op.execute("DROP MATERIALIZED VIEW change_base_set")
     migrations.drop_rules()
-    op.execute("ALTER TABLE events DROP change, DROP undoes; DROP SEQUENCE change_base")
+    op.execute("ALTER TABLE events DROP change, DROP undoes, DROP digest")
+    op.execute("DROP SEQUENCE change_base; DROP TYPE event_contents")
     op.execute("DROP TABLE tokens; DROP FUNCTION token_fits; DROP TYPE token_role")
     op.execute(
         """

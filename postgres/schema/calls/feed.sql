@@ -2,7 +2,7 @@
 
 CREATE OR REPLACE FUNCTION events_after(after bigint, most integer DEFAULT 100)
 RETURNS TABLE ("position" bigint, event_id bigint, at timestamptz, actor text, source text, ticket_id bigint,
-    kind event_kind, comment_id bigint, changes jsonb, change bigint, undoes bigint)
+    kind event_kind, comment_id bigint, changes jsonb, change bigint, undoes bigint, digest bytea)
 LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = pg_catalog, public, pg_temp
 SET lock_timeout = '500ms'
@@ -31,16 +31,13 @@ BEGIN
             IF mine THEN
                 -- A statement of its own, whose eyes are younger than the lock. What commits later
                 -- gets a later position; in portions, so that no reader waits for a million.
-                WITH last AS (SELECT coalesce(max(position), 0) AS position FROM events WHERE position IS NOT NULL),
-                fresh AS (SELECT event_id, row_number() OVER (ORDER BY event_id) AS place
-                    FROM (SELECT event_id FROM events WHERE position IS NULL ORDER BY event_id LIMIT 5000) AS portion)
-                UPDATE events SET position = last.position + fresh.place FROM fresh, last WHERE events.event_id = fresh.event_id;
+                PERFORM place_events(5000);
             END IF;
         ELSE
             RAISE WARNING 'there are events without a position yet, which is given outside of transaction blocks only';
         END IF;
     END IF;
-    RETURN QUERY SELECT position, event_id, at, actor, source, ticket_id, kind, comment_id, changes, change, undoes
+    RETURN QUERY SELECT position, event_id, at, actor, source, ticket_id, kind, comment_id, changes, change, undoes, digest
         FROM events WHERE position > after ORDER BY position LIMIT most;
 END $$;
 COMMENT ON FUNCTION events_after(bigint, integer) IS

@@ -208,7 +208,7 @@ BEGIN
             END IF;
             UPDATE events SET undoes = event.event_id WHERE events.event_id = latest AND events.undoes IS NULL;
         END LOOP;
-        SELECT coalesce(jsonb_agg(to_jsonb(written) - '{kept,other_id,other_kept}'::text[] - CASE WHEN dry_run THEN '{event_id,at,change,position}'::text[] ELSE '{}' END
+        SELECT coalesce(jsonb_agg(to_jsonb(written) - '{kept,other_id,other_kept}'::text[] - CASE WHEN dry_run THEN '{event_id,at,change,position,digest}'::text[] ELSE '{}' END
                 ORDER BY written.event_id), '[]')
             INTO done FROM events AS written WHERE written.change = this AND written.event_id > mark;
         IF dry_run THEN

@@ -19,6 +19,7 @@ CREATE TABLE events (
     other_kept jsonb NOT NULL DEFAULT '{}',
     change bigint NOT NULL DEFAULT pg_current_xact_id()::text::bigint + pg_sequence_last_value('change_base'),
     undoes bigint,
+    digest bytea,
     -- All events, newest first.
     CONSTRAINT events_pkey PRIMARY KEY (event_id)
 );
@@ -37,6 +38,7 @@ COMMENT ON COLUMN events.other_id IS 'Of a link: the other ticket';
 COMMENT ON COLUMN events.other_kept IS 'The same as kept, of the other ticket';
 COMMENT ON COLUMN events.change IS 'The change that it was a part of: all events of one transaction have the same number, and no others';
 COMMENT ON COLUMN events.undoes IS 'The event that it took back; null where nothing was undone';
+COMMENT ON COLUMN events.digest IS 'SHA-256 over the digest of the position before and this event''s contents, given with its position';
 
 -- A ticket's history.
 CREATE INDEX events_ticket_id_idx ON events (ticket_id, event_id);

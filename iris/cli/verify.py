@@ -1,0 +1,54 @@
+"""`iris verify`."""
+
+import argparse
+import contextlib
+import json
+import re
+
+from iris import libpq, location, proof
+from iris.cli import common
+from iris.transfer import files
+
+
+def hexadecimal(text):
+    """Read a digest as /db-check shows it."""
+    if not re.fullmatch("[0-9a-fA-F]{64}", text):
+        raise argparse.ArgumentTypeError("must be 64 hexadecimal digits, as /db-check shows it")
+    return text.lower()
+
+
+def declare(parser):
+    """Say which arguments there are."""
+    parser.add_argument(
+        "--digest",
+        type=hexadecimal,
+        metavar="HEX",
+        help="one that was noted: it must still be there",
+    )
+    parser.add_argument("--json", action="store_true", help="a JSON document instead of a line")
+
+
+def run(arguments):
+    """Look whether each event is what it was when it got its digest; exit status 1 if one is not."""
+    connection = libpq.connect(location.dsn(), application_name="verify", client_encoding="UTF8")
+    connection.autocommit = True
+    with contextlib.closing(connection), connection.cursor() as cursor:
+        cursor.execute("SET statement_timeout TO 0")
+        found = proof.look(cursor, files.Progress(common.say))
+        place, wrong = None, found.wrong
+        if arguments.digest and not wrong:
+            place = proof.place_of(cursor, arguments.digest)
+            if place is None:
+                wrong = (
+                    "no event has the digest that was noted: what led to it is not there any more"
+                )
+    if arguments.json:
+        told = {"ok": wrong is None, **found._asdict(), "wrong": wrong, "noted": place}
+        common.show_json(json.dumps(told))
+    elif wrong:
+        common.show(f"WRONG   {wrong}")
+    else:
+        common.show(f"ok      {found.position} events; the last digest is {found.digest}")
+        if place:
+            common.show(f"ok      the digest that was noted is that of position {place}")
+    return 1 if wrong else 0

@@ -1,0 +1,115 @@
+-- PROOF: nobody, the owner included, can rewrite the past unseen
+
+CREATE OR REPLACE FUNCTION escaped(line text) RETURNS text
+LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE
+SET search_path = pg_catalog, public, pg_temp
+AS $$
+BEGIN
+    -- A regular expression takes its time, and there are hardly any of these.
+    IF strpos(line, E'\u007f') > 0 OR octet_length(line) <> char_length(line) AND line ~ E'[\\u0080-\\u009f]' THEN
+        FOR code IN 127..159 LOOP
+            line := replace(line, chr(code), E'\\u00' || to_hex(code));
+        END LOOP;
+    END IF;
+    RETURN line;
+END $$;
+COMMENT ON FUNCTION escaped(text) IS 'JSON without the control characters that JSON leaves as they are and terminals obey; it says the same';
+
+CREATE OR REPLACE FUNCTION contents(event events, "position" bigint) RETURNS text
+LANGUAGE sql STABLE PARALLEL SAFE
+-- Whoever calls this sets timezone, once for many events.
+RETURN row_to_json(ROW(event.event_id, event.at, event.actor, event.source, event.ticket_id, event.kind, event.comment_id,
+    event.changes, "position", event.kept, event.other_id, event.other_kept, event.change, event.undoes)::event_contents)::text;
+COMMENT ON FUNCTION contents(events, bigint) IS 'What of an event at a position its digest covers, as an export has it where timezone is UTC, but not escaped()';
+
+CREATE OR REPLACE FUNCTION place_events(most integer, again bigint DEFAULT NULL) RETURNS bigint
+LANGUAGE plpgsql
+SET search_path = pg_catalog, public, pg_temp
+SET timezone = 'UTC'
+AS $$
+#variable_conflict use_column
+DECLARE
+    last bigint := coalesce(again, (SELECT max(position) FROM events WHERE position IS NOT NULL), 0);
+    before text := coalesce((SELECT encode(digest, 'hex') FROM events WHERE position = last), '');
+    id bigint;
+    line text;
+    made bytea;
+    ids bigint[] := '{}';
+    digests bytea[] := '{}';
+BEGIN
+    FOR id, line IN SELECT event_id, escaped(contents(events, last + row_number() OVER ())) FROM (
+            (SELECT * FROM events WHERE again IS NULL AND position IS NULL ORDER BY event_id LIMIT most)
+            UNION ALL
+            (SELECT * FROM events WHERE position > again ORDER BY position LIMIT most)) AS events LOOP
+        made := sha256(convert_to(before || line, 'UTF8'));
+        before := encode(made, 'hex');
+        ids := ids || id;
+        digests := digests || made;
+    END LOOP;
+    UPDATE events SET position = last + place, digest = listed.digest
+        FROM unnest(ids, digests) WITH ORDINALITY AS listed(event_id, digest, place) WHERE events.event_id = listed.event_id;
+    RETURN last + cardinality(ids);
+END $$;
+COMMENT ON FUNCTION place_events(integer, bigint) IS
+    'Gives events that have none their positions and digests, or those after a position again; so many at most; gives the last position. For who holds the feed''s latch';
+
+CREATE OR REPLACE FUNCTION renew_digests(after bigint DEFAULT 0) RETURNS bigint
+LANGUAGE plpgsql
+SET search_path = pg_catalog, public, pg_temp
+AS $$
+DECLARE
+    last bigint;
+BEGIN
+    PERFORM FROM latches WHERE name = 'feed' FOR UPDATE;
+    LOOP
+        last := place_events(5000, after);
+        EXIT WHEN last = after;
+        after := last;
+    END LOOP;
+    RETURN last;
+END $$;
+COMMENT ON FUNCTION renew_digests(bigint) IS
+    'Makes the digests after a position anew, and counts positions on from there; gives the last one. For the owner, who had to change the past: whoever has noted a later digest will see it';
+
+CREATE OR REPLACE FUNCTION verify_events(after bigint DEFAULT 0, most bigint DEFAULT NULL)
+RETURNS TABLE ("position" bigint, event_id bigint, why text)
+LANGUAGE plpgsql STABLE
+SET search_path = pg_catalog, public, pg_temp
+SET timezone = 'UTC'
+AS $$
+#variable_conflict use_column
+DECLARE
+    place bigint := after;
+    before text := coalesce((SELECT encode(digest, 'hex') FROM events WHERE position = after AND after > 0 ORDER BY event_id LIMIT 1), '');
+    event record;
+    made bytea;
+BEGIN
+    FOR event IN SELECT position, event_id, digest, escaped(contents(events, position)) AS line FROM events
+            WHERE position > after ORDER BY position, event_id LIMIT most LOOP
+        place := place + 1;
+        made := sha256(convert_to(before || event.line, 'UTF8'));
+        IF event.position = place AND event.digest = made THEN
+            before := encode(made, 'hex');
+            CONTINUE;
+        END IF;
+        -- Where it is another that stands here, the right one may have moved.
+        RETURN QUERY SELECT position, event_id, format('its position was %s', place) FROM events
+            WHERE event.position <> place AND position IS DISTINCT FROM place AND digest = sha256(convert_to(before || escaped(contents(events, place)), 'UTF8'));
+        IF NOT FOUND AND event.position > place THEN
+            RETURN QUERY SELECT place, NULL::bigint, format('there is no event here any more; the next one is at %s', event.position);
+        ELSIF NOT FOUND THEN
+            RETURN QUERY SELECT event.position, event.event_id, CASE WHEN event.digest IS NULL THEN 'it has no digest'
+                WHEN event.position < place THEN 'another event has its position' ELSE 'its digest is not that of its contents and of the one before' END;
+        END IF;
+        RETURN;
+    END LOOP;
+    IF place = after + most THEN
+        -- There may be more.
+        RETURN;
+    END IF;
+    RETURN QUERY SELECT position, event_id, 'it has a digest and no place in the feed' FROM (
+            SELECT position, event_id FROM events WHERE position < 1 UNION ALL
+            SELECT position, event_id FROM events WHERE position IS NULL AND digest IS NOT NULL) AS astray ORDER BY event_id LIMIT 1;
+END $$;
+COMMENT ON FUNCTION verify_events(bigint, bigint) IS
+    'The first event, after a position, among so many, that is not what it was when it got its digest, and what is wrong with it; no row where all are';
