@@ -14,7 +14,10 @@ MAX_UNWANTED = 1 << 16
 # Of many tickets at once.
 MAX_BULK = 64 << 20
 BODY_SECONDS = 30
-
+# What a body may be; where nothing is said, it is JSON.
+JSON = re.compile(r"|application/(.+\+)?json")
+NDJSON = re.compile(r"application/(x-)?(ndjson|jsonl|jsonlines)")
+CHARSET = re.compile(r"charset\s*=\s*\"?([\w-]+)", re.IGNORECASE)
 
 # What no name has, but the end of a text that was torn at its &.
 TORN = re.compile(r"[^\w.-]")
@@ -40,6 +43,8 @@ def body(request, most=MAX_BODY):
     Returns:  bytes, empty where there is none.
     Raises:   Problem 400, 408, 413.
     """
+    if "body" in request.context:
+        return request.context.body
     length, chunked = request.content_length, "HTTP_TRANSFER_ENCODING" in request.env
     if not chunked and not length:
         return b""
@@ -49,15 +54,33 @@ def body(request, most=MAX_BODY):
             "unsupported_media_type",
             f"a body in {coding[:100]!r} is not understood; send it as it is",
         )
-    if "body" in request.context:
-        return request.context.body
-    too_large = problems.Problem("body_too_large", f"a body has at most {most} bytes")
     if length and length > most:
-        raise too_large
+        raise _too_large(most)
+    stream = request.env["wsgi.input"]
+    size = most + 1 if chunked else length
+    raw = stream.read(size) if _is_here(stream, length) else _wait(stream, size)
+    if len(raw) > most:
+        raise _too_large(most)
+    if not chunked and len(raw) < length:
+        raise problems.Problem("body_truncated", "the body ended before its end")
+    return raw
+
+
+def _too_large(most):
+    return problems.Problem("body_too_large", f"a body has at most {most} bytes")
+
+
+def _is_here(stream, length):
+    """Whether a body has come with its head, by gunicorn's buffer; then nobody waits for it."""
+    unreader = getattr(getattr(stream, "reader", None), "unreader", None)
+    return unreader is not None and 0 < (length or 0) <= unreader.buf.tell()
+
+
+def _wait(stream, size):
     late = problems.Problem("body_too_slow", f"a body must arrive within {BODY_SECONDS} s")
     try:
         with gevent.Timeout(BODY_SECONDS, late):
-            raw = request.env["wsgi.input"].read(most + 1 if chunked else length)
+            return stream.read(size)
     except problems.Problem:
         raise
     except TimeoutError:
@@ -66,11 +89,6 @@ def body(request, most=MAX_BODY):
         raise problems.Problem("body_truncated", "the body ended before its end") from None
     except Exception as error:  # gunicorn has a class for each way to break chunks
         raise problems.Problem("malformed_body", f"the chunks are broken: {error}") from None
-    if len(raw) > most:
-        raise too_large
-    if not chunked and len(raw) < length:
-        raise problems.Problem("body_truncated", "the body ended before its end")
-    return raw
 
 
 def begin(request):
@@ -94,7 +112,7 @@ def parse(raw, content_type, many=False, split=None):
     """
     kind, _, options = (content_type or "").partition(";")
     kind = kind.strip().lower()
-    charset = re.search(r"charset\s*=\s*\"?([\w-]+)", options, re.IGNORECASE)
+    charset = options and CHARSET.search(options)
     if charset and charset[1].lower() not in ("utf-8", "utf8", "us-ascii"):
         raise problems.Problem("unsupported_media_type", "send UTF-8")
     form = kind == "application/x-www-form-urlencoded"
@@ -102,7 +120,7 @@ def parse(raw, content_type, many=False, split=None):
         text = raw.decode()
     except UnicodeDecodeError as error:
         raise problems.Problem("malformed_body", f"the body is not UTF-8: {error}") from None
-    if many and re.fullmatch(r"application/(x-)?(ndjson|jsonl|jsonlines)", kind):
+    if many and NDJSON.fullmatch(kind):
         return rows.lines(text)
     # `curl -d '{…}'` calls everything a form; no field's name starts with a brace.
     start = bounds.skip(text, 0)
@@ -115,7 +133,7 @@ def parse(raw, content_type, many=False, split=None):
         return split(text.removeprefix("\ufeff"))
     if form and first not in ("{", "["):
         return parse_form(text, of_body=True)
-    if not form and not re.fullmatch(r"|application/(.+\+)?json", kind):
+    if not form and not JSON.fullmatch(kind):
         other = ", or text/plain" if split else ""
         raise problems.Problem(
             "unsupported_media_type",

@@ -72,11 +72,14 @@ DECODER = json.JSONDecoder(
 
 
 def _depth(value, depth=0):
-    if depth > MAX_DEPTH:
+    if not isinstance(value, dict | list) or not value:
+        return
+    if depth == MAX_DEPTH:
         raise ValueError("nested too deeply")
-    if isinstance(value, dict | list):
-        bounds.breathe()
-        for item in value.values() if isinstance(value, dict) else value:
+    bounds.breathe()
+    for item in value.values() if isinstance(value, dict) else value:
+        # Most are none of both, and not worth a call.
+        if isinstance(item, dict | list):
             _depth(item, depth + 1)
 
 
