@@ -5,13 +5,14 @@ import hug
 import psycopg2
 from sqlalchemy import exc
 
-from iris import api, problems
+from iris import api, counters, problems
 from iris.api import (
     changes,
     comments,
     events,
     health,
     links,
+    metrics,
     start,
     tickets,
     tokens,
@@ -27,6 +28,7 @@ __all__ = [
     "events",
     "health",
     "links",
+    "metrics",
     "start",
     "tickets",
     "tokens",
@@ -55,4 +57,10 @@ def wire(interface):
 
 
 api.API.http.add_middleware(middleware.Intake())
-app = api.API.http.server(None)
+counters.know(
+    (method, path)
+    for path, methods in api.API.http.routes[""].items()
+    for method in methods
+    if method != "OPTIONS"
+)
+app = counters.counted(api.API.http.server(None))

@@ -12,7 +12,7 @@ import gevent
 from gevent.event import Event
 from gevent.lock import Semaphore
 
-from iris import bounds, events
+from iris import bounds, counters, events
 from iris.database import refusals
 
 log = logging.getLogger("iris")
@@ -55,12 +55,14 @@ class Feed:
     def __enter__(self):
         """Listen: from end on, everything is told of by news."""
         self.listeners += 1
+        counters.MINE[counters.FEEDS] = self.listeners
         if not self.poller:
             self.poller = gevent.spawn(self._poll)
         return self
 
     def __exit__(self, *error):
         self.listeners -= 1
+        counters.MINE[counters.FEEDS] = self.listeners
 
     def _poll(self):
         failed = False

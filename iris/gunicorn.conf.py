@@ -10,8 +10,8 @@ import time
 
 from gunicorn import glogging
 
-# Meters are made here, before there are workers, so that all of them count in the same ones.
-from iris import bounds, meters, settings  # noqa: F401
+# Meters and counters are made here, before there are workers, so that all of them count in the same ones.
+from iris import bounds, counters, meters, settings  # noqa: F401
 from iris.intake import client
 
 settings.check()
@@ -91,6 +91,16 @@ def _end_with(pipe):
     os.kill(os.getpid(), signal.SIGTERM)
 
 
+def pre_fork(server, worker):
+    """Give a worker its place among the counters."""
+    counters.give(worker)
+
+
+def child_exit(server, worker):
+    """Keep what a worker has counted, however it ended."""
+    counters.take_back(worker)
+
+
 def post_fork(server, worker):
     """Let psycopg2 wait without holding up the worker's other requests."""
     # Until it hears signals itself, it has the master's ears, which here belong to nobody: what it is told
@@ -100,6 +110,7 @@ def post_fork(server, worker):
     from psycogreen.gevent import patch_psycopg  # noqa: PLC0415 (not in the master)
 
     patch_psycopg()
+    counters.take(worker)
 
 
 def post_worker_init(worker):

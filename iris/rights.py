@@ -33,6 +33,7 @@ RIGHTS = (
             "GET /",
             "GET /health",
             "GET /db-check",
+            "GET /metrics",
             "GET /tickets",
             "GET /tickets/{ticket_id}",
             "GET /ticket",

@@ -18,7 +18,7 @@ from gunicorn import util
 from gunicorn.http import wsgi
 from gunicorn.workers import ggevent
 
-from iris import bounds
+from iris import bounds, counters
 from iris.intake import client as addresses
 
 log = logging.getLogger("iris")
@@ -176,6 +176,8 @@ def write_problem(client, status, reason, detail):
     log.warning("%s %s %s: %s", number, status, reason, detail)
     code = CODES.get(status)
     problem = problems.Problem(code, detail or reason) if code else problems.mistake()
+    # What began to be read as one has no time of its own.
+    counters.answered(None, None, str(problem.status), 0)
     body = problem.document(number) + "\n"
     head = (
         f"HTTP/1.1 {problem_format.line(problem)}\r\nConnection: close\r\n"

@@ -18,6 +18,7 @@ NOUNS = {
     "iris.workflow",
     "iris.events",
     "iris.feed",
+    "iris.metrics",
 }
 
 

@@ -208,7 +208,16 @@ def basic(user, password):
 
 
 def test_without_a_token_nothing_is_told(guarded, ticket_there):
-    for path in ("/", "/tickets", "/tickets/1", "/nothing", "/me", "/tokens", "/db-check"):
+    for path in (
+        "/",
+        "/tickets",
+        "/tickets/1",
+        "/nothing",
+        "/me",
+        "/tokens",
+        "/db-check",
+        "/metrics",
+    ):
         answer = guarded.get(path)
         assert (answer.status, answer.json["code"]) == (401, "unauthorized"), path
         assert answer.headers["www-authenticate"] == 'Bearer realm="Iris"'

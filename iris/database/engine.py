@@ -17,7 +17,7 @@ from psycopg2 import errors, extensions
 from sqlalchemy import create_engine, exc, orm
 from sqlalchemy.pool import NullPool
 
-from iris import libpq, location, settings
+from iris import counters, libpq, location, settings
 from iris.database import refusals
 
 # Seconds to wait for a connection of the pool, or for a lock, before the answer is 503.
@@ -199,39 +199,61 @@ class Pool:
     """
 
     def __init__(self, size):
-        self._free = lock.Semaphore(size)
+        self._size, self._free = size, lock.Semaphore(size)
         self._idle = []
+        counters.MINE[counters.MOST] = size
 
     def take(self):
         """Return a Pooled; give it back by put() or drop().
 
         Raises:   psycopg2.OperationalError.
         """
-        if not self._free.acquire(timeout=POOL_SECONDS):
-            raise psycopg2.OperationalError("all connections of the pool are in use")
+        if not self._free.acquire(blocking=False):
+            self._wait()
+        counters.MINE[counters.USED] = self._size - self._free.counter
         try:
             while self._idle:
                 taken = self._idle.pop()
                 if taken.is_good():
                     return taken
-                taken.session.invalidate()
-            return Pooled(*serving(autocommit=True), time.monotonic(), set())
+                self._close(taken)
+            made = Pooled(*serving(autocommit=True), time.monotonic(), set())
         except BaseException:
-            self._free.release()
+            self._release()
             raise
+        counters.MINE[counters.OPEN] += 1
+        counters.MINE[counters.OPENED] += 1
+        return made
 
     def put(self, taken):
         self._idle.append(taken)
-        self._free.release()
+        self._release()
 
     def drop(self, taken):
-        taken.session.invalidate()
-        self._free.release()
+        self._close(taken)
+        self._release()
 
     def forget(self):
         """Close the sessions that nobody uses: their server has gone."""
         while self._idle:
-            self._idle.pop().session.invalidate()
+            self._close(self._idle.pop())
+
+    def _wait(self):
+        began, cells = time.perf_counter_ns(), counters.MINE
+        found = self._free.acquire(timeout=POOL_SECONDS)
+        cells[counters.WAITS] += 1
+        cells[counters.WAITED] += time.perf_counter_ns() - began
+        if not found:
+            raise psycopg2.OperationalError("all connections of the pool are in use")
+
+    def _release(self):
+        self._free.release()
+        counters.MINE[counters.USED] = self._size - self._free.counter
+
+    @staticmethod
+    def _close(taken):
+        taken.session.invalidate()
+        counters.MINE[counters.OPEN] -= 1
 
     @contextlib.contextmanager
     def session(self):

@@ -4,12 +4,13 @@ import contextlib
 import hashlib
 import re
 from functools import lru_cache
+from time import perf_counter_ns
 
 import psycopg2
 from sqlalchemy import Text, cast, func, literal_column
 from sqlalchemy.dialects.postgresql import psycopg2 as dialect
 
-from iris import settings
+from iris import counters, settings
 from iris.database import engine, refusals
 
 DIALECT = dialect.dialect()
@@ -98,15 +99,19 @@ def rows(sql, values, before="", keep=False, again=None):
 
 def _rows(taken, sql, values, before, keep):
     before = before or taken.before
-    with taken.connection.cursor() as cursor:
-        execute = _prepare(cursor, sql, taken.prepared) if keep else sql
-        try:
-            cursor.execute(before + execute, values)
-        except psycopg2.errors.InvalidSqlStatementName:
-            # A pooler in between has given us another server process. Nothing has happened yet.
-            taken.prepared.clear()
-            cursor.execute(before + sql, values)
-        return cursor.fetchall()
+    began = perf_counter_ns()
+    try:
+        with taken.connection.cursor() as cursor:
+            execute = _prepare(cursor, sql, taken.prepared) if keep else sql
+            try:
+                cursor.execute(before + execute, values)
+            except psycopg2.errors.InvalidSqlStatementName:
+                # A pooler in between has given us another server process. Nothing has happened yet.
+                taken.prepared.clear()
+                cursor.execute(before + sql, values)
+            return cursor.fetchall()
+    finally:
+        counters.ran(perf_counter_ns() - began)
 
 
 def run(sql, values, **more):

@@ -2,7 +2,7 @@
 
 from psycopg2 import extensions
 
-from iris import problems
+from iris import counters, problems
 from iris.database import engine
 
 
@@ -32,6 +32,7 @@ class Stream:
                 headers={"Retry-After": "5"},
             )
         Stream._running += 1
+        counters.MINE[counters.LISTS] = Stream._running
         self.is_open, self.session = True, None
         try:
             self.session, connection, least = engine.serving(autocommit=False)
@@ -69,5 +70,6 @@ class Stream:
         if self.is_open:
             self.is_open = False
             Stream._running -= 1
+            counters.MINE[counters.LISTS] = Stream._running
             if self.session is not None:
                 self.session.invalidate()

@@ -51,6 +51,8 @@ class Intake:
     def process_resource(self, request, response, resource, params):
         """Gather a route's parameters from query and body; the path's win."""
         route = getattr(resource, f"on_{request.method.lower()}", None)
+        # What counters count it by, for no client can invent one.
+        request.env["iris.route"] = request.uri_template
         if request.method not in falcon.COMBINED_METHODS:
             # falcon would say that the request is malformed.
             known = [

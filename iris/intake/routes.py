@@ -19,14 +19,15 @@ def takes(**types):
     return decorate
 
 
-def offers(*media):
-    """Say which media types a route can answer with; JSON is one in any case.
+def offers(*media, json=True):
+    """Say which media types a route can answer with; JSON is one, unless that would make no sense.
 
     media:    the last one is what `*/*` means; JSON, unless it is among the others.
     """
 
     def decorate(function):
-        function.__dict__["offers"] = media if JSON[0] in media else (*media, *JSON)
+        is_whole = JSON[0] in media or not json
+        function.__dict__["offers"] = media if is_whole else (*media, *JSON)
         return function
 
     return decorate

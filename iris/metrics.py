@@ -1,0 +1,166 @@
+"""What Prometheus is told: what counters.py counts, and how far the feed is behind."""
+
+import platform
+
+import gevent
+import psycopg2
+from prometheus_client import CollectorRegistry, exposition
+from prometheus_client.core import (
+    CounterMetricFamily,
+    GaugeMetricFamily,
+    HistogramMetricFamily,
+    InfoMetricFamily,
+)
+from sqlalchemy import func, select
+
+from iris import __version__, counters, health, problems
+from iris.database import statements
+
+MEDIA = exposition.CONTENT_TYPE_PLAIN_0_0_4
+# Seconds that the database has to say how far the feed is: whoever watches wants to know above all when it
+# can't.
+PATIENCE = 2
+LAG = statements.compiled(
+    select(
+        func.coalesce(
+            func.extract(
+                "epoch", func.clock_timestamp() - health.WAITING.limit(1).scalar_subquery()
+            ),
+            0,
+        )
+    )
+)
+
+
+def _lag():
+    """Return how many seconds the oldest event waits that the feed has not taken, 0 if none does.
+
+    Returns:  None where the database does not say.
+    """
+    try:
+        with gevent.Timeout(PATIENCE):
+            (seconds,) = statements.run(LAG, {})
+    except (psycopg2.Error, problems.Problem, gevent.Timeout):
+        return None
+    # A transaction that began a moment before an event was written sees it in the future.
+    return max(0.0, float(seconds))
+
+
+def _counter(name, meaning, value):
+    return CounterMetricFamily(name, meaning, value=value)
+
+
+def _gauge(name, meaning, value):
+    return GaugeMetricFamily(name, meaning, value=value)
+
+
+def _gauges(name, meaning, label, values):
+    made = GaugeMetricFamily(name, meaning, labels=[label])
+    for word, value in values.items():
+        made.add_metric([word], value)
+    return made
+
+
+def _buckets(histogram):
+    """Return the buckets as Prometheus has them: each with all that is in the ones before."""
+    found, total = [], 0
+    for bound, many in zip([*counters.BUCKETS, "+Inf"], histogram.counts, strict=True):
+        total += many
+        found.append((str(bound), total))
+    return found
+
+
+def _requests(sums):
+    number = CounterMetricFamily(
+        "iris_http_requests", "Requests that were answered", labels=["method", "route", "status"]
+    )
+    took = HistogramMetricFamily(
+        "iris_http_request_duration_seconds",
+        "How long it took until an answer began",
+        labels=["method", "route"],
+    )
+    for method, path, by_status, histogram in sums.requests():
+        for status, many in by_status.items():
+            number.add_metric([method, path, str(status or "other")], many)
+        took.add_metric([method, path], _buckets(histogram), histogram.seconds)
+    return number, took
+
+
+class Told:
+    """What is told at one scrape, as prometheus-client collects it."""
+
+    def collect(self):
+        lag, sums = _lag(), counters.Sums()
+        yield InfoMetricFamily(
+            "iris_build",
+            "Which Iris this is",
+            value={"version": __version__, "python": platform.python_version()},
+        )
+        yield _gauge("iris_start_time_seconds", "When the service began, of 1970", counters.BEGAN)
+        yield _gauge("iris_workers", "Workers that serve", sums[counters.ALIVE])
+        yield from _requests(sums)
+        yield _gauge(
+            "iris_http_requests_in_flight",
+            "Requests whose answer has not begun, this one included",
+            sums[counters.IN_FLIGHT],
+        )
+        yield _gauges(
+            "iris_streams_open",
+            "Readers that wait for the feed, and lists that are streamed",
+            "kind",
+            {"feed": sums[counters.FEEDS], "list": sums[counters.LISTS]},
+        )
+        yield _gauges(
+            "iris_database_connections",
+            "Connections of the pools of all workers",
+            "state",
+            {
+                "used": sums[counters.USED],
+                # Whoever takes one says so before they have opened it.
+                "idle": max(0, sums[counters.OPEN] - sums[counters.USED]),
+            },
+        )
+        yield _gauge("iris_database_connections_max", "As many there may be", sums[counters.MOST])
+        yield _counter(
+            "iris_database_connections_opened",
+            "Connections that were opened for the pools",
+            sums[counters.OPENED],
+        )
+        yield _counter(
+            "iris_database_pool_waits",
+            "Requests that found all connections of their pool in use",
+            sums[counters.WAITS],
+        )
+        yield _counter(
+            "iris_database_pool_wait_seconds",
+            "How long they waited for one",
+            sums[counters.WAITED] / 1e9,
+        )
+        statements_ = sums.statements()
+        took = HistogramMetricFamily(
+            "iris_database_statement_duration_seconds",
+            "How long statements took, refused ones included",
+        )
+        took.add_metric([], _buckets(statements_), statements_.seconds)
+        yield took
+        yield _gauge(
+            "iris_database_up", "Whether the database answered this scrape", int(lag is not None)
+        )
+        if lag is not None:
+            yield _gauge(
+                "iris_feed_lag_seconds",
+                "How long the oldest event waits that the feed has not taken, as it does for its readers",
+                lag,
+            )
+
+
+REGISTRY = CollectorRegistry()
+REGISTRY.register(Told())
+
+
+def text():
+    """Return all metrics in Prometheus's text format, as bytes.
+
+    Source:   the memory that all workers share, and one SELECT.
+    """
+    return exposition.generate_latest(REGISTRY)

@@ -1,0 +1,260 @@
+"""What Prometheus is told: exact over all workers, whatever becomes of them, and in no words but Iris's own."""
+
+import json
+import os
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import threading
+import time
+
+import psutil
+import pytest
+from conftest import ROOT, Live
+from prometheus_client.parser import text_string_to_metric_families
+
+WORKERS = 2
+
+
+def samples(text):
+    """Return {(name, labels as a sorted tuple): value}."""
+    return {
+        (sample.name, tuple(sorted(sample.labels.items()))): sample.value
+        for family in text_string_to_metric_families(text)
+        for sample in family.samples
+    }
+
+
+def scraped(service):
+    status, head, body = service.send("GET", "/metrics")
+    assert status == 200, body
+    assert "text/plain; version=0.0.4" in head
+    return samples(body.decode())
+
+
+def asked(found, method="GET", route="/health", status="200"):
+    """Return how many requests of a kind were counted."""
+    labels = (("method", method), ("route", route), ("status", status))
+    return found.get(("iris_http_requests_total", labels), 0)
+
+
+def connections(service, ask):
+    """Run ask(socket) on connections until each worker has had one."""
+    master = psutil.Process(service.process.pid)
+    wanted, seen = {each.pid for each in master.children()}, set()
+    for _ in range(200):
+        with service.connect() as connection:
+            ask(connection)
+            ours = connection.getsockname()[1]
+            for pid in wanted:
+                for each in psutil.Process(pid).net_connections("tcp"):
+                    if each.raddr and each.raddr.port == ours:
+                        seen.add(pid)
+        if seen == wanted:
+            return
+    raise AssertionError("one worker was never asked")
+
+
+@pytest.fixture(scope="module")
+def service(server):
+    made = Live(server.url(), IRIS_WORKERS=str(WORKERS))
+    yield made
+    made.stop(signal.SIGQUIT)
+
+
+def send(connection, request):
+    """Send a request on a kept connection; return (head, body)."""
+    connection.sendall(request.encode())
+    data = b""
+    while b"\r\n\r\n" not in data:
+        data += connection.recv(1 << 16)
+    head, _, body = data.partition(b"\r\n\r\n")
+    length = int(re.search(rb"content-length: (\d+)", head, re.IGNORECASE)[1])
+    while len(body) < length:
+        body += connection.recv(1 << 16)
+    return head, body.decode()
+
+
+HEALTH = "GET /health HTTP/1.1\r\nHost: iris\r\n\r\n"
+METRICS = "GET /metrics HTTP/1.1\r\nHost: iris\r\n\r\n"
+
+
+def thousand(service):
+    """Send 1,000 requests over 20 connections at once."""
+
+    def some():
+        with service.connect() as connection:
+            for _ in range(50):
+                assert b" 200 " in send(connection, HEALTH)[0]
+
+    threads = [threading.Thread(target=some) for _ in range(20)]
+    for each in threads:
+        each.start()
+    for each in threads:
+        each.join()
+
+
+def test_a_thousand_are_a_thousand_whichever_worker_tells(service):
+    before = asked(scraped(service))
+    thousand(service)
+    found = []
+    connections(service, lambda connection: found.append(samples(send(connection, METRICS)[1])))
+    assert len(found) >= WORKERS
+    assert {asked(each) - before for each in found} == {1000}
+
+
+def test_a_worker_that_is_killed_takes_nothing_away(service):
+    thousand(service)
+    before = scraped(service)
+    master = psutil.Process(service.process.pid)
+    old = {each.pid for each in master.children()}
+    assert len(old) == WORKERS
+    for pid in old:
+        os.kill(pid, signal.SIGKILL)
+    deadline = time.monotonic() + 20
+    while time.monotonic() < deadline:
+        children = {each.pid for each in master.children()}
+        if len(children - old) == WORKERS and not children & old:
+            break
+        time.sleep(0.05)
+    after = scraped(service)
+    gauges = ("in_flight", "connections", "workers", "streams", "_up", "lag")
+    for name, value in before.items():
+        if not any(word in name[0] for word in gauges):
+            assert after[name] >= value, name
+    # A health check may have been sent while there was nobody: it was not answered, nor counted.
+    assert asked(after) == asked(before)
+    thousand(service)
+    now = scraped(service)
+    assert asked(now) == asked(before) + 1000
+    assert now["iris_workers", ()] == WORKERS
+    assert now["iris_http_requests_in_flight", ()] == 1
+
+
+@pytest.mark.filterwarnings("ignore:Unknown REQUEST_METHOD")
+def test_no_client_invents_a_label(http):
+    routes = r'(?:/[\w{}./-]*|none)"'
+    for number in range(5):
+        http.get(f"/invented/{number}")
+        http(f"INVENT{number}", "/tickets")
+        http.get(f"/tickets/{number + 1000}")
+        http.get("/tickets", headers={"Accept": f"invented/{number}"})
+    text = http.get("/metrics").text
+    assert "nvent" not in text
+    assert re.findall(r'route="(?!' + routes + ")", text) == []
+    found = samples(text)
+    assert asked(found, "GET", "/tickets/{ticket_id}", "404") >= 5
+    assert asked(found, "other", "none", "404") >= 5
+
+
+def test_each_request_is_in_its_histogram(http, ticket):
+    ticket()
+    http.get("/tickets?limit=oops")
+    http("HEAD", "/tickets")
+    found = samples(http.get("/metrics").text)
+    counted = {}
+    for (name, labels), value in found.items():
+        if name == "iris_http_requests_total":
+            key = tuple(each for each in labels if each[0] != "status")
+            counted[key] = counted.get(key, 0) + value
+    assert counted
+    name = "iris_http_request_duration_seconds"
+    for key, value in counted.items():
+        assert found[f"{name}_count", key] == value
+        assert found[f"{name}_bucket", tuple(sorted((*key, ("le", "+Inf"))))] == value
+    assert asked(found, "PUT", "/tickets", "201") >= 1
+    assert asked(found, "GET", "/tickets", "422") >= 1
+    assert found["iris_database_statement_duration_seconds_count", ()] > 0
+    assert found["iris_database_up", ()] == 1
+
+
+def test_what_is_no_http_is_counted_too(service):
+    before = asked(scraped(service), "other", "none", "400")
+    service.raw(b"this is no HTTP\r\n\r\n")
+    assert asked(scraped(service), "other", "none", "400") == before + 1
+
+
+def test_it_tells_of_who_reads_the_feed_and_how_far_that_is(service, http, ticket):
+    with service.connect() as reader:
+        reader.sendall(
+            b"GET /events?after=0 HTTP/1.1\r\nHost: iris\r\nAccept: text/event-stream\r\n\r\n"
+        )
+        assert b"retry" in reader.recv(4096) + reader.recv(4096)
+        assert scraped(service)["iris_streams_open", (("kind", "feed"),)] == 1
+    ticket()
+    deadline = time.monotonic() + 20
+    while (
+        scraped(service)["iris_streams_open", (("kind", "feed"),)] and time.monotonic() < deadline
+    ):
+        time.sleep(0.1)
+    assert scraped(service)["iris_streams_open", (("kind", "feed"),)] == 0
+
+
+def test_an_event_that_nobody_reads_is_waited_for(http, sql, ticket):
+    sql("SELECT FROM events_after(0, 1000)")
+    assert samples(http.get("/metrics").text)["iris_feed_lag_seconds", ()] == 0
+    ticket()
+    assert 0 < samples(http.get("/metrics").text)["iris_feed_lag_seconds", ()] < 10
+
+
+def test_without_a_database_it_says_so(server):
+    with socket.socket() as nobody:
+        nobody.bind(("127.0.0.1", 0))
+        port = nobody.getsockname()[1]
+        made = Live(f"postgresql://iris:x@127.0.0.1:{port}/iris")
+        try:
+            found = scraped(made)
+        finally:
+            made.stop(signal.SIGQUIT)
+    assert found["iris_database_up", ()] == 0
+    assert ("iris_feed_lag_seconds", ()) not in found
+
+
+# What is beside it --------------------------------------------------------------------------------
+
+
+MONITORING = ROOT / "monitoring"
+NAMES = r"\biris_\w+"
+
+
+def named(text):
+    """Return the metrics that a text names, without what a histogram or an info puts behind."""
+    return set(re.findall(NAMES, text))
+
+
+def test_dashboard_alerts_and_docs_name_what_there_is(http):
+    http.get("/tickets")
+    text = http.get("/metrics").text
+    there = named(text)
+    families = set(re.findall(r"^# TYPE (\w+)", text, re.MULTILINE))
+    board = json.loads((MONITORING / "grafana.json").read_text())
+    asked_for = [target["expr"] for panel in board["panels"] for target in panel["targets"]]
+    assert len(asked_for) > 15
+    assert named(" ".join(asked_for)) <= there
+    assert named((MONITORING / "alerts.yml").read_text()) <= there
+    told = named((ROOT / "docs" / "watching.md").read_text())
+    assert told <= there | families
+    assert {name.removesuffix("_total") for name in families} <= {
+        name.removesuffix("_total") for name in told
+    }
+
+
+def test_each_alert_says_what_to_look_at():
+    alerts = re.findall(r"alert: (\w+)", (MONITORING / "alerts.yml").read_text())
+    page = (ROOT / "docs" / "watching.md").read_text()
+    assert alerts
+    assert all(f"`{alert}`" in page for alert in alerts)
+
+
+@pytest.mark.skipif(shutil.which("promtool") is None, reason="needs Debian's prometheus")
+def test_prometheus_reads_all_of_it(http):
+    config = [["check", "config", MONITORING / "prometheus.yml"]]
+    for command in [*config, ["check", "rules", MONITORING / "alerts.yml"]]:
+        subprocess.run(["promtool", *command], check=True, capture_output=True)
+    found = http.get("/metrics").text
+    told = subprocess.run(
+        ["promtool", "check", "metrics"], input=found, text=True, capture_output=True, check=False
+    )
+    assert (told.returncode, told.stdout + told.stderr) == (0, "")
