@@ -16,11 +16,15 @@ HTTP = (
 )
 COMMANDS = (
     ("iris up", "start a PostgreSQL of its own and serve"),
+    ("iris new 'A ticket' assignee=me", "file a ticket"),
+    ("iris ls mine", "what is yours and open"),
+    ("iris set 1 status=active", "change it"),
+    ("iris log", "what happened, each change with its number"),
+    ("iris undo 12", "take a change back"),
+    ("iris watch", "what happens, as it happens"),
     ("iris psql", "psql on the database in use"),
-    ("iris psql -c 'TABLE tickets'", "run one statement in it"),
     ("iris export > all.ndjson", "everything, as it is and as it was"),
     ("iris import --from csv FILE", "tickets from another tracker"),
-    ("iris db check", "is the database what this Iris needs?"),
 )
 
 
@@ -49,6 +53,6 @@ def commands():
     """Return what `iris` alone says."""
     return (
         f"{ABOUT}\n\n{_table(COMMANDS)}\n"
-        "All commands: iris --help; each one's own: iris up --help.\n"
-        "When it is up, curl its address: that says what to type. The rest: README.md.\n"
+        "All commands: iris --help; each one's own, with examples: iris ls --help.\n"
+        "Where it is: IRIS_URL. curl there says what to type to it. The rest: README.md.\n"
     )

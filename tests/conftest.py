@@ -11,6 +11,7 @@ import re
 import signal
 import socket
 import subprocess
+import sys
 import tempfile
 import time
 from pathlib import Path
@@ -311,6 +312,61 @@ def live(server):
     made = Live(server.url(), IRIS_WORKERS="2")
     yield made
     made.stop(signal.SIGQUIT)
+
+
+class Iris:
+    """The `iris` command as somebody has it who uses an Iris: iris("ls", "mine").
+
+    home:     their home, which is also where they are.
+    """
+
+    def __init__(self, home, url):
+        self.home = home
+        self.environment = {
+            "HOME": str(home),
+            "LOGNAME": ALICE,
+            "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
+            "PYTHONPATH": str(ROOT),
+            "IRIS_URL": url,
+        }
+
+    def start(self, *words, **environment):
+        """Start a command; a variable that is None is not set."""
+        given = {**self.environment, **environment}
+        return subprocess.Popen(
+            [sys.executable, "-m", "iris.cli", *words],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            cwd=self.home,
+            env={name: value for name, value in given.items() if value is not None},
+        )
+
+    def __call__(self, *words, given="", **environment):
+        """Run a command to its end; return it with status, out and err."""
+        running = self.start(*words, **environment)
+        out, err = running.communicate(given.encode(), timeout=60)
+        running.status, running.out, running.err = running.returncode, out.decode(), err.decode()
+        return running
+
+
+@pytest.fixture
+def iris(live, clean, tmp_path):
+    """Return the `iris` command of somebody whose login is alice."""
+    return Iris(tmp_path, f"http://127.0.0.1:{live.port}")
+
+
+@pytest.fixture(scope="session")
+def certificate(tmp_path_factory):
+    """Return (certificate, key) for localhost, of nobody's."""
+    folder = tmp_path_factory.mktemp("tls")
+    subprocess.run(
+        ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes",
+         "-keyout", folder / "key.pem", "-out", folder / "cert.pem", "-days", "2", "-subj", "/CN=localhost",
+         "-addext", "subjectAltName=DNS:localhost"],
+        check=True, capture_output=True,
+    )  # fmt: skip
+    return folder / "cert.pem", folder / "key.pem"
 
 
 @pytest.fixture(scope="session")

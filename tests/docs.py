@@ -74,6 +74,7 @@ VARIES = (
     (r"\b[0-9a-f]{32}\b", "ID"),
     (r"cursor=[\w%-]+", "CURSOR"),
     (r"\bline \d+\b", "LINE"),
+    (r"\bticket \d+ filed\b", "FILED"),
     (r"-{4,}", "----"),
     (r" {2,}", "  "),
     (r"(change\"?: ?)\d+", r"\1N"),

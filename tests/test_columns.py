@@ -336,6 +336,31 @@ def test_it_is_shown_in_lists_and_in_all_formats(doors, table, column, values):
     assert re.match(rf"{column} *\n\S", listed("text"))
 
 
+@pytest.mark.parametrize("when", ["tomorrow"])
+def test_the_command_writes_lists_and_tells_it(doors, when):
+    """By HTTP alone: not even by the code of the tree that has the column."""
+    given = {
+        "was": "one",
+        "ids": "a,b",
+        "old": '{"n": 1}',
+        "id": "17",
+        "touched": "true",
+        "seen": "low",
+    }
+    there = {"IRIS_URL": f"http://127.0.0.1:{doors.live.port}"}
+
+    def iris(*words):
+        return python(ROOT, "-m", "iris.cli", *words, **there).decode()
+
+    iris("new", "x", *(f"{name}={value}" for name, value in given.items()))
+    heads, row = iris("ls", "id=17", f"columns={','.join(given)}").splitlines()
+    assert heads.split() == list(given)
+    assert row.split() == ["one", "a,", "b", "n:", "1", "17", "true", "low"]
+    for told in (iris("log", "1"), iris("changes")):
+        for said in ("was: one", "ids: a, b", "id: 17", "touched: true", "seen: low"):
+            assert said in told
+
+
 @each("tickets", "comments")
 def test_lists_filter_and_sort_by_it_if_the_model_says_so(doors, when, table, column, values):
     """Also where it is empty: a page may start there, too."""

@@ -1,6 +1,7 @@
 """README, .env.example and the changelog name what there is."""
 
 import re
+import shlex
 import shutil
 import subprocess
 import tomllib
@@ -11,6 +12,7 @@ from conftest import RESET, ROOT, seeds
 
 import docs
 from iris import __version__, cli, embedded, events, problems, settings, tickets, welcome, worker
+from iris.client import place
 from iris.database import refusals
 from iris.intake import bodies, handlers, rows, strict
 
@@ -29,7 +31,10 @@ def test_every_setting_is_explained():
             assert f"{name}_FILE" in README
             assert f"{name}_FILE" in example
     # The port is docker-compose's own.
-    assert set(re.findall(r"^#?([A-Z_]+)=", example, re.MULTILINE)) == {*settings.ALL, "IRIS_PORT"}
+    others = {"IRIS_PORT", *place.NAMES}
+    assert set(re.findall(r"^#?([A-Z_]+)=", example, re.MULTILINE)) == {*settings.ALL, *others}
+    for name in place.NAMES:
+        assert f"`{name}`" in README, name
 
 
 def test_every_route_is_there(server):
@@ -94,7 +99,7 @@ def test_the_image_has_the_same_pins():
 
 
 @pytest.fixture
-def shell(live, server, owner, clean, tmp_path):
+def shell(live, server, owner, iris, tmp_path):
     """Return a function: type something at either door; return what is printed, and an HTTP status if there is one."""
     with owner.cursor() as cursor:
         # What is printed counts from 1, whatever a test before this one has left.
@@ -111,6 +116,9 @@ def shell(live, server, owner, clean, tmp_path):
             made = [psql, "-X", server.url(), "-c", typed.command]
             done = subprocess.run(made, capture_output=True, text=True, check=False, cwd=tmp_path)
             return done.stdout + done.stderr, None
+        if typed.command.startswith("iris "):
+            done = iris(*shlex.split(typed.command)[1:])
+            return done.out + done.err, None
         here = f"127.0.0.1:{live.port}"
         command = typed.command.replace("0.0.0.0:8000", here)
         more, ends = "-sS -w '%{stderr}%{http_code}' ", " -N " not in command
@@ -136,6 +144,13 @@ REFUSED = {"status=blocked": 409, "If-Match": 412}
 LEFT_OUT = ("$TOKEN", "$EDITOR", "$change", "…")
 
 
+def is_asked(typed):
+    """Whether somebody asks an Iris by the command `iris`, and what is printed is shown."""
+    return typed.printed and re.match(
+        r"iris (ls|show|new|set|comment|log|changes|undo) ", typed.command
+    )
+
+
 def check(typed, shell):
     printed, status = shell(typed)
     if status is not None:
@@ -154,7 +169,7 @@ def test_all_that_is_typed_gives_what_is_printed(shell):
         for typed in docs.typed(path) if path.name != "week.md" else ():
             # README's opening is about tickets that are there.
             begun = number or "A new ticket" in typed.command
-            is_ours = typed.door == "psql" or "curl" in typed.command
+            is_ours = typed.door == "psql" or "curl" in typed.command or is_asked(typed)
             if begun and is_ours and not any(part in typed.command for part in LEFT_OUT):
                 check(typed, shell)
                 number += 1

@@ -2,7 +2,6 @@
 
 import socket
 import ssl
-import subprocess
 import time
 
 import pytest
@@ -79,19 +78,6 @@ def test_no_other_one_is_that_one(open_to_board, origin):
 
 
 # TLS ----------------------------------------------------------------------------------------------
-
-
-@pytest.fixture(scope="module")
-def certificate(tmp_path_factory):
-    """Return (certificate, key) for localhost, of nobody's."""
-    folder = tmp_path_factory.mktemp("tls")
-    subprocess.run(
-        ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes",
-         "-keyout", folder / "key.pem", "-out", folder / "cert.pem", "-days", "2", "-subj", "/CN=localhost",
-         "-addext", "subjectAltName=DNS:localhost"],
-        check=True, capture_output=True,
-    )  # fmt: skip
-    return folder / "cert.pem", folder / "key.pem"
 
 
 class Tls(Live):

@@ -1,19 +1,29 @@
 """The `iris` command: a file for each of its commands.
 
 A command's module has run(arguments), whose docstring is its help, and, where it takes any
-arguments, declare(parser).
+arguments, declare(parser); EXAMPLES, where its help shows some.
 """
 
 import argparse
 import importlib
 import os
 import sys
-import traceback
 
-from iris import __version__, visible, welcome
+from iris import __version__, visible
+from iris.client import Failed, place, screen
 
-# In the order of the help, {name: module}.
+# In the order of the help, {name: module}: for those who use an Iris, by HTTP; then for those who run one.
 COMMANDS = {
+    "ls": "ls",
+    "show": "show",
+    "new": "new",
+    "set": "set",
+    "comment": "comment",
+    "log": "log",
+    "changes": "changes",
+    "undo": "undo",
+    "watch": "watch",
+    "completion": "completion",
     "up": "up",
     "serve": "serve",
     "psql": "psql",
@@ -26,6 +36,25 @@ COMMANDS = {
     "db": "db",
     "token": "token",
 }
+EXAMPLES = """
+  iris new 'Printer on fire' priority=urgent
+  iris ls status=open,active assignee=me q='net*'
+  iris set 3 status=active assignee=me
+  iris log 3                       # what happened to it, each change with its number
+  iris undo 12                     # takes a change back
+  iris up                          # runs an Iris of your own; the commands above speak to one by HTTP
+
+Each command has a --help, with examples. Exit status: 0 done, 1 refused, 2 usage, 3 not found,
+4 no connection. In the environment, or as lines NAME=VALUE in .irisrc of this folder or one above
+or in ~/.config/iris/config, files that only you can read (mode 600):
+"""
+
+
+class Help(argparse.RawDescriptionHelpFormatter):
+    """Help as it is written; as wide as the terminal, which argparse takes its time to find out."""
+
+    def __init__(self, prog):
+        super().__init__(prog, width=min(screen.width() or 100, 100) - 2)
 
 
 def parser(only=None):
@@ -33,15 +62,22 @@ def parser(only=None):
 
     only:     the name of a command: what the others need is not even imported then. None for all.
     """
-    top = argparse.ArgumentParser(
-        prog="iris", description="A ticket tracker: HTTP and SQL, one set of rules."
-    )
+    about = "A ticket tracker: HTTP and SQL, one set of rules."
+    names = "".join(f"\n  {name:<12} {is_what}" for name, is_what in place.NAMES.items())
+    top = argparse.ArgumentParser("iris", None, about, EXAMPLES + names, formatter_class=Help)
     top.add_argument("--version", action="version", version=f"iris {__version__}")
-    commands = top.add_subparsers(title="commands", required=True, metavar="COMMAND")
+    # Without its name, argparse would ask for the terminal's width to find it out, which takes its time.
+    commands = top.add_subparsers(title="commands", prog="iris", required=True, metavar="COMMAND")
     for name in [only] if only else COMMANDS:
         module = importlib.import_module(f"iris.cli.{COMMANDS[name]}")
-        about = module.run.__doc__
-        made = commands.add_parser(name, help=about, description=about)
+        about, examples = module.run.__doc__, getattr(module, "EXAMPLES", None)
+        made = commands.add_parser(
+            name,
+            help=about,
+            description=about,
+            formatter_class=Help,
+            epilog=examples and f"examples:\n{examples.rstrip()}",
+        )
         made.set_defaults(run=module.run, takes_more=name == "psql")
         if hasattr(module, "declare"):
             module.declare(made)
@@ -50,18 +86,19 @@ def parser(only=None):
 
 def main():
     """Run the command that was typed."""
+    # What a terminal can't show is no reason to end.
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="replace")
     if len(sys.argv) == 1:
+        from iris import welcome  # noqa: PLC0415 (not every command needs it)
+
         print(welcome.commands(), end="")
         return
     first = sys.argv[1]
     made = parser(first if first in COMMANDS else None)
-    arguments, rest = made.parse_known_args()
-    if rest:
-        if not arguments.takes_more:
-            made.error(f"unrecognized arguments: {' '.join(rest)}")
-        arguments.arguments = rest + arguments.arguments
     try:
-        sys.exit(arguments.run(arguments))
+        sys.exit(_run(made))
     except BrokenPipeError:
         # Whoever reads has seen enough. Python would complain once more while it closes stdout.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -71,10 +108,14 @@ def main():
         if isinstance(end.code, str):
             sys.exit(visible.safe(end.code, kept="\n"))
         raise
+    except (Failed, KeyboardInterrupt) as error:
+        sys.exit(_failed(error))
     except Exception as error:
         import psycopg2  # noqa: PLC0415 (not every command needs it)
 
         if not isinstance(error, psycopg2.Error):
+            import traceback  # noqa: PLC0415
+
             sys.exit(visible.safe(traceback.format_exc(), kept="\n"))
         said = getattr(error, "diag", None)
         words, hint = (said.message_primary, said.message_hint) if said else (None, None)
@@ -82,3 +123,30 @@ def main():
         lines = [f"iris: the database said: {words or str(error).strip()}"]
         lines += [f"hint: {hint}"] if words and hint else []
         sys.exit(visible.safe("\n".join(lines), kept="\n"))
+
+
+def _run(made):
+    """Run the command of a parser; return its exit status."""
+    arguments, rest = made.parse_known_args()
+    if rest and arguments.takes_more:
+        arguments.arguments = rest + arguments.arguments
+    elif rest:
+        # argparse takes words in one place only; people write options between them.
+        if not hasattr(arguments, "words") or any(word.startswith("-") for word in rest):
+            made.error(f"unrecognized arguments: {' '.join(rest)}")
+        arguments.words += rest
+    return arguments.run(arguments)
+
+
+def _failed(error):
+    """Say what ended a command; return its exit status."""
+    is_json = isinstance(error, Failed) and error.words.startswith("{")
+    lines = [
+        *([error.words] if isinstance(error, Failed) else []),
+        *getattr(error, "__notes__", []),
+    ]
+    for number, line in enumerate(lines):
+        said = line if is_json and not number else f"iris: {line}"
+        print(visible.safe(said, kept="\n"), file=sys.stderr)
+    # Of Ctrl-C, what shells have for it.
+    return error.status if isinstance(error, Failed) else 130

@@ -183,4 +183,5 @@ def _refuse_unknown(given, known):
         "; ".join(f"{name} {message}" for name, message in wrong.items()),
         errors=wrong,
         hint=hint,
+        allowed=sorted(known),
     )

@@ -1,0 +1,219 @@
+"""The `iris` command over HTTP, as people type it."""
+
+import json
+import os
+import re
+import subprocess
+import sys
+
+import pytest
+from conftest import ALICE, BOB, ROOT
+
+from iris import cli
+from iris.client import place
+
+USERS = ("ls", "show", "new", "set", "comment", "log", "changes", "undo", "watch")
+
+
+def test_tickets_are_filed_listed_changed_told_and_taken_back(iris, http, sql):
+    assert iris("new", "Printer", "on fire", "priority=urgent", "assignee=me").out == (
+        "ticket 1 filed\n"
+    )
+    assert iris("set", "1", "status=active", "due=tomorrow").out == "ticket 1 is at version 2\n"
+    assert iris("comment", "#1", "I smell", "smoke").out == "comment 1 on ticket 1 written\n"
+    heads, row = iris("ls", "mine").out.splitlines()
+    assert heads.split() == ["ticket_id", "status", "priority", "assignee", "due", "age", "title"]
+    assert row.split()[:4] == ["1", "active", "urgent", ALICE]
+    assert "I smell smoke" in iris("show", "1").out
+    log = iris("log", "1").out
+    assert log.startswith("change  at ")
+    assert "status: open → active" in log
+    assert "    - filed it" in iris("changes").out
+    number = str(json.loads(iris("log", "kind=changed", "--json").out)[0]["change"])
+    assert re.search(rf"^{number} .* changed ", log, re.MULTILINE)
+    assert iris("undo", number, "-n").out == "1 event would be taken back, and none was\n"
+    assert http.get("/tickets/1").json["status"] == "active"
+    assert iris("undo", number).out == "1 event taken back\n"
+    assert sql.one("SELECT status, due FROM tickets") == {"status": "open", "due": None}
+    assert {row["actor"] for row in sql("SELECT actor FROM events")} == {ALICE}
+
+
+@pytest.mark.parametrize(
+    ("words", "query"),
+    [
+        ((), ""),
+        (("mine",), "assignee=alice&open=true"),
+        (("assignee=me",), "assignee=alice"),
+        (("status=open,active",), "status=open,active"),
+        (("status!=open",), "status=!open"),
+        (("label=a, b",), "label=a, b"),
+        (("label==a, b",), 'label="a, b"'),
+        (("label==a, b", "label==!x"), 'label="a, b","!x"'),
+        (("label!==a, b",), 'label=!"a, b"'),
+        (("assignee==me",), 'assignee="me"'),
+        (("q=Drü* -fire",), "q=Drü* -fire"),
+        (("sort=-ticket_id", "columns=ticket_id,title"), "sort=-ticket_id&columns=ticket_id,title"),
+        (("fields.n=5", "limit=1"), "fields.n=5&limit=1"),
+        (("created_after=1 day ago", "format=json"), "created_after=1 day ago"),
+    ],
+)
+def test_filters_are_those_of_the_address(iris, http, words, query):
+    for given in (
+        {"assignee": ALICE, "labels": ["a, b"]},
+        {"assignee": ALICE, "status": "closed", "labels": ["!x", "a"]},
+        {"assignee": "me", "status": "active", "title": "Drücker", "fields": {"n": 5}},
+    ):
+        http.put("/tickets", {"title": "Printer on fire", **given})
+    query = "&".join(
+        f"{name}={value.translate({34: '%22', 32: '%20'})}"
+        for name, _, value in (pair.partition("=") for pair in query.split("&") if pair)
+    )
+    expected = http.get(f"/tickets?{query}", actor=ALICE)
+    assert expected.status == 200, expected.text
+    done = iris("ls", *words, "--json")
+    assert (done.status, done.err) == (0, "")
+    assert json.loads(done.out) == expected.json
+
+
+def test_other_formats_come_as_they_are(iris, ticket, http):
+    ticket("Ünder; all")
+    for form in ("csv", "tsv", "ndjson"):
+        done = iris("ls", f"format={form}", "columns=ticket_id,title")
+        assert done.out == http.get(f"/tickets?format={form}&columns=ticket_id,title").text
+
+
+@pytest.mark.parametrize(
+    ("words", "status", "said"),
+    [
+        (("ls", "stauts=open"), 2, "did you mean status?"),
+        (("ls", "printer"), 2, "iris ls q='printer'"),
+        (("ls", "label=a", "label=b"), 2, "label is given twice"),
+        (("ls", "--nope"), 2, "unrecognized arguments: --nope"),
+        (("nope",), 2, "invalid choice"),
+        (("show",), 2, "required: NUMBER"),
+        (("show", "x"), 2, "x is no number of a ticket"),
+        (("show", "9"), 3, "there is no ticket 9"),
+        (("set", "1"), 2, "nothing is to be set"),
+        (("set", "1", "nope=1"), 2, "nope is unknown here"),
+        (("set", "1", "status=blocked"), 1, "hint: From \"open\" it may go to: active"),
+        (("set", "1", "version=7", "status=active"), 1, "is at version 1 by now"),
+        (("set", "9", "status=active"), 3, "there is no ticket 9"),
+        (("new", "title=a\nb"), 1, "title"),
+                (("comment", "9", "x"), 3, "there is no ticket 9"),
+        (("comment", "1"), 2, "-F"),
+        (("log", "9"), 3, "there is no ticket 9"),
+        (("changes", "soon"), 1, "hint: Times are like"),
+        (("undo", "99"), 3, "there is no change 99"),
+        (("undo",), 2, "CHANGE"),
+        (("watch", "nope=1"), 2, "nope is unknown here"),
+    ],
+)  # fmt: skip
+def test_what_is_wrong_is_said_and_has_its_status(iris, ticket, words, status, said):
+    ticket()
+    done = iris(*words)
+    assert (done.status, done.out) == (status, ""), done.err
+    assert said in done.err
+    assert "Traceback" not in done.err
+
+
+def test_json_means_json_mistakes_too(iris):
+    made = iris("new", "x", "--json")
+    assert json.loads(made.out)["ticket_id"] == 1
+    for words in (
+        ("ls",), ("show", "1"), ("set", "1", "status=active"), ("comment", "1", "x"), ("log",), ("log", "1"), ("changes",),
+    ):  # fmt: skip
+        assert json.loads(iris(*words, "--json").out), words
+    change = json.loads(iris("log", "--json").out)[0]["change"]
+    assert json.loads(iris("undo", str(change), "--json").out)[0]["kind"] == "comment_deleted"
+    refused = iris("set", "1", "status=nope", "--json")
+    assert (refused.status, refused.out) == (1, "")
+    assert json.loads(refused.err)["code"] == "invalid_value"
+
+
+def test_who_acts_is_who_is_logged_in_or_says_so(iris, sql):
+    iris("new", "one")
+    iris("new", "two", IRIS_ACTOR="Bób")
+    iris("new", "three", LOGNAME=None, USER=BOB)
+    iris("set", "1", "assignee=me", IRIS_ACTOR=BOB)
+    rows = sql("SELECT reporter, assignee FROM tickets ORDER BY ticket_id")
+    assert [tuple(row.values()) for row in rows] == [(ALICE, BOB), ("Bób", None), (BOB, None)]
+    assert iris("ls", IRIS_ACTOR="a\nHost: x").status == 2
+
+
+def test_words_and_options_come_in_any_order(iris):
+    done = iris("new", "Printer", "--json", "on", "fire", "priority=high")
+    assert json.loads(done.out)["title"] == "Printer on fire"
+    assert iris("comment", "1", "--", "--json is no option here").status == 0
+
+
+# How fast ------------------------------------------------------------------------------------------
+
+
+def test_it_imports_nothing_that_is_slow(iris):
+    done = subprocess.run(
+        [sys.executable, "-X", "importtime", "-m", "iris.cli", "ls"],
+        capture_output=True, text=True, check=True, env=iris.environment,
+    )  # fmt: skip
+    imported = {line.rpartition("|")[2].strip() for line in done.stderr.splitlines()}
+    assert "iris.client.connection" in imported
+    slow = "sqlalchemy psycopg2 alembic hug falcon gevent http email ssl json typing subprocess shutil tempfile logging"
+    assert not {name for name in imported if name.split(".")[0] in slow.split()}
+
+
+def test_a_list_takes_at_most_thrice_the_time_of_a_bare_interpreter(iris, ticket):
+    """Of the processor; the least of several, for others may be at work here, too."""
+    ticket()
+
+    def seconds(*words):
+        taken = []
+        for _ in range(7):
+            made = [sys.executable, *words]
+            running = subprocess.Popen(made, stdout=subprocess.DEVNULL, env=iris.environment)
+            _, status, used = os.wait4(running.pid, 0)
+            running.returncode = os.waitstatus_to_exitcode(status)
+            assert running.returncode == 0
+            taken.append(used.ru_utime + used.ru_stime)
+        return min(taken)
+
+    assert seconds("-m", "iris.cli", "ls") < 3 * seconds("-c", "pass")
+
+
+# Help ----------------------------------------------------------------------------------------------
+
+
+def test_help_has_examples_that_work(iris, ticket, http):
+    """All but those that ask somebody, go on for ever, or name what is not there."""
+    for _ in range(3):
+        ticket()
+    http.put("/tickets/3", {"labels": ["inbox"]})
+    (iris.home / "note.txt").write_text("Note\n\nof something")
+    ran = 0
+    for name in USERS:
+        shown = iris(name, "--help").out
+        for line in re.findall(r"^  ((?:git log -1 \| )?iris .*)", shown, re.MULTILINE):
+            typed = line.split("  #")[0].strip()
+            asks = typed in ("iris new", "iris comment 3") or " -e" in typed or "watch" in typed
+            if asks or any(part in typed for part in ("...", "undo", "3 as_of")):
+                continue
+            done = subprocess.run(
+                typed.replace("version=5 ", "").replace("git log -1", "echo x"),
+                shell=True, cwd=iris.home, env=iris.environment, capture_output=True, text=True, check=False,
+            )  # fmt: skip
+            assert done.returncode == 0, (typed, done.stderr)
+            ran += 1
+    assert ran > 20
+
+
+def test_the_first_help_names_all_there_is(iris):
+    shown = iris("--help").out
+    for name in cli.COMMANDS:
+        assert re.search(rf"^    {name}\b", shown, re.MULTILINE), name
+    assert "0 done, 1 refused, 2 usage, 3 not found,\n4 no connection" in shown
+    assert {*re.findall(r"IRIS_(?:URL|TOKEN|ACTOR|CA)\b", shown)} == set(place.NAMES)
+    assert max(map(len, shown.splitlines())) <= 110
+
+
+def test_every_command_that_asks_takes_json(iris):
+    for name in USERS:
+        assert "--json" in iris(name, "--help").out
+        assert (ROOT / "iris" / "cli" / f"{name}.py").exists()

@@ -1,0 +1,113 @@
+"""What shells complete after `iris`."""
+
+import os
+import shutil
+import socket
+import subprocess
+import sys
+
+import pytest
+
+from iris import cli
+
+
+@pytest.fixture
+def completed(iris, monkeypatch, capsys):
+    """Return a function: what a shell offers for a line. The command runs in this process, for there are many."""
+
+    def ask(line, shell="zsh", **environment):
+        for name, value in {**iris.environment, **environment}.items():
+            monkeypatch.setenv(name, value)
+        monkeypatch.setattr(sys, "argv", ["iris", "completion", shell, "--line", line])
+        monkeypatch.chdir(iris.home)
+        with pytest.raises(SystemExit) as ended:
+            cli.main()
+        said = capsys.readouterr()
+        assert (ended.value.code, said.err) == (0, "")
+        return said.out.splitlines()
+
+    return ask
+
+
+def test_shells_are_told_what_there_is(completed, http):
+    http.put("/tickets", title="x", assignee="Ann Lee", labels=["a, b", "c"])
+    http.put("/tickets", title="x", assignee="bob@example.org", status="active")
+    assert completed("iris ") == list(cli.COMMANDS)
+    assert completed("iris wat") == ["watch"]
+    assert completed("iris ls sta") == ["status="]
+    assert {"mine", "q=", "due_before=", "overdue="} <= set(completed("iris ls "))
+    assert completed("iris ls status=open,b") == ["status=open,blocked"]
+    assert completed("iris ls status!=res") == ["status\\!=resolved"]
+    assert completed("iris ls priority=u") == ["priority=urgent"]
+    assert completed("iris ls overdue=") == ["overdue=true", "overdue=false"]
+    assert "sort=-created" in completed("iris ls sort=")
+    assert completed("iris ls assignee=A") == ["assignee=Ann\\ Lee"]
+    assert completed("iris ls assignee=A", "fish") == ["assignee=Ann Lee"]
+    assert completed("iris ls 'assignee=A") == ["assignee=Ann\\ Lee"]
+    assert completed("iris ls assignee=bob@e", "bash") == ["example.org"]
+    assert completed("iris ls label=", "fish") == ['label="a, b"', "label=c"]
+    assert completed("iris ls label==a", "fish") == ["label==a, b"]
+    # One ticket goes where the workflow lets it.
+    assert completed("iris set 2 status=") == [
+        f"status={each}" for each in ("open", "blocked", "resolved", "closed")
+    ]
+    assert completed("iris set ")[:2] == ["2", "1"]
+    assert {"title=", "assignee=", "add_label="} <= set(completed("iris set 2 "))
+    assert "version=" not in completed("iris set 2 ")
+    assert {"kind=", "at_after="} <= set(completed("iris log "))
+    assert completed("iris watch ki") == ["kind="]
+    assert completed("iris ls --j") == ["--json"]
+    assert completed("iris nope x") == []
+
+
+def test_nobody_who_presses_a_key_reads_what_is_wrong(completed, iris):
+    for line in (
+        "",
+        "iris",
+        "iris 'ls",
+        'iris ls "',
+        "iris ls \\",
+        "iris ls status=\ud800",
+        "iris ls (",
+    ):
+        completed(line.encode("utf-8", "replace").decode())
+    assert completed("iris ls st", IRIS_URL="http://127.0.0.1:1") == []
+    assert completed("iris ls st", IRIS_URL="nonsense") == []
+    cache = iris.home / ".cache" / "iris"
+    completed("iris ls st")
+    (kept,) = cache.iterdir()
+    assert kept.stat().st_mode & 0o077 == 0
+    kept.write_text("{")
+    assert completed("iris ls st") == ["status="]
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        assert completed("iris ls x=", IRIS_URL=f"http://127.0.0.1:{silent.getsockname()[1]}") == []
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_the_scripts_are_ones_for_their_shells(iris, shell):
+    if shutil.which(shell) is None:
+        pytest.skip(f"there is no {shell} here")
+    script = iris("completion", shell).out
+    done = subprocess.run([shell, "-n"], input=script, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+@pytest.mark.skipif(shutil.which("bash") is None, reason="needs bash")
+def test_bash_completes_what_is_typed(iris, http):
+    http.put("/tickets", title="x", assignee="Ann Lee")
+    (iris.home / "iris").write_text(f'#!/bin/sh\nexec "{sys.executable}" -m iris.cli "$@"\n')
+    (iris.home / "iris").chmod(0o755)
+    script = f"""
+        {iris("completion", "bash").out}
+        COMP_LINE='iris ls assignee=A' COMP_POINT=18 _iris
+        echo "${{COMPREPLY[@]}}"
+    """.replace("compopt", "true").replace("complete ", "true ")
+    path = f"{iris.home}:{os.environ['PATH']}"
+    done = subprocess.run(
+        ["bash", "-c", script],
+        env={**iris.environment, "PATH": path},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout == "Ann\\ Lee\n"
