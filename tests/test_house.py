@@ -1,6 +1,7 @@
 """The house stays in order: who imports whom, and that CONTRIBUTING's ways lead somewhere."""
 
 import ast
+import functools
 import re
 
 import pytest
@@ -22,6 +23,7 @@ NOUNS = {
 }
 
 
+@functools.cache
 def imports(module):
     """Return the names of all modules that a module imports, those of ours by their whole name."""
     found = set()
