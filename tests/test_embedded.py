@@ -195,7 +195,7 @@ def test_one_that_is_of_another_folder_is_left_alone(short, monkeypatch, system)
     place.server().start()
     place.folder.rename(moved.folder)
     if system == "does not":
-        monkeypatch.setattr(embedded.server, "PROC", short / "nowhere")
+        monkeypatch.setattr(embedded.identity, "PROC", short / "nowhere")
     new = place.server()
     new.start()
     try:
@@ -230,7 +230,7 @@ def test_a_number_that_is_anybodys_is_not_signalled_where_the_system_tells_nothi
     other = subprocess.Popen(["sleep", "60"])
     lines = [other.pid, started.data, 1, 5432, started.data, "", "1 1", "ready   "]
     place.lock_file().write_text("".join(f"{line}\n" for line in lines))
-    monkeypatch.setattr(embedded.server, "PROC", place.folder / "nowhere")
+    monkeypatch.setattr(embedded.identity, "PROC", place.folder / "nowhere")
     with pytest.raises(embedded.Failed, match="does not answer on"):
         place.server().stop()
     assert other.poll() is None

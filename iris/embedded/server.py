@@ -1,71 +1,25 @@
-"""One server: made, started, seeded, stopped."""
+"""One server: made, started, seeded, stopped. Which one it is: identity.py; as whom it runs: account.py."""
 
 import contextlib
 import fcntl
 import os
-import pwd
 import secrets
 import signal
-import stat
 import subprocess
-import sys
-import tempfile
 import time
 from pathlib import Path
 from urllib.parse import quote
 
 from iris import schema
-from iris.embedded import programs
+from iris.embedded import account, identity, places, programs
 
 # The same on every machine, whatever locales it has.
 LOCALE = ("--locale=C", "--locale-provider=builtin", "--builtin-locale=C.UTF-8")
-# PostgreSQL refuses to run as root; this account, which Debian's packages use, steps in.
-ACCOUNT = "postgres"
-# A socket's path has to fit into 107 bytes, its name .s.PGSQL.5432 included.
-LONGEST = 90
 # Seconds: for a server to answer that says it is ready; for the processes of one that is dead to
 # end; for a server to end by itself when it is told to.
 ANSWER_SECONDS, ORPHAN_SECONDS, STOP_SECONDS = 30, 30, 60
-# Where the system tells of processes, if it does.
-PROC = Path("/proc/self")
 # What pg_isready tells by its exit status.
 ACCEPTS, REFUSES, SILENT = 0, 1, 2
-
-
-# What a socket's folder is called that is not the data's, and what PostgreSQL makes in it.
-ELSEWHERE, IN_IT = "iris-", (".s.PGSQL.5432", ".s.PGSQL.5432.lock")
-# What a server says of itself: which data it serves, and by which number.
-WHO = """
-    SELECT concat_ws(E'\\n', (SELECT system_identifier FROM pg_control_system()),
-        current_setting('data_directory'), split_part(pg_read_file('postmaster.pid'), E'\\n', 1))
-"""
-
-
-def _number_in(path):
-    """Return the process id that a lock file of PostgreSQL begins with, or None."""
-    try:
-        return int(path.read_text().partition("\n")[0])
-    except (OSError, ValueError):
-        return None
-
-
-def _is_same(one, other):
-    """Whether two paths lead to the same folder."""
-    try:
-        return os.path.samefile(one, other)
-    except (FileNotFoundError, NotADirectoryError):
-        return False
-
-
-def _is_there(pid):
-    """Whether any process has this number, even a dead one that nobody has asked for."""
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        pass
-    return True
 
 
 class _Waiting:
@@ -99,31 +53,22 @@ class Server:
         self.log = self.folder / "postgres.log"
         self.say = say
         self.options = options or {}
+        self._place = places.Place(self.data, self.folder / "socket", say)
         self._lock = None
         self._process = None
-        # Where its socket is, if not in its data: the same place when it is started again, for others
-        # have its name. And where that is noted, to be found again after a crash.
-        self._elsewhere, self._note = None, self.folder / "socket"
 
-    # Where it is ----------------------------------------------------------------------------------
+    # Which it is ----------------------------------------------------------------------------------
 
     def pid(self):
         """Return the process id of the server that runs here, or None."""
         # A child that has died is there until it is asked; one that lives is ours, wherever its folder is.
         if self._process is not None and self._process.poll() is None:
             return self._process.pid
-        pid = _number_in(self.data / "postmaster.pid")
-        return pid if pid and self._runs_here(pid) else None
+        return identity.found(self.data)
 
     def status(self):
         """Return what the running server says of itself: starting, ready, stopping …; or None."""
-        try:
-            lines = (self.data / "postmaster.pid").read_text().split("\n")
-        except OSError:
-            return None
-        # Until it has written the file, that of the one before is there.
-        is_its_own = len(lines) > 7 and lines[0] == str(self.pid())
-        return lines[7].strip() if is_its_own else None
+        return identity.status(self.data, self.pid())
 
     def has_data(self):
         """Whether there are data here that a server can serve."""
@@ -132,32 +77,6 @@ class Server:
     def is_ready(self):
         """Whether the server says that it takes connections."""
         return self.status() == "ready"
-
-    def _runs_here(self, pid):
-        """Whether this process lives and is a PostgreSQL of this very folder.
-
-        After a crash the number may be somebody else's, and what was killed may still be listed
-        until its parent asks for it.
-        """
-        process = PROC.parent / str(pid)
-        if not PROC.exists():
-            return _is_there(pid)
-        try:
-            if (process / "comm").read_text().strip() != "postgres":
-                return False
-            try:
-                # A dead one is nowhere. Not by name: one may have two, and a folder that was moved another.
-                return _is_same(process / "cwd", self.data)
-            except PermissionError:
-                # In a container even root may not look; then it is known by how it was started.
-                return os.fsencode(self.data) in (process / "cmdline").read_bytes().split(b"\0")
-        except OSError:
-            return False
-
-    def _orphans(self):
-        """Return the processes of a server here that is dead itself."""
-        numbers = [int(path.name) for path in PROC.parent.glob("[0-9]*")]
-        return [pid for pid in numbers if self._runs_here(pid)]
 
     def identify(self):
         """Ask the running server itself whether it is the one of this folder, before it is used or stopped.
@@ -168,7 +87,9 @@ class Server:
         """
         pid = self.pid()
         try:
-            identifier, data, number = self._psql("postgres", "-At", "-c", WHO).splitlines()
+            identifier, data, number = self._psql(
+                "postgres", "-At", "-c", identity.WHO
+            ).splitlines()
         except (programs.Failed, OSError, ValueError):
             if self.pid() is None:
                 raise programs.Failed(f"PostgreSQL in {self.folder} has just stopped") from None
@@ -176,11 +97,7 @@ class Server:
                 f"PostgreSQL (process {pid}) says that it is ready, and does not answer on {self.socket()}:"
                 " stop that process, then start again"
             ) from None
-        with open(self.data / "global" / "pg_control", "rb") as control:
-            own = int.from_bytes(control.read(8), sys.byteorder)
-        # Where the system tells that this very process runs here, the folder may have had another name.
-        is_here = PROC.exists() or _is_same(data, self.data)
-        if (int(identifier), int(number)) != (own, pid) or not is_here:
+        if not identity.is_of(self.data, pid, (identifier, data, number)):
             raise programs.Failed(
                 f"what answers on {self.socket()} is the PostgreSQL of {data} (process {number}), not the"
                 f" one of {self.data}: it is left alone. If the folder was moved or copied while it ran, stop"
@@ -189,8 +106,7 @@ class Server:
 
     def socket(self):
         """Return the folder of the running server's socket."""
-        lines = (self.data / "postmaster.pid").read_text().split("\n")
-        return lines[4] if len(lines) > 4 else ""
+        return identity.socket(self.data)
 
     def url(self, user="iris", database="iris"):
         """Return the libpq URL of the running server."""
@@ -238,7 +154,7 @@ class Server:
                 self.identify()
                 return
         self.folder.mkdir(parents=True, exist_ok=True)
-        self._open_ways()
+        account.open_ways(self.folder, self.say)
         self._prepare()
         self._clear_away()
         waiting = _Waiting(self.say)
@@ -251,7 +167,7 @@ class Server:
             # Processes of the server before may outlive it for a while, and keep its memory.
             kept = "is still in use" in self._log_since(before)
             if not kept or waiting.seconds() > ORPHAN_SECONDS:
-                self._leave(self._elsewhere)
+                self._place.leave()
                 raise programs.Failed(
                     f"PostgreSQL did not start; the end of {self.log}:\n{self._log_end()}"
                 )
@@ -300,52 +216,19 @@ class Server:
         somebody else's; but not if that is its own parent, which we are. The rest of the files
         stays as it is: by it, PostgreSQL makes sure that nobody uses the memory of the last one.
         """
-        for pid in self._orphans():
+        for pid in identity.orphans(self.data):
             # What their server would have told them to do; nothing that was acknowledged is lost.
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
-        self._elsewhere = self._elsewhere or self._left_by_the_last()
-        socket = (self._elsewhere or self.data) / IN_IT[1]
-        for path in (self.data / "postmaster.pid", socket):
-            pid = _number_in(path)
+        self._place.recall()
+        for path in (identity.lock_file(self.data), self._place.lock_file()):
+            pid = identity.number_in(path)
             if pid is None:
                 # Left from before anything was written into it.
                 path.unlink(missing_ok=True)
-            elif _is_there(pid):
+            elif identity.is_there(pid):
                 _first, _newline, rest = path.read_text().partition("\n")
                 path.write_text(f"{os.getpid()}\n{rest}")
-
-    def _left_by_the_last(self):
-        """Return the folder that the last server had for its socket, if it is there still and ours; or None.
-
-        It stands where everybody may make folders, so its name proves nothing; and what a copy of our folder
-        has noted is the original's.
-        """
-        try:
-            place, data = self._note.read_text().splitlines()
-            socket = Path(place)
-            found = socket.lstat()
-        except (OSError, ValueError):
-            return None
-        if data != str(self.data):
-            return None
-        owner = self._account()[0] if os.geteuid() == 0 else os.geteuid()
-        is_ours = stat.S_ISDIR(found.st_mode) and (found.st_uid, found.st_mode & 0o777) == (
-            owner,
-            0o700,
-        )
-        return socket if is_ours and socket.name.startswith(ELSEWHERE) else None
-
-    def _leave(self, socket):
-        """Remove what is outside of our folder: where the socket was, if that is not in the data."""
-        if socket is None or not socket.name.startswith(ELSEWHERE):
-            return
-        for name in IN_IT:
-            with contextlib.suppress(OSError):
-                (socket / name).unlink()
-        with contextlib.suppress(OSError):
-            socket.rmdir()
-            self._note.unlink()
 
     def _prepare(self):
         version = self.data / "PG_VERSION"
@@ -363,9 +246,8 @@ class Server:
         new = self.folder / "postgres.new"
         subprocess.run(["rm", "-rf", new], check=True)
         new.mkdir(mode=0o700)
-        if os.geteuid() == 0:
-            os.chown(new, *self._account())
-        done = self._run(
+        account.give(new, self.say)
+        done = account.run(
             "initdb",
             f"--pgdata={new}",
             "--username=postgres",
@@ -374,6 +256,8 @@ class Server:
             *LOCALE,
             "--no-instructions",
             *(["--no-sync"] if self.options.get("fsync") == "off" else []),
+            folder=self.folder,
+            say=self.say,
         )
         if done.returncode:
             raise programs.Failed(f"initdb failed:\n{done.stdout}{done.stderr}")
@@ -382,25 +266,10 @@ class Server:
         new.rename(self.data)
 
     def _launch(self):
-        socket = self.data
-        # A comma would begin another folder.
-        if len(str(socket)) > LONGEST or "," in str(socket):
-            if self._elsewhere is None:
-                usual = tempfile.gettempdir()
-                fits = len(usual) + 20 <= LONGEST and "," not in usual
-                self._elsewhere = Path(
-                    tempfile.mkdtemp(prefix=ELSEWHERE, dir=usual if fits else "/tmp")
-                )
-            socket = self._elsewhere
-            self._note.write_text(f"{socket}\n{self.data}\n")
-            # Somebody tidies up there, too.
-            socket.mkdir(mode=0o700, exist_ok=True)
-            if os.geteuid() == 0:
-                os.chown(socket, *self._account())
         options = {
             # Nobody but this account and root gets past the data folder's 0700.
             "listen_addresses": "",
-            "unix_socket_directories": str(socket),
+            "unix_socket_directories": str(self._place.make()),
             # Memory is taken as it is used. With PostgreSQL's own 128 MB and 1 GB, many writes push
             # pages out, and log whole pages anew after each of many checkpoints.
             "shared_buffers": "512MB",
@@ -424,7 +293,7 @@ class Server:
                 env=programs.environment(),
                 # Ctrl-C is for us, who stop it after the service.
                 start_new_session=True,
-                **self._identity(),
+                **account.identity(self.say),
             )
 
     def stop(self):
@@ -434,12 +303,16 @@ class Server:
         """
         pid = self.pid()
         if pid is None:
-            self._leave(self._elsewhere)
+            self._place.leave()
             return
         is_child = self._process is not None and self._process.pid == pid
-        socket = self._elsewhere if is_child else Path(self.socket())
+        socket = None if is_child else Path(self.socket())
         # One that does not answer is known by its folder, where the system tells that.
-        if not is_child and self.is_ready() and (self._ask() == ACCEPTS or not PROC.exists()):
+        if (
+            not is_child
+            and self.is_ready()
+            and (self._ask() == ACCEPTS or not identity.PROC.exists())
+        ):
             self.identify()
         # One that does not hear ends by the next, harder one; it recovers at the next start.
         for number in (signal.SIGINT, signal.SIGQUIT, signal.SIGKILL):
@@ -451,7 +324,7 @@ class Server:
                     break
                 waiting("PostgreSQL is still stopping")
             else:
-                self._leave(socket)
+                self._place.leave(socket)
                 return
 
     def seed(self):
@@ -478,63 +351,6 @@ class Server:
         if done.returncode:
             raise programs.Failed(f"psql failed:\n{done.stderr}")
         return done.stdout
-
-    # As root --------------------------------------------------------------------------------------
-
-    def _account(self):
-        """Return (user id, group id) that stand in for root."""
-        try:
-            entry = pwd.getpwnam(ACCOUNT)
-        except KeyError:
-            self.say(f"making the account {ACCOUNT}, for PostgreSQL refuses to run as root")
-            try:
-                subprocess.run(
-                    ["useradd", "--system", "--no-create-home", ACCOUNT],
-                    check=True,
-                    capture_output=True,
-                )
-            except (OSError, subprocess.CalledProcessError):
-                raise programs.Failed(
-                    f"PostgreSQL refuses to run as root, and no account {ACCOUNT} could be made:"
-                    " run this as another user"
-                ) from None
-            entry = pwd.getpwnam(ACCOUNT)
-        return entry.pw_uid, entry.pw_gid
-
-    def _identity(self):
-        if os.geteuid() != 0:
-            return {}
-        user, group = self._account()
-        return {"user": user, "group": group, "extra_groups": []}
-
-    def _run(self, program, *arguments):
-        return subprocess.run(
-            [programs.binaries() / program, *arguments],
-            check=False,
-            capture_output=True,
-            text=True,
-            cwd=self.folder,
-            env=programs.environment(),
-            **self._identity(),
-        )
-
-    def _open_ways(self):
-        """Let the other account through the folders above the data and the programs."""
-        if os.geteuid() != 0:
-            return
-        for folder in dict.fromkeys(
-            (self.folder, *self.folder.parents, *programs.binaries().parents)
-        ):
-            mode = folder.stat().st_mode
-            if not mode & stat.S_IXOTH:
-                self.say(
-                    f"letting others pass through {folder} (chmod o+x): PostgreSQL runs as {ACCOUNT}"
-                )
-                folder.chmod(mode | stat.S_IXOTH)
-        if self._run("postgres", "--version").returncode:
-            raise programs.Failed(
-                f"the account {ACCOUNT} can't run {programs.binaries()}/postgres: look at its permissions"
-            )
 
     def _log_size(self):
         return self.log.stat().st_size if self.log.exists() else 0
