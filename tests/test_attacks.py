@@ -82,6 +82,8 @@ DRIVE = """
         public.mentioning('{a}'), public.elapsed('1 day')
     SELECT public.ticket_fits('a', 'b', 'c', 'd', '{}', '{}', 'tomorrow'), public.comment_fits('a', 'b')
     SELECT * FROM public.events_after(0, 100)
+    SELECT public.contents(event, 1), public.escaped('a') FROM public.events AS event
+    SELECT * FROM public.verify_events()
     SELECT * FROM public.tickets_as_of('yesterday'), public.comments_as_of('yesterday'), public.links_as_of('yesterday'),
         public.searches_as_of('yesterday'), public.tickets_touched_since('yesterday'), public.comments_touched_since('yesterday')
     INSERT INTO public.tokens (name, role, actor, digest) VALUES ('eve', 'admin', 'alice', pg_catalog.sha256('x'))
