@@ -49,7 +49,7 @@ LONG = {
 @given(st.lists(st.sampled_from(WORDS), max_size=40), st.sampled_from([20, 91, 100]))
 def test_lines_break_where_they_always_did(words, width):
     line = " ".join(["It", *words])
-    assert terminal._lines(line, width) == wcwidth.wrap(terminal.safe(line.expandtabs()), width)
+    assert terminal.broken(line, width) == wcwidth.wrap(terminal.safe(line.expandtabs()), width)
 
 
 @pytest.mark.parametrize("name", LONG)

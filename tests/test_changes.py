@@ -459,3 +459,27 @@ def test_in_a_random_life_any_change_is_taken_back_or_refused(http, sql, owner, 
         for text in (replay.TICKETS, replay.COMMENTS, replay.LINKS):
             cursor.execute(text)
             assert cursor.fetchall() == []
+
+
+def test_what_was_undone_already_says_so(http, sql, ticket):
+    """Not that others have changed it: by whom, and how to have it back."""
+    number = ticket("One")
+    http.put(f"/tickets/{number}", assignee="bob")
+    _, changed = sql("SELECT event_id, change FROM events ORDER BY event_id")
+    assert http.put("/undo", event_id=changed["event_id"], actor="carol").status == 200
+    again = http.put("/undo", event_id=changed["event_id"])
+    undone = sql.one("SELECT max(event_id) AS it FROM events")["it"]
+    words = f"event {changed['event_id']} was undone already, by carol in event {undone}"
+    assert (again.status, again.json["code"], again.json["detail"]) == (409, "changed_since", words)
+    assert again.json["hint"] == f"Nothing was undone. To have it back, undo event {undone}."
+    refusal = sql.refusal("SELECT undo(change => %s)", changed["change"])
+    last = sql.one("SELECT max(change) AS it FROM events")["it"]
+    assert refusal.diag.message_primary == (
+        f"change {changed['change']} was undone already, by carol in change {last}"
+    )
+    # What it says works, and then the first can be undone once more; what others did since is told as that.
+    assert http.put("/undo", event_id=undone).status == 200
+    assert http.put("/undo", event_id=changed["event_id"]).status == 200
+    http.put(f"/tickets/{number}", assignee="dana")
+    third = http.put("/undo", event_id=changed["event_id"]).json["detail"]
+    assert third.startswith(f"ticket {number} was changed again since, by anonymous in event ")

@@ -6,6 +6,8 @@ import re
 import pytest
 import wcwidth
 
+from iris.intake import routes
+
 TEXTS = {
     "plain": "Printer on fire",
     "cjk": "日本語のとても長いタイトル" * 6,
@@ -29,15 +31,62 @@ def many(http, ticket, sql):
     return numbers
 
 
+# Each text that there is beside the letters: what is asked, and what it says somewhere.
+READ = {
+    "/tickets": "ticket_id",
+    "/tickets?columns=title,created,updated,due,labels": "labels",
+    "/tickets?limit=2": "… 4 more: limit=6 shows them",
+    "/comments": "body",
+    "/comments/1": "-- Printer on fire, ",
+    "/events": "changes",
+    "/events?after=0": "position",
+    "/tickets/1/history": "title: Printer on",
+    "/changes?since=yesterday": "filed it: for Printer on fire",
+    "/changes?since=yesterday&columns=title,changes,actors": "actors",
+    "/workflow": "next",
+    "/tokens": "alice",
+    "/me": "actor:",
+    "/db-check": "database:",
+    "/health": "status:  ok",
+    # Problems.
+    "/tickets/99": "there is no ticket 99",
+    "/tickets?" + "w" * 150 + "=1": "hint: Known are:",
+    "/tickets?sort=日本語": "sort must be one of",
+    "/nope": "hint: What there is",
+}
+WRITTEN = (
+    ("PUT", "/tickets", {"title": "x"}, "ticket 7 filed"),
+    ("PUT", "/tickets/1", {"title": "x"}, "ticket 1 is at version"),
+    ("PUT", "/tickets/1", {"status": "日" * 99}, "there is no status"),
+    ("PUT", "/tickets/1/comments", {"body": "x"}, "comment 7 on ticket 1 written"),
+    ("PUT", "/comments/7", {"body": "y"}, "comment 7 changed"),
+    ("DELETE", "/comments/7", None, "comment 7 deleted"),
+    ("PUT", "/tickets/1/links/parent/2", None, "ticket 1 has the parent 2"),
+    ("DELETE", "/tickets/1/links/parent/2", None, "ticket 1 no longer has the parent 2"),
+    ("PUT", "/undo", {"event_id": 12, "dry_run": True}, "would be taken back"),
+    ("PUT", "/tokens", {"name": "w" * 60, "role": "reader"}, "comes in as reader"),
+    ("DELETE", "/tokens/" + "w" * 60, None, "is revoked"),
+    ("DELETE", "/tickets/7", None, "ticket 7 deleted; its history stays"),
+)
+
+
 @pytest.mark.parametrize("width", [40, 80, 200, 500])
 def test_whatever_is_drawn_fits_and_lines_up(http, many, width):
-    paths = ["/tickets", "/comments", "/events", "/tickets?columns=title,created,updated,due,labels", *(f"/tickets/{number}" for number in many),
-             "/tickets/1/history"]  # fmt: skip
-    for path in paths:
-        text = http.get(f"{path}{'&' if '?' in path else '?'}format=text&width={width}").text
+    http.put("/tokens", name="alice", role="writer")
+
+    def fits(text, path):
         assert not re.search(r"[\x00-\x09\x0b-\x1f\x7f-\x9f\u202e]", text), path
         if width >= 80:
             assert max(wcwidth.width(line) for line in text.splitlines()) <= width, path
+
+    for path, said in {**READ, **{f"/tickets/{number}": "From:" for number in many}}.items():
+        text = http.get(f"{path}{'&' if '?' in path else '?'}format=text&width={width}").text
+        fits(text, path)
+        assert said in text or width < 80, path
+    for method, path, given, said in WRITTEN:
+        text = http(method, f"{path}?format=text&width={width}", given).text
+        fits(text, path)
+        assert said in text.replace("\n", " "), path
     if width < 80:
         return
     rows = http.get(f"/tickets?format=text&width={width}").text.splitlines()
@@ -212,4 +261,94 @@ def test_a_due_date_that_changed_is_in_the_time_zone_too(http, ticket, sql):
         text = http.get(f"{path}?format=text&tz=America/New_York&limit=1").text
         assert "due: 2027-03-01 04:00 → 2027-03-02 04:00\n" in text
     told = http.get("/changes?since=yesterday&format=text&tz=Europe/Berlin").text
-    assert "- due: 2027-03-02 10:00\n" in told
+    assert "- filed it: due 2027-03-02 10:00\n" in told
+
+
+def test_every_route_answers_a_person(http, ticket, sql):
+    """Whatever is asked in whatever way, by format=text or by Accept: a text, and not that there is none."""
+    from iris import app  # noqa: PLC0415
+
+    number = ticket()
+    sql("INSERT INTO comments (ticket_id, body) VALUES (%s, 'x')", number)
+    asked = 0
+    for path, methods in app.api.API.http.routes[""].items():
+        here = re.sub(r"{(\w+)}", lambda name: "blocks" if name[1] == "kind" else "1", path)
+        for method, versions in methods.items():
+            spec = versions[None].interface.spec
+            if "text/plain" not in getattr(spec, "offers", routes.EACH):
+                continue
+            given = {"title": "x", "body": "x"} if method in ("PUT", "POST", "PATCH") else None
+            by_format = http(method, f"{here}?format=text&width=80&color=never", given)
+            by_header = http(method, here, given, headers={"Accept": "text/plain"})
+            for answer in (by_format, by_header):
+                assert answer.headers["content-type"].startswith("text/plain"), (method, path)
+                assert answer.text.endswith("\n"), (method, path)
+                assert not re.search("format|width|color", answer.text.split(": ")[0]), (
+                    method,
+                    path,
+                )
+                asked += answer.status < 300
+    assert asked > 25
+
+
+def test_what_is_for_text_is_for_nothing_else(http, ticket):
+    ticket()
+    for path in ("/me", "/workflow", "/health", "/tickets/1", "/tickets"):
+        refused = http.get(f"{path}?width=80").json
+        assert (refused["code"], refused["detail"]) == (
+            "unknown_parameter",
+            "width is for format=text",
+        ), path
+        assert http.get(f"{path}?format=text&width=8").status == 422, path
+    # In what is to be kept it is a name as any other.
+    assert http.put("/tickets/1?format=text", {"width": 80}).status == 400
+
+
+def test_what_answers_nothing_says_so_in_a_text(http, ticket):
+    """204 where programs ask; a person reads what was done."""
+    one, other = ticket(), ticket()
+    link = f"/tickets/{one}/links/blocks/{other}"
+    assert (http.put(link).status, http.delete(link).status) == (204, 204)
+    said = http.put(f"{link}?format=text")
+    assert (said.status, said.text) == (200, f"ticket {one} blocks {other}\n")
+    again = http.delete(f"{link}?format=text"), http.delete(f"{link}?format=text")
+    assert [each.text for each in again] == [
+        f"ticket {one} no longer blocks {other}\n",
+        f"ticket {one} has no link blocks to ticket {other}\n",
+    ]
+
+
+def test_a_title_keeps_room_beside_long_names_and_times(http, ticket):
+    ticket(
+        "Printer on fire in the basement",
+        assignee="christopher.longname@example.org",
+        due="2999-01-01 12:00",
+        priority="urgent",
+    )
+    head, row = http.get("/tickets?format=text&width=80").text.splitlines()
+    assert head.split() == ["ticket_id", "status", "priority", "assignee", "due", "age", "title"]
+    # A time gives way down to its day, not to a part of one.
+    assert re.fullmatch(
+        r"1          open    urgent    christo…  2999-01-01  0m   Printer on fire in …", row
+    )
+    whole = http.get("/tickets?format=text&width=200").text
+    assert "2999-01-01 12:00 (in 9" in whole
+    history = http.get("/tickets/1/history?format=text&width=80").text
+    assert re.search(r"^\d{4}-\d\d-\d\d \d\d:\d\d ", history, re.MULTILINE)
+
+
+def test_what_is_new_is_told_as_one_would(http, ticket):
+    ticket("Plain", description="long")
+    ticket(
+        "Full",
+        priority="high",
+        assignee="bob",
+        due="2999-01-01 12:00",
+        labels=["b", "a"],
+        status="active",
+    )
+    told = http.get("/changes?since=yesterday&format=text&sort=ticket_id").text
+    assert re.findall("- .*", told) == [
+        "- filed it",
+        "- filed it: high, for bob, due 2999-01-01 12:00, labels a, b, now active",
+    ]

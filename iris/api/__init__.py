@@ -2,22 +2,22 @@
 
 import re
 
+import falcon
 import hug
 
 from iris import formats
 from iris.database.statements import ZONE
-from iris.formats import json, problem, terminal
+from iris.formats import problem, terminal, told
 from iris.intake import auth, routes
 from iris.lists.statement import MOST_LEFT
 
 # future: no commas split in a query, no blank value dropped.
 API = hug.API(__name__, future=True)
-ROUTE = hug.http(api=API, output=json.as_json, output_invalid=problem.as_invalid)
+ROUTE = hug.http(api=API, output=told.answer, output_invalid=problem.as_invalid)
 
 
-# What lists can be had in, and one ticket.
+# What lists can be had in.
 LISTED = routes.offers(*(each.media for each in formats.LISTS.values()))
-READ = routes.offers(formats.LISTS["text"].media)
 
 
 def listed(noun, given, request, response, onwards=None, **more):
@@ -87,12 +87,20 @@ def look(given, found=None):
 def said(request, response, row, words):
     """Return what was written; as text, a sentence about it.
 
-    row:      JSON text.
+    row:      JSON text, or None where the answer is 204: as text it is 200, for it has the sentence.
     """
     if request.context.format != "text":
         return row
+    if row is None:
+        response.status = falcon.HTTP_200
+    lines = terminal.broken(words, told.look(request).width)
+    return drawn(response, "".join(f"{line}\n" for line in lines))
+
+
+def drawn(response, text):
+    """Answer with a text for a terminal."""
     response.content_type = "text/plain; charset=utf-8"
-    return f"{words}\n"
+    return text
 
 
 # A version as a tag, or bare, as people type it; and what else may stand in a header of tags.

@@ -2,9 +2,12 @@
 
 import falcon
 
-from iris import comments
-from iris.api import LISTED, READ, ROUTE, address, listed, said
+from iris import comments, formats
+from iris.api import LISTED, ROUTE, address, drawn, listed, look, said
+from iris.database.statements import ZONE
+from iris.formats import terminal
 from iris.intake import auth, routes, types
+from iris.intake.negotiation import LOOK
 
 NUMBER = types.Number()
 
@@ -25,7 +28,6 @@ def index(request, response, **given):
 @ROUTE.post("/comments")
 @ROUTE.put("/tickets/{ticket_id}/comments")
 @ROUTE.post("/tickets/{ticket_id}/comments")
-@READ
 @routes.takes_text(comments.written)
 @routes.takes(ticket_id=NUMBER, **comments.WRITABLE)
 def put(request, response, ticket_id, **given):
@@ -40,19 +42,22 @@ def put(request, response, ticket_id, **given):
 
 
 @ROUTE.get("/comments/{comment_id}")
-@routes.takes(comment_id=NUMBER)
-def one(comment_id):
+@routes.takes(comment_id=NUMBER, tz=types.Zone(), **LOOK)
+def one(request, response, comment_id, tz=ZONE, **given):
     """Read one comment.
 
     curl 0.0.0.0:8000/comments/1
     """
-    return comments.one(comment_id)
+    row = comments.one(comment_id)
+    formats.of(request.context.format, given)
+    if request.context.format != "text":
+        return row
+    return drawn(response, terminal.comment(row, look({"tz": tz, **given})))
 
 
 @ROUTE.put("/comments/{comment_id}")
 @ROUTE.patch("/comments/{comment_id}")
 @ROUTE.post("/comments/{comment_id}")
-@READ
 @routes.takes_text(comments.written)
 @routes.takes(comment_id=NUMBER, ticket_id=types.Given(), **comments.WRITABLE)
 def change(request, response, comment_id, ticket_id=None, **given):
@@ -66,9 +71,10 @@ def change(request, response, comment_id, ticket_id=None, **given):
 
 @ROUTE.delete("/comments/{comment_id}", status=falcon.HTTP_204)
 @routes.takes(comment_id=NUMBER)
-def remove(request, comment_id):
+def remove(request, response, comment_id):
     """Delete a comment.
 
     curl -X DELETE 0.0.0.0:8000/comments/1
     """
     comments.remove(comment_id, auth.writer(request))
+    return said(request, response, None, f"comment {comment_id} deleted")

@@ -1,9 +1,10 @@
 """Routes: history and the feed."""
 
 from iris import events, feed, formats, problems
-from iris.api import LISTED, ROUTE, listed
-from iris.formats import json
+from iris.api import LISTED, ROUTE, drawn, listed, look
+from iris.formats import json, terminal
 from iris.intake import auth, bodies, routes, types
+from iris.intake.negotiation import LOOK
 
 PARAMETERS = events.LIST.parameters()
 FEED = {"after", "wait", "limit"}
@@ -38,15 +39,21 @@ def index(request, response, **given):
     if "after" not in given:
         _only(given, PARAMETERS)
         return listed(events, given, request, response)
-    _only(given, FEED)
-    if request.context.format != "json":
-        raise problems.Problem("not_acceptable", "the feed comes as JSON or text/event-stream")
+    form = request.context.format
+    _only(given, FEED | {*LOOK, "tz"} if form == "text" else FEED)
+    if form not in ("json", "text"):
+        detail = "the feed comes as JSON, text/event-stream or text/plain"
+        raise problems.Problem("not_acceptable", detail)
     position = given["after"]
     piece = feed.wait(position, given.get("limit", 50), given.get("wait", 0), auth.goes_on(request))
     if piece:
         position = piece[-1][0]
     response.set_header("Link", f'<{request.context.here(after=position)}>; rel="next"')
-    return json.array(body for _, body in piece)
+    rows = [body for _, body in piece]
+    if form == "json":
+        return json.array(rows)
+    columns = ("position", *events.LIST.shown)
+    return drawn(response, terminal.table(rows, columns, events.LIST.times, look(given)))
 
 
 def _last(request, given):

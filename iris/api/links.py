@@ -3,7 +3,8 @@
 import falcon
 
 from iris import links
-from iris.api import ROUTE
+from iris.api import ROUTE, said
+from iris.formats import terminal
 from iris.intake import auth, routes, types
 
 KEY = {
@@ -16,19 +17,26 @@ KEY = {
 @ROUTE.put("/tickets/{ticket_id}/links/{kind}/{other_id}", status=falcon.HTTP_204)
 @ROUTE.post("/tickets/{ticket_id}/links/{kind}/{other_id}", status=falcon.HTTP_204)
 @routes.takes(**KEY)
-def put(request, ticket_id, kind, other_id):
+def put(request, response, ticket_id, kind, other_id):
     """Link a ticket to another: blocks, duplicates, parent (which is the other) or relates.
 
     curl -X PUT 0.0.0.0:8000/tickets/1/links/blocks/2
     """
     links.create(ticket_id, kind, other_id, auth.writer(request))
+    return said(request, response, None, f"ticket {ticket_id} {_is(kind)} {other_id}")
 
 
 @ROUTE.delete("/tickets/{ticket_id}/links/{kind}/{other_id}", status=falcon.HTTP_204)
 @routes.takes(**KEY)
-def remove(request, ticket_id, kind, other_id):
+def remove(request, response, ticket_id, kind, other_id):
     """Unlink two tickets.
 
     curl -X DELETE 0.0.0.0:8000/tickets/1/links/blocks/2
     """
     links.remove(ticket_id, kind, other_id, auth.writer(request))
+    return said(request, response, None, f"ticket {ticket_id} no longer {_is(kind)} {other_id}")
+
+
+def _is(kind):
+    """Return what a link is called at its ticket."""
+    return terminal.LINKS[kind][0]

@@ -3,7 +3,7 @@
 import json
 
 from iris import __version__, welcome
-from iris.api import API, ROUTE
+from iris.api import API, ROUTE, drawn
 from iris.intake import auth, handlers, routes
 
 
@@ -17,8 +17,7 @@ def start(request, response):
     curl 0.0.0.0:8000
     """
     if request.context.format == "text":
-        response.content_type = "text/plain; charset=utf-8"
-        return welcome.page(handlers.host(request), auth.WANTED)
+        return drawn(response, welcome.page(handlers.host(request), auth.WANTED))
     found = [
         {
             "method": method,

@@ -3,12 +3,12 @@
 import falcon
 
 from iris import formats, problems, tickets
-from iris.api import LISTED, READ, ROUTE, address, listed, look, said, tagged, versions
+from iris.api import LISTED, ROUTE, address, drawn, listed, look, said, tagged, versions
 from iris.database.statements import ZONE
 from iris.formats import terminal
 from iris.intake import auth, routes, types
 from iris.intake import rows as many
-from iris.lists.listing import LOOK
+from iris.intake.negotiation import LOOK
 
 NUMBER = types.Number()
 
@@ -26,7 +26,6 @@ def index(request, response, **given):
 
 @ROUTE.put("/tickets")
 @ROUTE.post("/tickets")
-@READ
 @routes.takes_many
 @routes.takes_text(tickets.written)
 @routes.takes(ticket_id=NUMBER, dry_run=types.Flag(), tz=types.Zone(), **tickets.WRITABLE)
@@ -65,14 +64,12 @@ def read(request, response, ticket_id, as_of=None, tz=ZONE, **given):
         response.status = falcon.HTTP_304
         return None
     if request.context.format == "text":
-        response.content_type = "text/plain; charset=utf-8"
-        return terminal.letter(row, look({"tz": tz, **given}))
+        return drawn(response, terminal.letter(row, look({"tz": tz, **given})))
     formats.of(request.context.format, given)
     return row
 
 
 @ROUTE.get("/tickets/{ticket_id}")
-@READ
 @routes.takes(ticket_id=NUMBER, as_of=types.Time(), tz=types.Zone(), **LOOK)
 def one(request, response, ticket_id, **given):
     """Read one ticket with its comments, oldest first, and its links; as it was at some time.
@@ -83,7 +80,6 @@ def one(request, response, ticket_id, **given):
 
 
 @ROUTE.get("/ticket")
-@READ
 @routes.takes(tid=NUMBER, as_of=types.Time(), tz=types.Zone(), **LOOK)
 def by_number(request, response, tid, **given):
     """Read one ticket, by another name.
@@ -96,7 +92,6 @@ def by_number(request, response, tid, **given):
 @ROUTE.put("/tickets/{ticket_id}")
 @ROUTE.patch("/tickets/{ticket_id}")
 @ROUTE.post("/tickets/{ticket_id}")
-@READ
 @routes.takes(ticket_id=NUMBER, tz=types.Zone(), **tickets.WRITABLE)
 def change(request, response, ticket_id, tz=ZONE, **given):
     """Change what is given of a ticket; null empties a column. If-Match: "3" or a version: only from that.
@@ -128,10 +123,11 @@ def _version(value):
 
 @ROUTE.delete("/tickets/{ticket_id}", status=falcon.HTTP_204)
 @routes.takes(ticket_id=NUMBER)
-def remove(request, ticket_id):
+def remove(request, response, ticket_id):
     """Delete a ticket with its comments and links; its history stays.
 
     curl -X DELETE 0.0.0.0:8000/tickets/1
     """
     expected = versions(request.get_header("If-Match"))
     tickets.remove(ticket_id, auth.writer(request, True), expected)
+    return said(request, response, None, f"ticket {ticket_id} deleted; its history stays")

@@ -5,7 +5,7 @@ import json
 import falcon
 
 from iris import tokens
-from iris.api import LISTED, ROUTE, listed
+from iris.api import LISTED, ROUTE, listed, said
 from iris.intake import auth, routes, types
 
 
@@ -46,14 +46,18 @@ def put(request, response, **given):
 
     curl -X PUT -d name=alice -d role=writer 0.0.0.0:8000/tokens
     """
-    return tokens.create(given, auth.writer(request))
+    row = tokens.create(given, auth.writer(request))
+    made = json.loads(row)
+    words = f"{made['actor']} comes in as {made['role']}; this is shown once: {made.get('token', 'it was')}"
+    return said(request, response, row, words)
 
 
 @ROUTE.delete("/tokens/{name}", status=falcon.HTTP_204)
 @routes.takes(name=types.Word())
-def remove(request, name):
+def remove(request, response, name):
     """Revoke a token.
 
     curl -X DELETE 0.0.0.0:8000/tokens/alice
     """
     tokens.revoke(name, auth.writer(request))
+    return said(request, response, None, f"{name} is revoked")

@@ -3,7 +3,7 @@
 import json
 
 from iris import undo
-from iris.api import READ, ROUTE, said
+from iris.api import ROUTE, said
 from iris.intake import auth, routes, types
 
 NUMBER = types.Number()
@@ -11,7 +11,6 @@ NUMBER = types.Number()
 
 @ROUTE.put("/undo")
 @ROUTE.post("/undo")
-@READ
 @routes.takes(event_id=NUMBER, change=NUMBER, dry_run=types.Flag())
 def put(request, response, event_id=None, change=None, dry_run=False):
     """Take back an event, or a whole change, by new events that carry `undoes`; dry_run=true to look first.

@@ -1,27 +1,34 @@
 """Routes: the workflow."""
 
 from iris import workflow
-from iris.api import ROUTE
+from iris.api import ROUTE, drawn
 from iris.database.statements import ZONE
+from iris.formats import told
 from iris.intake import auth, routes, types
 
 
 @ROUTE.get("/workflow")
 @routes.takes(as_of=types.Time(), tz=types.Zone())
-def read(as_of=None, tz=ZONE):
+def read(request, response, as_of=None, tz=ZONE):
     """Show the statuses, in their order, and which may follow which; as_of= shows those of some moment.
 
     curl 0.0.0.0:8000/workflow
     """
-    return workflow.read(as_of, tz)
+    return _shown(request, response, workflow.read(as_of, tz))
 
 
 @ROUTE.put("/workflow")
 @ROUTE.post("/workflow")
 @routes.takes(statuses=types.Json(), transitions=types.Json())
-def write(request, **given):
+def write(request, response, **given):
     """Replace the workflow; a status that tickets are in can't be dropped.
 
     curl -X PUT -H 'Content-Type: application/json' -d @workflow.json 0.0.0.0:8000/workflow
     """
-    return workflow.write(given, auth.writer(request))
+    return _shown(request, response, workflow.write(given, auth.writer(request)))
+
+
+def _shown(request, response, document):
+    if request.context.format != "text":
+        return document
+    return drawn(response, told.workflow(document, told.look(request)))

@@ -53,8 +53,11 @@ def of(name, given):
     """
     for parameter, form in ONLY_FOR.items():
         if parameter in given and name != form:
-            wrong = f"is for format={form}"
-            raise problems.Problem(
-                "unknown_parameter", f"{parameter} {wrong}", errors={parameter: wrong}
-            )
+            raise only_for(parameter)
     return SAFE if "csv" in given else LISTS[name]
+
+
+def only_for(parameter):
+    """Return the Problem 400 of a parameter of ONLY_FOR, where another format is asked for."""
+    wrong = f"is for format={ONLY_FOR[parameter]}"
+    return problems.Problem("unknown_parameter", f"{parameter} {wrong}", errors={parameter: wrong})

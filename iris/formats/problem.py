@@ -1,5 +1,6 @@
 """Problems, as RFC 9457 writes them."""
 
+import re
 from http import HTTPStatus
 
 import hug
@@ -23,7 +24,7 @@ def write(problem, request, response):
     _hint_at_plus(problem, request)
     response.body, response.stream = None, None
     if _is_for_people(request):
-        response.data = sentences(problem).encode()
+        response.data = sentences(problem, _width(request)).encode()
         response.content_type = "text/plain; charset=utf-8"
     else:
         response.data = problem.document(request.context.get("request_id")).encode() + b"\n"
@@ -56,8 +57,19 @@ def _is_for_people(request):
         return False
 
 
-def sentences(problem):
-    """Return a problem as text: what is wrong, then a hint, as psql says them."""
+def _width(request):
+    """Return how wide a problem as text is to be; None for a line a sentence, as where nobody has said it."""
+    given = {**(request._params or {}), **(request.context.get("look") or {})}.get("width")
+    known = re.fullmatch("[0-9]{2,3}", str(given), re.ASCII)
+    least, most = terminal.WIDTHS
+    return int(given) if known and least <= int(given) <= most else None
+
+
+def sentences(problem, width=None):
+    """Return a problem as text: what is wrong, then a hint, as psql says them.
+
+    width:    cells across; None: each is a line, however long.
+    """
     hint, errors = problem.more.get("hint"), problem.more.get("errors")
     allowed = problem.more.get("allowed")
     if allowed and not hint:
@@ -66,6 +78,8 @@ def sentences(problem):
     rows = errors[1:] if isinstance(errors, list) else []
     others = [f"row {row['index']}: {row['detail']}" for row in rows]
     lines = [problem.detail, *others, *([f"hint: {hint}"] if hint else [])]
+    if width:
+        lines = [piece for each in lines for piece in terminal.broken(each, width)]
     return "".join(f"{terminal.safe(each)}\n" for each in lines)
 
 

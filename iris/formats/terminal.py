@@ -18,7 +18,13 @@ from iris import bounds
 from iris.visible import safe
 
 WIDTH = 100
+# What width= may be.
+WIDTHS = (20, 500)
 NARROWEST = 8
+# Cells of a time, to the minute and by its day.
+MINUTE, DAY = 16, 10
+# What somebody reads a table for; of its width this has so many hundredths, if it needs them.
+MAIN, MAINLY = ("title", "body", "changes"), 25
 # Characters that are looked at for one cell of a table: marks and blanks take no room, but time.
 CELL = 16 * WIDTH
 # Characters of a letter: any description, and comments until it is full.
@@ -184,14 +190,12 @@ def table(rows, columns, times=(), look=PLAIN):
         bounds.breathe()
     lines, widths = long, _widths(long, look.width)
     if _across(widths) > look.width:
-        lines, widths = short, _widths(short, look.width)
-    while _across(widths) > look.width and max(widths) > NARROWEST:
-        widths[widths.index(max(widths))] -= 1
+        lines, widths = short, _shrunk(short, columns, times, look.width)
     made = []
     for cells, painted in zip(lines, colors, strict=True):
         fitted = (
-            look.paint(_fit(*each), code)
-            for *each, code in zip(cells, widths, painted, strict=True)
+            look.paint(fit(cell[:DAY] if name in times and width < MINUTE else cell, width), code)
+            for name, cell, width, code in zip(columns, cells, widths, painted, strict=True)
         )
         made.append("  ".join(fitted).rstrip())
         bounds.breathe()
@@ -204,6 +208,36 @@ def table(rows, columns, times=(), look=PLAIN):
 
 def _widths(lines, most):
     return [min(most, max(map(wcwidth.width, cells))) for cells in zip(*lines, strict=True)]
+
+
+def _shrunk(lines, columns, times, width):
+    """Return widths that fit: the widest give way, a time to its day, what a table is read for last."""
+    widths = _widths(lines, width)
+    least = [
+        width * MAINLY // 100 if name in MAIN else max(NARROWEST, len(name)) for name in columns
+    ]
+    for day in (MINUTE, DAY):
+        for place, name in enumerate(columns):
+            if name in times and widths[place] > day:
+                widths[place] = day
+        ends = [
+            min(day, widths[place]) if name in times else least[place]
+            for place, name in enumerate(columns)
+        ]
+        _give_way(widths, ends, width)
+        if _across(widths) <= width:
+            break
+    _give_way(widths, [NARROWEST] * len(widths), width)
+    return widths
+
+
+def _give_way(widths, least, width):
+    """Narrow the widest columns until all fit, none below its least."""
+    while _across(widths) > width:
+        wide = [(mine, -place) for place, mine in enumerate(widths) if mine > least[place]]
+        if not wide:
+            return
+        widths[-max(wide)[1]] -= 1
 
 
 def _across(widths):
@@ -229,6 +263,10 @@ def _cells(row, columns, times, zone):
 
 def _changes(changes, zone):
     """Yield what changed, {column: [old, new]}, as texts; what was and is empty did not."""
+    if changes.keys() == {"kind", "other_id"}:
+        kind, other = (before or now for before, now in changes.values())
+        yield f"{LINKS[kind][0]} {other}"
+        return
     for name, value in changes.items():
         if not isinstance(value, list) or len(value) != 2:
             yield f"{name}: {_short(value)}"
@@ -252,7 +290,7 @@ def _one_line(text):
     return line if len(text) <= CELL else line + "…"
 
 
-def _fit(cell, width):
+def fit(cell, width):
     if wcwidth.width(cell) > width:
         cell = wcwidth.clip(cell, 0, width - 1) + "…"
     return wcwidth.ljust(cell, width)
@@ -262,14 +300,14 @@ def wrapped(text, width=WIDTH):
     """Return text broken into lines that fit, its own line breaks kept; none looks like a comment's head."""
     lines = []
     for line in text.splitlines():
-        made = _lines(line, width) or [""]
+        made = broken(line, width) or [""]
         if any(each.startswith("--") for each in made):
-            made = [f" {each}" for each in _lines(line, width - 1)]
+            made = [f" {each}" for each in broken(line, width - 1)]
         lines += made
     return "\n".join(lines)
 
 
-def _lines(text, width=WIDTH):
+def broken(text, width=WIDTH):
     """Break one line into lines that fit: as wcwidth.wrap() does, in time that grows only with the text."""
     made, line, room = [], "", width
 
@@ -336,12 +374,11 @@ def changes(rows, look=PLAIN):
     made = []
     for text in rows:
         row = read(text)
-        title, *others = _lines(f"Ticket {row['ticket_id']}: {row['title']}", look.width)
-        made += [look.paint(title, BOLD), *others]
+        made += _titled(row, look)
         who = f"{_and(row['actors'])}, {moment(row['last'], look.zone)}"
-        made += [f"    {line}" for line in _lines(who[:HEAD], look.width - 4)]
+        made += [f"    {line}" for line in broken(who[:HEAD], look.width - 4)]
         for done in _done(row, look.zone):
-            first, *others = _lines(done[:HEAD], look.width - 6) or [""]
+            first, *others = broken(done[:HEAD], look.width - 6) or [""]
             made += [f"    - {first}", *(f"      {other}" for other in others)]
         made.append("")
         bounds.breathe()
@@ -354,6 +391,16 @@ def changes(rows, look=PLAIN):
     return "\n".join(made)
 
 
+def _titled(ticket, look):
+    """Return a ticket's number and title as lines; a title without blanks begins beside the number, too."""
+    head = f"Ticket {ticket['ticket_id']}: "
+    first, *others = broken(ticket["title"], look.width - len(head)) or [""]
+    return [
+        look.paint(line, BOLD)
+        for line in (head + first, *(" " * len(head) + each for each in others))
+    ]
+
+
 def _and(words):
     *others, last = words
     return f"{', '.join(others)} and {last}" if others else last
@@ -361,18 +408,12 @@ def _and(words):
 
 def _done(row, zone):
     """Yield what was done to a ticket, a sentence each."""
-    if row["kind"] != "changed":
-        yield {"created": "filed it", "deleted": "deleted it"}[row["kind"]]
-    for name, pair in row["changes"].items():
-        old, new = (_timed(name, each, zone) for each in pair)
-        if row["kind"] == "changed" and isinstance(old, dict) and isinstance(new, dict):
-            for key in sorted(old.keys() | new.keys()):
-                if old.get(key) != new.get(key):
-                    yield f"{name}.{key}: {_pair(old.get(key), new.get(key))}"
-        elif row["kind"] == "changed":
-            yield f"{name}: {_pair(old, new)}"
-        elif row["kind"] == "created" and name != "title" and plain(new):
-            yield f"{name}: {_brief(new)}"
+    if row["kind"] == "deleted":
+        yield "deleted it"
+    elif row["kind"] == "created":
+        yield _filed(row, zone)
+    else:
+        yield from _changed(row["changes"], zone)
     number = row["comments"]
     if number:
         yield f"{abs(number):,} {'more' if number > 0 else 'fewer'} comment{'s' * (abs(number) != 1)}"
@@ -381,6 +422,33 @@ def _done(row, zone):
             yield ("" if sign == "added" else "no longer ") + _link(row["ticket_id"], link)
     if row["kind"] == "changed" and not (row["changes"] or number or any(row["links"].values())):
         yield "comments were rewritten"
+
+
+def _filed(row, zone):
+    """Return what one says of a new ticket: what is not as it is with all of them, or is in its title."""
+    now = {name: new for name, (_, new) in row["changes"].items()}
+    told = [now["priority"]] if now["priority"] != "normal" else []
+    if now.get("assignee"):
+        told.append(f"for {now['assignee']}")
+    if now.get("due"):
+        told.append(f"due {_timed('due', now['due'], zone)}")
+    if now.get("labels"):
+        told.append(f"labels {plain(now['labels'])}")
+    if now["status"] != "open":
+        told.append(f"now {now['status']}")
+    return "filed it" + (f": {', '.join(map(_brief, told))}" if told else "")
+
+
+def _changed(changes, zone):
+    """Yield what a ticket has now and had then, of an object member by member."""
+    for name, pair in changes.items():
+        old, new = (_timed(name, each, zone) for each in pair)
+        if not (isinstance(old, dict) and isinstance(new, dict)):
+            yield f"{name}: {_pair(old, new)}"
+            continue
+        for key in sorted(old.keys() | new.keys()):
+            if old.get(key) != new.get(key):
+                yield f"{name}.{key}: {_pair(old.get(key), new.get(key))}"
 
 
 def _brief(value):
@@ -426,7 +494,7 @@ def letter(text, look=PLAIN):
     """
 
     def when(text):
-        return f"{moment(text, look.zone)} ({ago(text)})"
+        return _when(text, look.zone)
 
     # Inside of JSON's texts no quote stands without a backslash, so these are what they look like.
     comments, links = text.index(',"comments":['), text.rindex(',"links":[')
@@ -447,11 +515,10 @@ def letter(text, look=PLAIN):
         "Version": f"{ticket['version']}, {when(ticket['updated'])}",
     }
     made = Letter(look.width)
-    title = "\n".join(_lines(f"Ticket {number}: {ticket['title']}", look.width))
-    made.add(look.paint(title, BOLD))
+    made.add(*_titled(ticket, look))
     for name, value in heads.items():
         if value:
-            first, *others = _lines(value[:HEAD], look.width - 9) or [""]
+            first, *others = broken(value[:HEAD], look.width - 9) or [""]
             made.add(
                 look.paint(f"{name + ':':<9}", BOLD) + first, *(" " * 9 + other for other in others)
             )
@@ -464,15 +531,38 @@ def letter(text, look=PLAIN):
     for comment in _items(text, comments):
         if not made.room:
             break
-        said = f", {when(comment['created'])} "
-        room = max(look.width - len(said) - 3, NARROWEST)
-        head = f"-- {_fit(safe(comment['author']), room).rstrip()}{said}"
-        made.add("", look.paint(wcwidth.ljust(head, look.width, fillchar="-"), BOLD))
-        made.tell(comment["body"])
+        _remark(made, comment, look)
         told += 1
     left = sum(1 for _ in _items(text, comments)) - told if not made.room else 0
     if left:
         made.add("", f"… {left:,} more comments; format=json shows all")
+    if look.zone != "UTC":
+        made.add("", f"Times are in {look.zone}.")
+    return made.text()
+
+
+def _when(text, zone):
+    return f"{moment(text, zone)} ({ago(text)})"
+
+
+def _remark(made, comment, look):
+    """Write a comment into a Letter."""
+    said = f", {_when(comment['created'], look.zone)} "
+    room = max(look.width - len(said) - 3, NARROWEST)
+    head = f"-- {fit(safe(comment['author']), room).rstrip()}{said}"
+    made.add("", look.paint(wcwidth.ljust(head, look.width, fillchar="-"), BOLD))
+    made.tell(comment["body"])
+
+
+def comment(text, look=PLAIN):
+    """Return one comment as it stands in its ticket's letter.
+
+    text:     the comment as the API has it, JSON text.
+    look:     a Look.
+    """
+    one, made = read(text), Letter(look.width)
+    made.add(look.paint(f"Comment {one['comment_id']} on ticket {one['ticket_id']}", BOLD))
+    _remark(made, one, look)
     if look.zone != "UTC":
         made.add("", f"Times are in {look.zone}.")
     return made.text()

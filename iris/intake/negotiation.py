@@ -1,10 +1,15 @@
-"""Which format an answer comes in."""
+"""Which format an answer comes in, and how it looks as text."""
 
 from functools import lru_cache
 
 from falcon.vendor import mimeparse
 
 from iris import formats, problems
+from iris.formats import terminal
+from iris.intake import types
+
+# How an answer as text is to look, whatever it says.
+LOOK = {"width": types.Number(*terminal.WIDTHS), "color": types.OneOf(["always", "never"])}
 
 
 @lru_cache
@@ -27,7 +32,7 @@ def _preferred(accept, offers):
 def choose(request, given, offers):
     """Settle the format of the answer: what ?format= says, else what Accept prefers."""
     known = _formats(offers)
-    name = given.pop("format", None) if len(offers) > 1 else None
+    name = given.pop("format", None)
     if name is None:
         name = _preferred(request.accept, offers)
     if not isinstance(name, str) or name not in known:
@@ -35,3 +40,20 @@ def choose(request, given, offers):
         hint = f"format= takes {', '.join(reversed(known))}." if len(known) > 1 else None
         raise problems.Problem("not_acceptable", detail, hint=hint)
     request.context.format = name
+
+
+def look(request, given, known):
+    """Settle how an answer is to look whose route leaves that to others.
+
+    given:    {name: text} of the request; what is settled is taken out of it.
+    known:    the names that the route takes.
+    Raises:   Problem 400 where it is for text, and something else is asked for; 422.
+    """
+    request.context.look = {}
+    for name in (LOOK.keys() & given.keys()) - known.keys():
+        if request.context.format != "text":
+            raise formats.only_for(name)
+        try:
+            request.context.look[name] = LOOK[name](given.pop(name))
+        except ValueError as error:
+            raise problems.invalid({name: str(error)}) from None

@@ -2,8 +2,10 @@
 
 from functools import lru_cache
 
-# What every route offers.
-JSON = ("application/json",)
+# What every route offers, unless it says otherwise: somebody may sit at a terminal. What has no
+# text of its own is drawn by formats/told.py.
+JSON = "application/json"
+EACH = ("text/plain", JSON)
 
 
 def takes(**types):
@@ -26,8 +28,8 @@ def offers(*media, json=True):
     """
 
     def decorate(function):
-        is_whole = JSON[0] in media or not json
-        function.__dict__["offers"] = media if is_whole else (*media, *JSON)
+        is_whole = JSON in media or not json
+        function.__dict__["offers"] = media if is_whole else (*media, JSON)
         return function
 
     return decorate

@@ -11,10 +11,8 @@ from sqlalchemy.sql.expression import FromClause
 
 from iris import models
 from iris.intake import types
+from iris.intake.negotiation import LOOK
 from iris.lists import filters
-
-# How an answer as text is to look.
-LOOK = {"width": types.Number(20, 500), "color": types.OneOf(["always", "never"])}
 
 
 class Sort(NamedTuple):

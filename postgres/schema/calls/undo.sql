@@ -175,7 +175,16 @@ BEGIN
     PERFORM FROM tickets WHERE ticket_id IN (SELECT events.ticket_id FROM events WHERE events.event_id = ANY (undone)
         UNION SELECT events.other_id FROM events WHERE events.event_id = ANY (undone)) ORDER BY ticket_id FOR UPDATE;
     conflicts := changed_since(undone, undo.change);
-    IF conflicts <> '[]' THEN
+    IF conflicts <> '[]' AND NOT EXISTS (SELECT FROM jsonb_array_elements(conflicts) AS item JOIN events
+            ON events.event_id = (item ->> 'event_id')::bigint WHERE events.undoes = ANY (undone) IS NOT TRUE) THEN
+        SELECT * INTO event FROM events WHERE events.event_id = (conflicts -> 0 ->> 'event_id')::bigint;
+        RAISE SQLSTATE 'IR022' USING MESSAGE = CASE WHEN undo.change IS NULL
+                THEN format('event %s was undone already, by %s in event %s', undo.event_id, event.actor, event.event_id)
+                ELSE format('change %s was undone already, by %s in change %s', undo.change, event.actor, event.change) END,
+            HINT = format('Nothing was undone. To have it back, undo %s.',
+                CASE WHEN undo.change IS NULL THEN 'event ' || event.event_id ELSE 'change ' || event.change END),
+            DATATYPE = jsonb_build_object('conflicts', conflicts)::text;
+    ELSIF conflicts <> '[]' THEN
         RAISE SQLSTATE 'IR022' USING MESSAGE = CASE WHEN conflicts -> 0 ->> 'ticket_id' IS NULL THEN 'the workflow'
                 ELSE format('ticket %s', conflicts -> 0 ->> 'ticket_id') END
             || format(' was changed again since, by %s in event %s', conflicts -> 0 ->> 'actor', conflicts -> 0 ->> 'event_id')
