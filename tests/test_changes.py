@@ -2,11 +2,15 @@
 
 import random
 import re
+from concurrent.futures import ThreadPoolExecutor
 
 import psycopg2
 import pytest
 import replay
 from test_time_travel import Life
+from test_tokens import add, guarded, people  # noqa: F401 (fixtures)
+
+from iris import rights
 
 # The numbers of changes --------------------------------------------------------------------------
 
@@ -384,6 +388,99 @@ def test_undo_is_for_who_may(http, sql, ticket):
     for given, status in (({}, 422), ({"event_id": 1, "change": 1}, 422), ({"event_id": 99}, 404), ({"change": 1}, 404),
                           ({"change": "x"}, 422), ({"changed": 1}, 400)):  # fmt: skip
         assert http.put("/undo", given).status == status, given
+
+
+# What takes back one event of this kind is this role's at least: that of who may do the contrary.
+TAKES = {
+    "created": "admin",
+    "changed": "writer",
+    "deleted": "writer",
+    "commented": "writer",
+    "comment_changed": "writer",
+    "comment_deleted": "writer",
+    "linked": "writer",
+    "unlinked": "writer",
+    "workflow_changed": "admin",
+}
+
+
+def test_what_takes_back_each_kind_is_for_who_may_do_it(guarded, people, sql):  # noqa: F811
+    for statement in (
+        "INSERT INTO tickets (title) VALUES ('One'), ('Other'), ('Third')",
+        "UPDATE tickets SET assignee = 'bob' WHERE ticket_id = 2",
+        "INSERT INTO comments (ticket_id, body) VALUES (1, 'x'), (1, 'y'), (2, 'z')",
+        "UPDATE comments SET body = 'xx' WHERE comment_id = 1",
+        "DELETE FROM comments WHERE comment_id = 2",
+        "INSERT INTO links VALUES (2, 'relates', 1)",
+        "DELETE FROM links",
+        "INSERT INTO links VALUES (1, 'relates', 2)",
+        "DELETE FROM tickets WHERE ticket_id = 3",
+        "INSERT INTO transitions VALUES ('resolved', 'active')",
+    ):
+        sql(statement)
+    found = {
+        row["kind"]: row["event_id"]
+        for row in sql("SELECT kind, event_id FROM events ORDER BY event_id")
+        if row["kind"] != "token_added"
+    }
+    sql("INSERT INTO tickets (title) VALUES ('Fourth')")
+    found["created"] = last(sql)["event_id"]
+    assert set(found) == set(TAKES)
+    for kind, event_id in found.items():
+        for role, headers in people.items():
+            may = rights.suffices(role, TAKES[kind])
+            answer = guarded.put("/undo", event_id=event_id, dry_run=True, headers=headers)
+            assert answer.status == (200 if may else 403), (kind, role, answer.text)
+            sql(f"SET ROLE iris_{role}")
+            if may:
+                sql("SELECT undo(event_id => %s, dry_run => true)", event_id)
+            else:
+                error = sql.refusal("SELECT undo(event_id => %s, dry_run => true)", event_id)
+                assert error.pgcode == "42501"
+            sql("RESET ROLE")
+
+
+def test_of_two_who_take_back_the_same_at_once_one_does(live, ticket, sql):
+    for _ in range(20):
+        ticket()
+    sql("UPDATE tickets SET assignee = 'bob'")
+    body = f"change={last(sql)['change']}".encode()
+    form = "Content-Type: application/x-www-form-urlencoded"
+
+    def both(*headers):
+        with ThreadPoolExecutor() as pool:
+            sent = [pool.submit(live.send, "PUT", "/undo", body, (form, *more)) for more in headers]
+        return sorted(one.result()[0] for one in sent)
+
+    assert both((), ()) == [200, 409]
+    assert len(sql("SELECT * FROM events WHERE undoes IS NOT NULL")) == 20
+    sql("UPDATE tickets SET assignee = 'carol'")
+    body = f"change={last(sql)['change']}".encode()
+    # With one key they are one.
+    key = ("Idempotency-Key: both",)
+    assert both(key, key) == [200, 200]
+    assert len(sql("SELECT * FROM events WHERE undoes IS NOT NULL")) == 40
+    assert both(("Idempotency-Key: other",)) == [409]
+
+
+def test_many_deleted_tickets_come_back_without_looking_through_all_of_them(sql, owner):
+    """For each one that came back, all that was deleted was looked through; the planner knew of none."""
+    sql("INSERT INTO tickets (title) SELECT 'x' FROM generate_series(1, 300)")
+    sql(
+        "INSERT INTO comments (ticket_id, body) SELECT ticket_id, 'y' FROM tickets WHERE ticket_id < 100"
+    )
+    with owner.cursor() as cursor:
+        cursor.execute("ANALYZE events, tickets, comments")
+    sql("DELETE FROM tickets")
+    many = sql.one("SELECT count(*) FROM events")["count"]
+    sql("BEGIN")
+    sql("SELECT undo(change => (SELECT max(change) FROM events))")
+    read = sql.one(
+        "SELECT seq_tup_read + idx_tup_fetch AS read FROM pg_stat_xact_user_tables WHERE relname = 'events'"
+    )
+    sql("COMMIT")
+    assert sql.one("SELECT count(*) FROM tickets")["count"] == 300
+    assert read["read"] < 30 * many
 
 
 def test_tokens_are_not_undone(http, sql):

@@ -199,13 +199,16 @@ BEGIN
     SELECT coalesce(max(events.event_id), 0) INTO mark FROM events;
     BEGIN
         -- Backwards; a ticket before what went with it, of which history says that it went after it.
-        FOR event IN SELECT * FROM events WHERE events.event_id = ANY (undone)
-            ORDER BY CASE WHEN events.kind = 'deleted' THEN greatest(events.at,
-                    (SELECT max(gone.at) FROM events AS gone WHERE gone.ticket_id = events.ticket_id AND gone.change = events.change
-                        AND gone.kind IN ('comment_deleted', 'unlinked') AND NOT gone.kept ? 'version'),
-                    (SELECT max(gone.at) FROM events AS gone WHERE gone.other_id = events.ticket_id AND gone.change = events.change
-                        AND gone.kind = 'unlinked' AND NOT gone.other_kept ? 'version')) ELSE events.at END DESC,
-                events.kind = 'deleted' DESC, events.event_id DESC LOOP
+        FOR event IN
+            WITH mine AS MATERIALIZED (SELECT * FROM events WHERE events.event_id = ANY (undone)),
+            went AS (
+                SELECT gone.ticket_id, max(gone.at) AS at FROM (
+                    SELECT ticket_id, at FROM mine WHERE kind IN ('comment_deleted', 'unlinked') AND NOT kept ? 'version'
+                    UNION ALL
+                    SELECT other_id, at FROM mine WHERE kind = 'unlinked' AND NOT other_kept ? 'version') AS gone
+                GROUP BY gone.ticket_id)
+            SELECT mine.* FROM mine LEFT JOIN went ON went.ticket_id = mine.ticket_id AND mine.kind = 'deleted'
+                ORDER BY greatest(mine.at, went.at) DESC, mine.kind = 'deleted' DESC, mine.event_id DESC LOOP
             PERFORM undo_event(event);
             IF event.ticket_id IS NULL THEN
                 SELECT max(written.event_id) INTO latest FROM events AS written WHERE written.event_id > mark AND written.ticket_id IS NULL;

@@ -171,12 +171,13 @@ BEGIN
                 VALUES (NEW.created, left(actor(), 100), source(), NEW.ticket_id, 'created',
                     {given});
         ELSE
-            -- Brought back: until now it was not there.
+            -- Brought back: until now it was not there. As text, or the index of all that was deleted would do, too, which is long
+            -- where many come back at once.
             INSERT INTO events (at, actor, source, ticket_id, kind, changes, kept)
                 VALUES (NEW.updated, left(actor(), 100), source(), NEW.ticket_id, 'created',
                     {given},
                     jsonb_build_object('version', jsonb_build_array(NEW.version - 1), 'created', jsonb_build_array(NULL), 'closed', jsonb_build_array(NULL),
-                        'updated', jsonb_build_array((SELECT events.at FROM events WHERE events.ticket_id = NEW.ticket_id AND events.kind = 'deleted'
+                        'updated', jsonb_build_array((SELECT events.at FROM events WHERE events.ticket_id = NEW.ticket_id AND events.kind::text = 'deleted'
                             ORDER BY events.ticket_id DESC, events.event_id DESC LIMIT 1))));
         END IF;
     ELSIF TG_OP = 'DELETE' THEN
