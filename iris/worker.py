@@ -5,11 +5,14 @@ Nothing of Iris's that could import gevent's victims is imported here: gunicorn'
 
 import collections
 import errno
+import functools
 import ipaddress
 import logging
 import random
 import socket
 import ssl
+import time
+from email.utils import formatdate
 
 import gevent
 from gevent import socket as gevent_socket
@@ -155,6 +158,15 @@ class Answer(wsgi.Response):
 wsgi.Response = Answer
 
 
+@functools.lru_cache(1)
+def _date(second):
+    return formatdate(second, usegmt=True)
+
+
+# To write the time of every answer took longer than to send it.
+util.http_date = lambda: _date(int(time.time()))
+
+
 class Waiting(gevent.Timeout):
     """How long a connection waits for a request; IDLE has it until one begins."""
 
@@ -248,8 +260,8 @@ class Worker(ggevent.GeventWorker):
         if is_unread(req.body.reader):
             # What is left of a body would have to be read, whatever its length, before the next request; so
             # the answer says that it is the last one.
-            asked = req.should_close
-            req.should_close = lambda: asked() or is_unread(req.body.reader)
+            asked = req.should_close()
+            req.should_close = lambda: asked or req.must_close or is_unread(req.body.reader)
         try:
             super().handle_request(listener_name, req, sock, addr)
         except StopIteration:
