@@ -7,8 +7,8 @@ import hug
 
 from iris import formats
 from iris.database.statements import ZONE
-from iris.formats import problem, terminal, told
-from iris.intake import auth, routes
+from iris.formats import entries, problem, terminal, told
+from iris.intake import auth, handlers, routes
 from iris.lists.statement import MOST_LEFT
 
 # future: no commas split in a query, no blank value dropped.
@@ -16,8 +16,9 @@ API = hug.API(__name__, future=True)
 ROUTE = hug.http(api=API, output=told.answer, output_invalid=problem.as_invalid)
 
 
-# What lists can be had in.
+# What lists can be had in, and that of tickets.
 LISTED = routes.offers(*(each.media for each in formats.LISTS.values()))
+TICKETS = routes.offers(*(each.media for each in formats.TICKETS.values()))
 
 
 def listed(noun, given, request, response, onwards=None, **more):
@@ -29,8 +30,9 @@ def listed(noun, given, request, response, onwards=None, **more):
     more:     what else page() takes.
     """
     form, name = request.context.format, noun.LIST.name
-    given = auth.with_names(given, request)
-    found, kind = noun.page(given, form, **more), formats.LISTS[form]
+    kind = formats.TICKETS[form]
+    given = {**kind.usual, **auth.with_names(given, request)}
+    found = noun.page(given, form, **more)
     if form != "json":
         response.content_type = f"{kind.media}; charset=utf-8"
     if kind.line:
@@ -39,11 +41,14 @@ def listed(noun, given, request, response, onwards=None, **more):
         response.set_header("X-Accel-Buffering", "no")
         response.stream = found
         return None
+    there = None
     if found.cursor:
         there = request.context.here(cursor=found.cursor, **(onwards or {}))
         response.set_header("Link", f'<{there}>; rel="next"')
     if found.total is not None:
         response.set_header("Total-Count", str(found.total))
+    if kind.publish:
+        return kind.publish(found.rows, asked(request, given, there))
     if not kind.drawn:
         return kind.render(found.rows, found.columns, noun.LIST.times, None)
     if noun.LIST.told and "columns" not in given:
@@ -56,6 +61,18 @@ def listed(noun, given, request, response, onwards=None, **more):
         or any(f'"{name}":null' not in row for row in found.rows)
     ]
     return kind.render(found.rows, columns, noun.LIST.times, look(given, found))
+
+
+def asked(request, given, onwards):
+    """Return what somebody has subscribed to.
+
+    given:    {name: value} of the request.
+    onwards:  the query of the next page, or None.
+    """
+    here = request.context.here()
+    whole = re.sub("(?<=[?&])cursor=[^&]*&?", "", here).rstrip("&")
+    zone, root = given.get("tz", ZONE), address(request, "/")
+    return entries.Asked(handlers.host(request), whole, here, onwards, root, zone)
 
 
 def look(given, found=None):

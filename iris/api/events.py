@@ -22,7 +22,7 @@ def history(request, response, **given):
 
 
 @ROUTE.get("/events")
-@routes.offers(*formats.MEDIA.values())
+@routes.offers(formats.STREAM, *(each.media for each in formats.LISTS.values()))
 @routes.takes(after=types.Number(0), wait=types.Number(0, 60), **PARAMETERS)
 def index(request, response, **given):
     """List what happened, newest first; or read the feed: after=<position>, wait=<seconds>.

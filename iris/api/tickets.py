@@ -3,7 +3,7 @@
 import falcon
 
 from iris import formats, problems, tickets
-from iris.api import LISTED, ROUTE, address, drawn, listed, look, said, tagged, versions
+from iris.api import ROUTE, TICKETS, address, drawn, listed, look, said, tagged, versions
 from iris.database.statements import ZONE
 from iris.formats import terminal
 from iris.intake import auth, routes, types
@@ -14,7 +14,7 @@ NUMBER = types.Number()
 
 
 @ROUTE.get("/tickets")
-@LISTED
+@TICKETS
 @routes.takes(**tickets.PARAMETERS)
 def index(request, response, **given):
     """List tickets, newest first.

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from iris import problems
-from iris.formats import csv, json, terminal
+from iris.formats import atom, csv, ics, json, terminal
 
 
 class Format(NamedTuple):
@@ -17,6 +17,8 @@ class Format(NamedTuple):
     render:   of one that comes page by page: (rows as JSON texts, columns, which of them are times, how
               it is to look) → the answer.
     drawn:    whether it is for eyes: what a list shows unless asked for more, and how much more there is.
+    publish:  of one that people subscribe to: (rows as JSON texts, an entries.Asked) → the answer.
+    usual:    parameters that it has unless the request has others, {name: value}.
     """
 
     media: str
@@ -24,6 +26,8 @@ class Format(NamedTuple):
     heading: Callable = lambda columns: ""
     render: Callable | None = None
     drawn: bool = False
+    publish: Callable | None = None
+    usual: dict = {}
 
 
 LISTS = {
@@ -34,6 +38,13 @@ LISTS = {
     # The last one is what `*/*` means.
     "json": Format("application/json", render=lambda rows, columns, times, look: json.array(rows)),
 }
+# Of tickets also these. A calendar asks for no second page: the latest days of all that have one.
+DUE = {"due_after": "0001-01-01", "sort": "-due", "limit": 1000}
+TICKETS = {
+    "ics": Format("text/calendar", publish=ics.calendar, usual=DUE),
+    "atom": Format("application/atom+xml", publish=atom.feed),
+    **LISTS,
+}
 # CSV of which no field is a formula to a spreadsheet: csv=safe.
 SAFE = LISTS["csv"]._replace(line=csv.safe_line)
 # Parameters that only one format has a use for.
@@ -41,20 +52,23 @@ ONLY_FOR = {"csv": "csv", "width": "text", "color": "text"}
 # The feed's own.
 STREAM = "text/event-stream"
 # What the API speaks, {name: media type}.
-MEDIA = {"stream": STREAM, **{name: each.media for name, each in LISTS.items()}}
+MEDIA = {"stream": STREAM, **{name: each.media for name, each in TICKETS.items()}}
 
 
 def of(name, given):
     """Return the Format of a list.
 
-    name:     of LISTS.
+    name:     of TICKETS.
     given:    {name: value} of the request.
     Raises:   Problem 400 where it asks for safe CSV and no CSV, and the like.
     """
     for parameter, form in ONLY_FOR.items():
         if parameter in given and name != form:
             raise only_for(parameter)
-    return SAFE if "csv" in given else LISTS[name]
+    if TICKETS[name].publish and "columns" in given:
+        wrong = f"is not for format={name}, which has its own"
+        raise problems.Problem("unknown_parameter", f"columns {wrong}", errors={"columns": wrong})
+    return SAFE if "csv" in given else TICKETS[name]
 
 
 def only_for(parameter):

@@ -10,7 +10,7 @@ import json
 import logging
 import math
 
-from iris import bounds, meters, problems, rights, settings
+from iris import bounds, formats, meters, problems, rights, settings
 from iris.database import callers, writing
 from iris.intake import client, types
 
@@ -23,6 +23,8 @@ WANTED = settings.get("IRIS_AUTH") == "token"
 RATE = settings.get("IRIS_RATE")
 # Of failed attempts, from one address, in so many seconds.
 ATTEMPTS, ATTEMPT_SECONDS = 10, 60
+# Formats that programs ask for which know no other way in than Basic.
+SUBSCRIBED = {name for name, each in formats.TICKETS.items() if each.publish}
 
 
 # Who comes in ---------------------------------------------------------------------------------------
@@ -95,8 +97,11 @@ def _slow_down(request):
 
 def _refused(request):
     """Count a failed attempt; return the 401."""
-    asks_for_pages = "text/html" in request.env.get("HTTP_ACCEPT", "")
-    way = 'Basic realm="Iris", charset="UTF-8"' if asks_for_pages else 'Bearer realm="Iris"'
+    # Browsers, calendars and feed readers ask for a name and a password, if that is what is wanted.
+    by_password = "text/html" in request.env.get("HTTP_ACCEPT", "") or (
+        request._params.get("format") in SUBSCRIBED
+    )
+    way = 'Basic realm="Iris", charset="UTF-8"' if by_password else 'Bearer realm="Iris"'
     if "HTTP_AUTHORIZATION" in request.env:
         meters.FAILURES.take(_address(request), ATTEMPTS, ATTEMPT_SECONDS)
         log.warning(
