@@ -1,7 +1,7 @@
 -- A tracker with some years behind it: psql -v tickets=100000 -f seed.sql, as the owner, once.
 --
 -- Every sixth ticket has ten comments and eleven events, every other one four and ten, which makes
--- five comments in the mean. Most tickets are closed, few people do most of the work, some texts are
+-- five comments in the mean. They live for three weeks in the mean, some for three months. Most tickets are closed, few people do most of the work, some texts are
 -- long, words are as unevenly used as in real life, and each word like rare7 is in ten tickets.
 -- The same every time, and in time that grows as the tickets do: a million take some minutes.
 
@@ -60,8 +60,13 @@ LANGUAGE sql IMMUTABLE
 RETURN CASE WHEN pg_temp.part(n, 15) < 0.01 THEN 600000 + 50 * floor(96 * pg_temp.part(n, 14))::integer
     ELSE 10000 * (1 + floor(3 * pg_temp.part(n, 16))::integer) + floor(4800 * pg_temp.part(n, 14))::integer END;
 
+-- From one event of a ticket to the next; most are short.
+CREATE FUNCTION pg_temp.step(n bigint) RETURNS interval
+LANGUAGE sql IMMUTABLE
+RETURN interval '1 second' * round(60 + 777600 * power(pg_temp.part(n, 17), 3));
+
 \warn bench: :tickets tickets: tickets and links
--- Each was filed with the status that it has, and last touched by the last of its events, a minute each.
+-- Last touched by the last of its events, which closes those with four comments; others were filed with the status that they have.
 INSERT INTO tickets (ticket_id, title, description, status, assignee, reporter, priority, labels, fields, due,
                      created, updated, closed, version)
 OVERRIDING SYSTEM VALUE
@@ -74,7 +79,8 @@ SELECT n, format('Ticket %s about word%s and rare%s', n, floor(5000 * power(pg_t
     CASE WHEN pg_temp.part(n, 6) < 0.5 THEN ARRAY['label' || floor(50 * power(pg_temp.part(n, 7), 2))] ELSE '{}' END,
     jsonb_build_object('team', n % 20),
     CASE WHEN pg_temp.part(n, 8) < 0.2 THEN filed + interval '30 days' END,
-    filed, filed + (events - 1) * interval '1 minute', CASE WHEN status IN ('closed', 'resolved') THEN filed END, events
+    filed, filed + (events - 1) * pg_temp.step(n),
+    CASE WHEN status IN ('closed', 'resolved') THEN filed + CASE WHEN events = 10 THEN (events - 1) * pg_temp.step(n) ELSE interval '0' END END, events
 FROM (SELECT n, CASE WHEN n % 6 = 0 THEN 11 ELSE 10 END AS events,
         timestamptz '2026-01-01' - (:tickets - n) * (interval '1800 days' / :tickets) AS filed,
         CASE WHEN pg_temp.part(n, 12) < 0.85 THEN 'closed' WHEN pg_temp.part(n, 12) < 0.90 THEN 'resolved'
@@ -95,7 +101,7 @@ INSERT INTO comments (comment_id, ticket_id, author, body, created, updated)
 OVERRIDING SYSTEM VALUE
 SELECT id, ticket_id, 'user' || floor(200 * power(pg_temp.part(id, 13), 3)),
     (SELECT body FROM texts WHERE texts.id = pg_temp.text_of_comment(made.id)), at, at
-FROM (SELECT ticket_id, comments_before + place AS id, created + place * interval '1 minute' AS at
+FROM (SELECT ticket_id, comments_before + place AS id, created + place * pg_temp.step(ticket_id) AS at
     FROM counted, generate_series(1, comments) AS place) AS made;
 
 \warn bench: :tickets tickets: words
@@ -112,17 +118,19 @@ INSERT INTO events (event_id, position, at, actor, source, ticket_id, kind, comm
 OVERRIDING SYSTEM VALUE
 SELECT id, id, at, actor, 'http', ticket_id, kind, CASE WHEN kind = 'commented' THEN comment_id END,
     CASE kind WHEN 'created' THEN
-            pg_temp.changed('title', NULL, title) || pg_temp.changed('description', NULL, description) || pg_temp.changed('status', NULL, status)
+            pg_temp.changed('title', NULL, title) || pg_temp.changed('description', NULL, description)
+            || pg_temp.changed('status', NULL, CASE WHEN comments = 4 THEN 'open' ELSE status END)
             || pg_temp.changed('assignee', NULL, CASE WHEN comments = 4 THEN 'helper1' ELSE assignee END)
             || pg_temp.changed('reporter', NULL, reporter) || pg_temp.changed('priority', NULL, priority)
             || pg_temp.changed('labels', NULL, labels) || pg_temp.changed('fields', NULL, fields) || pg_temp.changed('due', NULL, due)
         WHEN 'commented' THEN (SELECT texts.changes FROM texts WHERE texts.id = pg_temp.text_of_comment(comment_id))
-        ELSE pg_temp.changed('assignee', 'helper' || place - 5, CASE WHEN place = 10 THEN assignee ELSE 'helper' || place - 4 END) END,
+        ELSE pg_temp.changed('assignee', 'helper' || place - 5, CASE WHEN place = 10 THEN assignee ELSE 'helper' || place - 4 END)
+            || CASE WHEN place = 10 THEN pg_temp.changed('status', 'open', status) ELSE '{}' END END,
     CASE kind WHEN 'created' THEN '{}' ELSE
-        jsonb_build_object('version', jsonb_build_array(place - 1), 'updated', jsonb_build_array(at - interval '1 minute'))
-            || CASE kind WHEN 'changed' THEN jsonb_build_object('closed', jsonb_build_array(closed)) ELSE '{}' END END
+        jsonb_build_object('version', jsonb_build_array(place - 1), 'updated', jsonb_build_array(at - pg_temp.step(ticket_id)))
+            || CASE kind WHEN 'changed' THEN jsonb_build_object('closed', jsonb_build_array(NULL::timestamptz)) ELSE '{}' END END
 FROM (SELECT counted.*, place, events_before + place AS id, comments_before + place - 1 AS comment_id,
-        created + (place - 1) * interval '1 minute' AS at,
+        created + (place - 1) * pg_temp.step(ticket_id) AS at,
         CASE WHEN place BETWEEN 2 AND 1 + comments
             THEN 'user' || floor(200 * power(pg_temp.part(comments_before + place - 1, 13), 3)) ELSE reporter END AS actor,
         (CASE WHEN place = 1 THEN 'created' WHEN place <= 1 + comments THEN 'commented' ELSE 'changed' END)::event_kind AS kind
