@@ -4,7 +4,7 @@ import dataclasses
 
 from sqlalchemy import func, literal_column, or_, select
 
-from iris import models, tickets
+from iris import models, past, tickets
 from iris.database import statements
 from iris.formats import terminal
 from iris.intake import types
@@ -63,6 +63,7 @@ def page(given, form="json"):
     form:     the format, a name of formats.LISTS.
     Returns:  a pages.Page, or a streaming.Stream of the formats that are streamed.
     Raises:   Problem 422.
-    Source:   one SELECT of changes_between().
+    Source:   one SELECT of changes_between(), and before that past.write().
     """
+    past.write()
     return pages.read(LIST, given, form, since=given["since"], until=given["until"])

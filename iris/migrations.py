@@ -5,6 +5,7 @@ same transaction, the rules are run again (see iris.schema.rules): those of toda
 revision, those that were frozen when the next one began (postgres/migrations/rules) at an older one.
 """
 
+import contextlib
 import sys
 import time
 from argparse import Namespace
@@ -189,6 +190,28 @@ def move(url, target="head", *, down=False):
                 raise error.orig from None
             time.sleep(0.1)
     return None
+
+
+def write_past(url, say):
+    """Write down what tickets were (past_tickets), which readers would do bit by bit.
+
+    url:      of the database's owner.
+    say:      a function that takes a sentence for the person at the terminal.
+    """
+    begun, last = time.monotonic(), None
+    with contextlib.closing(libpq.connect(url)) as connection:
+        connection.autocommit = True
+        cursor = connection.cursor()
+        while last is None or last > 0:
+            cursor.execute("SELECT write_past(5000)")
+            (left,) = cursor.fetchone()
+            if left is None or left == last:
+                return
+            if left and time.monotonic() - begun > 1:
+                say(f"writing down the past: {left:,} events are left")
+                begun = time.monotonic()
+            last = left
+        cursor.execute("ANALYZE past_tickets")
 
 
 def script(revision, target="head", *, down=False):

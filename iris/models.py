@@ -180,7 +180,7 @@ class Ticket(Base):
 
     __table_args__ = (
         Index("tickets_created_idx", "created", "ticket_id"),
-        Index("tickets_updated_idx", "updated", "ticket_id"),
+        Index("tickets_updated_idx", "updated", "ticket_id", postgresql_include=["created"]),
         Index("tickets_due_idx", text("coalesce(due, 'infinity')"), "ticket_id"),
         Index("tickets_priority_idx", "priority", "created", "ticket_id"),
         Index("tickets_status_idx", "status", "created", "ticket_id"),

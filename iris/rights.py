@@ -52,6 +52,7 @@ RIGHTS = (
             "SELECT FROM tickets_as_of(now()), comments_as_of(now()), links_as_of(now())",
             "SELECT FROM searches_as_of(now()), changes_between('yesterday'), verify_events()",
             "SELECT workflow(), workflow_as_of(now()), read_ticket(1)",
+            "SELECT write_past(), read_ticket_as_of(1, now()) FROM ticket_as_of(1, now())",
         ),
     ),
     Right(

@@ -24,7 +24,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import ARRAY, INTERVAL, JSONB, TIMESTAMP
 
-from iris import models, problems
+from iris import models, past, problems
 from iris.database import statements, writing
 from iris.intake import strict, types
 from iris.lists import filters, keys, listing, pages, search
@@ -263,9 +263,10 @@ def page(given, form="json"):
     form:     the format, a name of formats.LISTS.
     Returns:  a pages.Page, or a streaming.Stream of the formats that are streamed.
     Raises:   Problem 422.
-    Source:   one SELECT.
+    Source:   one SELECT, and before that of a past past.write().
     """
     if "as_of" in given:
+        past.write()
         return pages.read(LIST_THEN, given, form, as_of=given["as_of"])
     return pages.read(LIST, given, form)
 
@@ -273,56 +274,14 @@ def page(given, form="json"):
 # One ticket ---------------------------------------------------------------------------------------
 
 
-def _json_list(rows, outer):
-    """Return a scalar: the rows of a SELECT that refers to outer, as a JSON array."""
-    rows = rows.correlate(outer).subquery("item")
-    return (
-        select(func.coalesce(func.json_agg(literal_column("item")), literal_column("'[]'")))
-        .select_from(rows)
-        .scalar_subquery()
+def _one(function, *moment):
+    found = function(bindparam("ticket_id"), *moment, bindparam("seen"))
+    return statements.compiled(
+        select(literal_column("body"), literal_column("version")).select_from(found)
     )
 
 
-def _one_then():
-    """Return the statement that does what read_ticket() does, for a moment in the past."""
-    tickets, comments, links, _ = models.THEN
-    its_comments = (
-        select(comments)
-        .where(comments.c.ticket_id == tickets.c.ticket_id)
-        .order_by(comments.c.comment_id)
-    )
-    its_links = (
-        select(links)
-        .where(
-            or_(links.c.ticket_id == tickets.c.ticket_id, links.c.other_id == tickets.c.ticket_id)
-        )
-        .order_by(*links.c)
-    )
-    whole = (
-        select(
-            tickets,
-            func.workflow_as_of(models.AS_OF)
-            .op("->")(literal_column("'transitions'"))
-            .op("->")(tickets.c.status)
-            .label("next"),
-            _json_list(its_comments, tickets).label("comments"),
-            _json_list(its_links, tickets).label("links"),
-        )
-        .where(tickets.c.ticket_id == bindparam("ticket_id"))
-        .subquery("ticket")
-    )
-    # Who has this version already is not sent it again, and PostgreSQL need not even build it.
-    seen = whole.c.version == func.any(cast(bindparam("seen"), ARRAY(BigInteger)))
-    body = case((seen, None), else_=statements.row(whole))
-    return statements.compiled(select(body, whole.c.version).select_from(whole))
-
-
-ONE = statements.compiled(
-    select(literal_column("body"), literal_column("version")).select_from(
-        func.read_ticket(bindparam("ticket_id"), bindparam("seen"))
-    )
-)
-ONE_THEN = _one_then()
+ONE, ONE_THEN = _one(func.read_ticket), _one(func.read_ticket_as_of, models.AS_OF)
 ROW = statements.row(TABLE).label("body")
 
 
@@ -334,8 +293,10 @@ def one(ticket_id, seen=(), as_of=None, zone=statements.ZONE):
     zone:     the time zone of that, where it names none.
     Returns:  (the ticket as JSON text, or None if its version has been seen; its version).
     Raises:   Problem 404.
-    Source:   one SELECT, of read_ticket() if it is of now.
+    Source:   one SELECT, of read_ticket() or read_ticket_as_of(), and before the latter past.write().
     """
+    if as_of is not None:
+        past.write()
     values = {"ticket_id": ticket_id, "seen": list(seen), "as_of": as_of, "zone": zone}
     row = statements.run(ONE if as_of is None else ONE_THEN, values)
     if row is None:

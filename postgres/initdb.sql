@@ -41,6 +41,7 @@ ALTER ROLE iris_service PASSWORD :'iris_service_pass';
 \ir schema/tables/links.sql
 \ir schema/tables/searches.sql
 \ir schema/tables/events.sql
+\ir schema/tables/past.sql
 \ir schema/tables/replays.sql
 \ir schema/tables/workflow_recorded.sql
 \ir schema/tables/tokens.sql
@@ -60,6 +61,7 @@ ALTER ROLE iris_service PASSWORD :'iris_service_pass';
 \ir schema/calls/bulk.sql
 \ir schema/calls/workflow.sql
 \ir schema/calls/as_of.sql
+\ir schema/calls/past.sql
 \ir schema/calls/changes.sql
 \ir schema/calls/undo.sql
 \ir schema/calls/proof.sql

@@ -322,16 +322,17 @@ def test_it_is_one_statement(http, ticket, statements):
     statements()
     http.get("/tickets?as_of=now&q=printer&count=true&sort=rank")
     http.get("/tickets/1?as_of=now")
-    assert len(statements()) == 2
+    # Beside what writes the past on, once a second.
+    assert len([each for each in statements() if "write_past" not in each]) == 2
 
 
-@pytest.mark.parametrize("table", ["tickets", "comments", "searches"])
-def test_what_was_filed_and_deleted_since_costs_the_past_little(sql, table):
+@pytest.mark.parametrize("function", ["tickets_touched_since", "comments_as_of"])
+def test_what_was_filed_and_deleted_since_costs_the_past_little(sql, function):
     """Many such tickets made any look at the day before a matter of seconds."""
     sql("INSERT INTO tickets (title) SELECT 'x' FROM generate_series(1, 500)")
     sql("INSERT INTO comments (ticket_id, body) SELECT ticket_id, 'y' FROM tickets")
     sql("DELETE FROM tickets")
-    (plan,) = sql(f"EXPLAIN (ANALYZE, FORMAT JSON) SELECT * FROM {table}_as_of('yesterday')")
+    (plan,) = sql(f"EXPLAIN (ANALYZE, FORMAT JSON) SELECT * FROM {function}('yesterday')")
     # What puts a ticket together, not what finds which ones.
     plain = r'"Node Type": "Aggregate", "Strategy": "Plain".*?"Actual Loops": (\d+)'
     loops = re.findall(plain, json.dumps(plan))

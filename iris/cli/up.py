@@ -154,6 +154,7 @@ def _start(server):
     try:
         for words in migrations.move(server.url("postgres")):
             common.say(words)
+        migrations.write_past(server.url("postgres"), common.say)
     except errors.LockNotAvailable:
         if revision != schema.REVISION:
             raise

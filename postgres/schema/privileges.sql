@@ -4,10 +4,12 @@
 -- kept by the rules.
 
 -- Readers see everything. What they write by reading, the positions of the feed, functions write for them.
-GRANT SELECT ON statuses, transitions, tickets, comments, links, searches, events, alembic_version TO iris_reader;
+GRANT SELECT ON statuses, transitions, tickets, comments, links, searches, events, past_tickets, past_searches, past_reached, alembic_version TO iris_reader;
 GRANT EXECUTE ON FUNCTION workflow(), events_after(bigint, integer), tickets_as_of(timestamptz), comments_as_of(timestamptz),
     links_as_of(timestamptz), tickets_touched_since(timestamptz), comments_touched_since(timestamptz), searches_as_of(timestamptz), workflow_as_of(timestamptz), changes_between(timestamptz, timestamptz), are_statuses(text[], timestamptz),
-    read_ticket(bigint, bigint[]), verify_events(bigint, bigint), contents(events, bigint), escaped(text) TO iris_reader;
+    ticket_as_of(bigint, timestamptz), tickets_lately(timestamptz), searches_lately(timestamptz), is_walked(timestamptz), unwritten(), write_past(integer), forks(timestamptz), tick(timestamptz),
+    told_by(bigint, text), read_ticket(bigint, bigint[]), read_ticket_as_of(bigint, timestamptz, bigint[]),
+    verify_events(bigint, bigint), contents(events, bigint), escaped(text) TO iris_reader;
 
 -- Writers file and change tickets, comment and link.
 GRANT SELECT, INSERT, UPDATE, DELETE ON replays TO iris_writer;

@@ -5,6 +5,7 @@
 - Tokens: who may come in.
 - Changes have numbers, and events say what they took back.
 - Events have digests.
+- What tickets were is written down, and how many there were is counted by an index.
 """
 
 from alembic import op
@@ -81,6 +82,41 @@ CHANGES = """
         SET DEFAULT pg_current_xact_id()::text::bigint + pg_sequence_last_value('change_base')
 """
 
+# It is written by `iris db upgrade` when all this is done, and by whoever asks for a past.
+PAST = """
+    CREATE TABLE past_tickets (
+        past_since timestamptz NOT NULL,
+        past_until timestamptz NOT NULL,
+        past_fork integer NOT NULL,
+        LIKE tickets,
+        CONSTRAINT past_tickets_pkey PRIMARY KEY (ticket_id, past_until)
+    );
+    CREATE INDEX past_tickets_created_idx ON past_tickets (created, ticket_id, past_until, past_since);
+    CREATE INDEX past_tickets_todo_idx
+        ON past_tickets (assignee, priority, created, ticket_id, past_until, past_since) WHERE closed IS NULL;
+    CREATE INDEX past_tickets_fork_idx ON past_tickets (past_fork);
+    CREATE INDEX past_tickets_until_idx ON past_tickets (past_until, past_since);
+    ALTER TABLE past_tickets ALTER past_until SET STATISTICS 500;
+    CREATE TABLE past_searches (
+        ticket_id bigint NOT NULL,
+        comment_id bigint NOT NULL,
+        words tsvector NOT NULL,
+        past_since timestamptz NOT NULL,
+        past_until timestamptz NOT NULL,
+        CONSTRAINT past_searches_pkey PRIMARY KEY (ticket_id, comment_id, past_until)
+    );
+    CREATE INDEX past_searches_words_idx ON past_searches USING gin (words);
+    CREATE TABLE past_reached (
+        position bigint NOT NULL
+    );
+    INSERT INTO past_reached VALUES (0)
+"""
+
+COUNTED = """
+    DROP INDEX tickets_updated_idx;
+    CREATE INDEX tickets_updated_idx ON tickets (updated, ticket_id){include}
+"""
+
 
 # What has a position gets its digest. The functions are of today, as those of words are.
 DIGESTS = """
@@ -105,6 +141,8 @@ def upgrade():
     op.execute(DIGESTS)
     migrations.run("calls/proof.sql")
     op.execute("SELECT renew_digests()")
+    op.execute(COUNTED.format(include=" INCLUDE (created)"))
+    op.execute(PAST)
 
 
 def downgrade():
@@ -115,6 +153,8 @@ def downgrade():
     """
     op.execute("DROP MATERIALIZED VIEW change_base_set")
     migrations.drop_rules()
+    op.execute("DROP TABLE past_tickets, past_searches, past_reached")
+    op.execute(COUNTED.format(include=""))
     op.execute("ALTER TABLE events DROP change, DROP undoes, DROP digest")
     op.execute("DROP SEQUENCE change_base; DROP TYPE event_contents")
     op.execute("DROP TABLE tokens; DROP FUNCTION token_fits; DROP TYPE token_role")

@@ -39,16 +39,6 @@ $function$, '{columns}', (SELECT string_agg(format(CASE WHEN attname IN ('ticket
 END $generate$;
 COMMENT ON FUNCTION tickets_touched_since(timestamptz) IS 'The tickets that were touched or deleted since some moment, as they were then; a part of tickets_as_of()';
 
-CREATE OR REPLACE FUNCTION tickets_as_of(moment timestamptz) RETURNS SETOF tickets
-LANGUAGE sql STABLE
-BEGIN ATOMIC
-    -- Not touched since: as they are.
-    SELECT tickets.* FROM tickets WHERE tickets.updated <= tickets_as_of.moment
-    UNION ALL
-    SELECT * FROM tickets_touched_since(tickets_as_of.moment);
-END;
-COMMENT ON FUNCTION tickets_as_of(timestamptz) IS 'The tickets as they were at some moment, deleted ones included';
-
 DO $generate$ BEGIN EXECUTE replace($function$
 CREATE OR REPLACE FUNCTION comments_touched_since(moment timestamptz) RETURNS SETOF comments
 LANGUAGE sql STABLE
@@ -101,24 +91,6 @@ BEGIN ATOMIC
         WHERE first.kind = 'unlinked';
 END;
 COMMENT ON FUNCTION links_as_of(timestamptz) IS 'The links as they were at some moment, those of deleted tickets included';
-
-CREATE OR REPLACE FUNCTION searches_as_of(moment timestamptz) RETURNS SETOF searches
-LANGUAGE sql STABLE
-BEGIN ATOMIC
-    -- Not touched since: the words that are kept, by their index.
-    SELECT searches.* FROM searches JOIN tickets ON tickets.ticket_id = searches.ticket_id
-        WHERE searches.comment_id = 0 AND tickets.updated <= searches_as_of.moment
-    UNION ALL
-    SELECT searches.* FROM searches
-        JOIN comments ON comments.ticket_id = searches.ticket_id AND comments.comment_id = searches.comment_id
-        WHERE comments.updated <= searches_as_of.moment
-    UNION ALL
-    -- Touched or deleted since: made anew of what there was.
-    SELECT ticket_id, 0::bigint, ticket_words(title, description, labels) FROM tickets_touched_since(searches_as_of.moment)
-    UNION ALL
-    SELECT ticket_id, comment_id, body_words(body) FROM comments_touched_since(searches_as_of.moment);
-END;
-COMMENT ON FUNCTION searches_as_of(timestamptz) IS 'The words as they were at some moment; made anew of what was touched since';
 
 CREATE OR REPLACE FUNCTION workflow_as_of(moment timestamptz) RETURNS json
 LANGUAGE sql STABLE

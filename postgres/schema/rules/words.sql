@@ -145,6 +145,12 @@ RETURN '{comments,links,next,age,idle,blocked_by}'::text[];
 COMMENT ON FUNCTION told() IS
     'What an answer tells of a ticket beside its columns; where a ticket that was read is sent back, it says nothing';
 
+CREATE OR REPLACE FUNCTION referred() RETURNS text[]
+LANGUAGE sql IMMUTABLE PARALLEL SAFE
+RETURN '{title,description,fields}'::text[];
+COMMENT ON FUNCTION referred() IS
+    'The columns of a ticket that may be long and seldom change: of them past_tickets keeps the event that tells what they were, not what they were';
+
 CREATE OR REPLACE FUNCTION each_column(of regclass, pattern text, separator text DEFAULT ', ', required boolean DEFAULT NULL)
 RETURNS text
 LANGUAGE sql STABLE
@@ -182,4 +188,4 @@ COMMENT ON FUNCTION recorded(regclass, text, text) IS
 
 GRANT EXECUTE ON FUNCTION actor(), source(), refuse(text, text, text), is_blank(text),
     eastern(), paired(text), parted(text), body_words(text), ticket_words(text, text, text[]), wanted(text, boolean), wanted_any(text[]),
-    mentioning(text[]), elapsed(interval), kept(), told() TO iris_reader;
+    mentioning(text[]), elapsed(interval), kept(), told(), referred() TO iris_reader;

@@ -1,0 +1,370 @@
+-- THE PAST, WRITTEN DOWN
+-- What a ticket was stands in past_tickets, a row for each version that is no more, so that a list of any moment is
+-- read in the order of an index, as one of now is. Nobody who writes pays for it: the rows are made of the events, by
+-- whoever asks for a past, in the order of the feed's positions, for behind a position nothing is committed any more.
+-- What they don't reach yet is put together when it is read, so that an answer is right however far they go.
+
+DO $like$
+DECLARE
+    differing text;
+BEGIN
+    -- What a column of past_tickets is: as that of tickets, but for the number of an event in place of what may be long.
+    WITH wanted AS (
+        SELECT attnum, attname, CASE WHEN attname = ANY (referred()) THEN 'bigint' ELSE format_type(atttypid, atttypmod) END AS type,
+                attnotnull AND attname <> ALL (referred()) AS is_required
+            FROM pg_attribute WHERE attrelid = 'tickets'::regclass AND attnum > 0 AND NOT attisdropped),
+    present AS (
+        SELECT attname, format_type(atttypid, atttypmod) AS type, attnotnull AS is_required
+            FROM pg_attribute WHERE attrelid = 'past_tickets'::regclass AND attnum > 0 AND NOT attisdropped AND attname NOT LIKE 'past\_%')
+    SELECT string_agg(CASE WHEN wanted.attname IS NULL THEN format('DROP %I', present.attname)
+            WHEN present.attname IS NULL THEN format('ADD %I %s', wanted.attname, wanted.type) || CASE WHEN wanted.is_required THEN ' NOT NULL' ELSE '' END
+            ELSE concat_ws(', ', CASE WHEN wanted.type <> present.type THEN format('ALTER %I TYPE %s USING NULL', attname, wanted.type) END,
+                CASE WHEN wanted.is_required <> present.is_required
+                    THEN format('ALTER %I ', attname) || CASE WHEN wanted.is_required THEN 'SET NOT NULL' ELSE 'DROP NOT NULL' END END) END,
+            ', ' ORDER BY wanted.attnum) INTO differing
+        FROM wanted FULL JOIN present USING (attname)
+        WHERE wanted.attname IS NULL OR present.attname IS NULL OR wanted.type <> present.type OR wanted.is_required <> present.is_required;
+    IF differing IS NOT NULL THEN
+        -- All of it can be made anew.
+        DELETE FROM past_tickets;
+        DELETE FROM past_searches;
+        UPDATE past_reached SET position = 0;
+        EXECUTE 'ALTER TABLE past_tickets ' || differing;
+    END IF;
+    EXECUTE (SELECT string_agg(format('COMMENT ON COLUMN past_tickets.%I IS %L', attname, CASE WHEN attname = ANY (referred())
+            THEN 'The event that tells what it was; null: what it is now' ELSE 'What it was' END), '; ')
+        FROM pg_attribute WHERE attrelid = 'tickets'::regclass AND attnum > 0 AND NOT attisdropped);
+END $like$;
+
+CREATE OR REPLACE FUNCTION tick(moment timestamptz) RETURNS integer
+LANGUAGE sql IMMUTABLE PARALLEL SAFE
+RETURN CASE WHEN moment < '4000-01-01 00:00+00 BC' THEN 0 WHEN moment >= '10000-01-01 00:00+00' THEN (1 << 27) - 1
+    ELSE floor(extract(epoch FROM moment) / 4096)::integer + (1 << 26) END;
+COMMENT ON FUNCTION tick(timestamptz) IS 'A time in pieces of 4,096 seconds, from 0 to 2^27; a part of fork()';
+
+CREATE OR REPLACE FUNCTION fork(since timestamptz, until timestamptz) RETURNS integer
+LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE
+SET search_path = pg_catalog, public, pg_temp
+-- An interval tree without a tree: a moment's way to the leaf of its own leads by the forks of all spans that it is in.
+AS $$
+DECLARE
+    first integer := tick(since);
+    last integer := tick(until);
+    level integer;
+BEGIN
+    IF first = last THEN
+        RETURN -first;
+    END IF;
+    level := floor(ln((first # last)::double precision) / ln(2::double precision) + 1e-9);
+    RETURN (last >> level) << level;
+END $$;
+COMMENT ON FUNCTION fork(timestamptz, timestamptz) IS
+    'Of the ticks in a span the one that most can be divided by two, where the ways to its ends part; negative: it is all in one';
+
+CREATE OR REPLACE FUNCTION forks(moment timestamptz) RETURNS integer[]
+LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE
+SET search_path = pg_catalog, public, pg_temp
+AS $$
+DECLARE
+    this integer := tick(moment);
+BEGIN
+    RETURN ARRAY(SELECT -this UNION SELECT (this >> level) << level FROM generate_series(0, 27) AS level
+        UNION SELECT ((this >> level) + 1) << level FROM generate_series(0, 26) AS level);
+END $$;
+COMMENT ON FUNCTION forks(timestamptz) IS 'The forks of all spans that a moment may be in, some thirty';
+
+CREATE OR REPLACE FUNCTION told_by(event bigint, name text) RETURNS jsonb
+LANGUAGE plpgsql STABLE
+SET search_path = pg_catalog, public, pg_temp
+AS $$
+BEGIN
+    RETURN (SELECT nullif(events.changes -> told_by.name -> 0, 'null') FROM events WHERE events.event_id = told_by.event);
+END $$;
+COMMENT ON FUNCTION told_by(bigint, text) IS 'What a column was before an event changed it';
+
+DO $generate$ BEGIN EXECUTE replace(replace(replace(replace($function$
+CREATE OR REPLACE FUNCTION write_past_of(number bigint, begins timestamptz) RETURNS void
+LANGUAGE plpgsql
+SET search_path = pg_catalog, public, pg_temp
+AS $$
+#variable_conflict use_variable
+DECLARE
+    step record;
+    then_ tickets;
+    -- What tells the columns that are referred to.
+    telling jsonb := '{}';
+    ground timestamptz := '-infinity';
+    is_last boolean := true;
+    has_said boolean := false;
+    -- With all its texts; and its words before the last event that changed them, until that.
+    worded tickets;
+    said tsvector;
+    said_until timestamptz;
+BEGIN
+    SELECT coalesce(max(ends.at), ground) INTO ground FROM (
+        SELECT events.at FROM events WHERE events.ticket_id = number AND events.at < begins
+        UNION ALL
+        SELECT events.at FROM events WHERE events.other_id = number AND events.at < begins) AS ends;
+    DELETE FROM past_tickets WHERE past_tickets.ticket_id = number AND past_tickets.past_until > ground;
+    DELETE FROM past_searches WHERE past_searches.ticket_id = number AND past_searches.past_until > ground;
+    -- From the last one on back: what each event changed is what it was before.
+    SELECT * INTO then_ FROM tickets WHERE tickets.ticket_id = number;
+    worded := then_;
+    FOR step IN
+        SELECT happened.*, lag(happened.at, 1, ground) OVER (ORDER BY happened.at, happened.event_id) AS since FROM (
+            SELECT events.event_id, events.at, events.kind, events.kept,
+                    CASE WHEN events.kind IN ('created', 'changed', 'deleted') THEN events.changes ELSE '{}' END AS changes
+                FROM events WHERE events.ticket_id = number AND events.at >= begins
+            UNION ALL
+            SELECT events.event_id, events.at, events.kind, events.other_kept, '{}' FROM events WHERE events.other_id = number AND events.at >= begins) AS happened
+        ORDER BY happened.at DESC, happened.event_id DESC LOOP
+        IF is_last AND then_.updated > step.at THEN
+            -- An import knows that it was touched once more, and no event of that.
+            INSERT INTO past_tickets (past_since, past_until, past_fork, {names})
+                VALUES (greatest(step.at, then_.created), then_.updated, fork(greatest(step.at, then_.created), then_.updated), {now});
+        END IF;
+        is_last := false;
+        IF step.changes <> '{}' OR step.kept <> '{}' THEN
+            then_ := jsonb_populate_record(then_, (SELECT coalesce(jsonb_object_agg(pair.key, pair.value -> 0), '{}')
+                FROM jsonb_each((step.changes - referred()) || step.kept) AS pair));
+        END IF;
+        IF step.changes ?| referred() THEN
+            telling := telling || (SELECT jsonb_object_agg(pair.key, step.event_id) FROM jsonb_each(step.changes) AS pair WHERE pair.key = ANY (referred()));
+        END IF;
+        has_said := has_said OR step.kind IN ('comment_changed', 'comment_deleted');
+        IF step.changes ?| '{title,description,labels}' THEN
+            IF said_until IS NOT NULL THEN
+                INSERT INTO past_searches VALUES (number, 0, said, step.at, said_until);
+            END IF;
+            said_until := CASE WHEN step.kind <> 'created' OR isfinite(step.since) THEN step.at END;
+            worded := jsonb_populate_record(worded, (SELECT jsonb_object_agg(pair.key, pair.value -> 0)
+                FROM jsonb_each(step.changes) AS pair WHERE pair.key IN ('title', 'description', 'labels')));
+            said := CASE WHEN step.kind = 'created' THEN '' ELSE ticket_words(worded.title, worded.description, worded.labels) END;
+        END IF;
+        -- Of what happened at one time, the first event tells what was before.
+        IF step.since < step.at AND then_.created < step.at THEN
+            INSERT INTO past_tickets (past_since, past_until, past_fork, {names})
+                VALUES (greatest(step.since, then_.created), step.at, fork(greatest(step.since, then_.created), step.at), {then});
+        END IF;
+    END LOOP;
+    IF said_until IS NOT NULL THEN
+        INSERT INTO past_searches VALUES (number, 0, said, coalesce((SELECT max(past_searches.past_until) FROM past_searches
+            WHERE past_searches.ticket_id = number AND past_searches.comment_id = 0 AND past_searches.past_until < said_until), '-infinity'), said_until);
+    END IF;
+    IF has_said THEN
+        INSERT INTO past_searches SELECT number, told.comment_id, body_words(told.changes -> 'body' ->> 0), coalesce(told.since, '-infinity'), told.at FROM (
+                SELECT events.comment_id, events.kind, events.changes, events.at,
+                        lag(events.at) OVER (PARTITION BY events.comment_id ORDER BY events.at, events.event_id) AS since
+                    FROM events WHERE events.ticket_id = number AND events.comment_id IS NOT NULL) AS told
+            WHERE told.at >= begins AND told.kind IN ('comment_changed', 'comment_deleted') AND coalesce(told.since, '-infinity') < told.at;
+    END IF;
+    IF telling <> '{}' THEN
+        UPDATE past_tickets SET {told} WHERE past_tickets.ticket_id = number AND past_tickets.past_until <= ground;
+    END IF;
+END $$;
+$function$,
+    '{names}', (SELECT string_agg(format('%I', attname), ', ' ORDER BY attnum)
+        FROM pg_attribute WHERE attrelid = 'tickets'::regclass AND attnum > 0 AND NOT attisdropped)),
+    '{now}', (SELECT string_agg(CASE WHEN attname = 'ticket_id' THEN 'number' WHEN attname = ANY (referred()) THEN 'NULL' ELSE format('then_.%I', attname) END, ', ' ORDER BY attnum)
+        FROM pg_attribute WHERE attrelid = 'tickets'::regclass AND attnum > 0 AND NOT attisdropped)),
+    '{then}', (SELECT string_agg(CASE WHEN attname = 'ticket_id' THEN 'number' WHEN attname = ANY (referred()) THEN format('(telling ->> %L)::bigint', attname)
+            ELSE format('then_.%I', attname) END, ', ' ORDER BY attnum)
+        FROM pg_attribute WHERE attrelid = 'tickets'::regclass AND attnum > 0 AND NOT attisdropped)),
+    '{told}', (SELECT string_agg(format('%1$I = coalesce(past_tickets.%1$I, (telling ->> %1$L)::bigint)', name), ', ') FROM unnest(referred()) AS name));
+END $generate$;
+COMMENT ON FUNCTION write_past_of(bigint, timestamptz) IS 'Writes anew what one ticket was until its events of some moment and later; a part of write_past()';
+
+CREATE OR REPLACE FUNCTION write_past(most integer DEFAULT 5000) RETURNS bigint
+LANGUAGE plpgsql SECURITY DEFINER
+SET search_path = pg_catalog, public, pg_temp
+AS $$
+#variable_conflict use_variable
+DECLARE
+    reached bigint;
+    last bigint;
+    touched record;
+BEGIN
+    -- As the feed gives positions: by one at a time, and committed at once. A standby reads what there is.
+    IF current_setting('transaction_read_only') = 'on' OR statement_timestamp() <> transaction_timestamp()
+        OR current_setting('transaction_isolation') <> 'read committed' THEN
+        RETURN NULL;
+    END IF;
+    IF EXISTS (SELECT FROM events WHERE events.position IS NULL) THEN
+        PERFORM FROM events_after(9223372036854775807, 0);
+    END IF;
+    PERFORM FROM past_reached FOR UPDATE SKIP LOCKED;
+    IF NOT FOUND THEN
+        -- Somebody else is at it.
+        RETURN NULL;
+    END IF;
+    SELECT past_reached.position, (SELECT coalesce(max(events.position), 0) FROM events WHERE events.position IS NOT NULL) INTO reached, last FROM past_reached;
+    IF reached > last THEN
+        DELETE FROM past_tickets;
+        DELETE FROM past_searches;
+        reached := 0;
+    END IF;
+    FOR touched IN
+        SELECT ends.ticket_id, min(ends.at) AS begins FROM (
+            SELECT events.ticket_id, events.at FROM events WHERE events.position > reached AND events.position <= reached + most
+            UNION ALL
+            SELECT events.other_id, events.at FROM events WHERE events.position > reached AND events.position <= reached + most) AS ends
+        WHERE ends.ticket_id IS NOT NULL GROUP BY ends.ticket_id ORDER BY ends.ticket_id LOOP
+        PERFORM write_past_of(touched.ticket_id, touched.begins);
+    END LOOP;
+    IF reached < last OR (SELECT past_reached.position FROM past_reached) <> reached THEN
+        UPDATE past_reached SET position = least(reached + most, last);
+    END IF;
+    RETURN greatest(last - reached - most, 0);
+END $$;
+COMMENT ON FUNCTION write_past(integer) IS
+    'Writes the past on by so many events, in a transaction of its own; gives how many are left, null where it may not: reading a past is right without, but slower';
+
+CREATE OR REPLACE FUNCTION unwritten() RETURNS bigint[]
+LANGUAGE plpgsql STABLE
+SET search_path = pg_catalog, public, pg_temp
+AS $$
+#variable_conflict use_variable
+DECLARE
+    reached bigint := (SELECT past_reached.position FROM past_reached);
+    last bigint := (SELECT coalesce(max(events.position), 0) FROM events WHERE events.position IS NOT NULL);
+    found bigint[];
+    many bigint;
+BEGIN
+    IF last = reached AND NOT EXISTS (SELECT FROM events WHERE events.position IS NULL) THEN
+        RETURN '{}';
+    ELSIF last < reached THEN
+        RETURN NULL;
+    END IF;
+    SELECT count(*), array_agg(DISTINCT ends.ticket_id) INTO many, found FROM (
+            SELECT events.ticket_id, events.other_id FROM events WHERE events.position > reached
+            UNION ALL
+            SELECT events.ticket_id, events.other_id FROM events WHERE events.position IS NULL
+            LIMIT 501) AS late CROSS JOIN LATERAL unnest(ARRAY[late.ticket_id, late.other_id]) AS ends(ticket_id);
+    RETURN CASE WHEN many <= 1000 THEN array_remove(found, NULL) END;
+END $$;
+COMMENT ON FUNCTION unwritten() IS 'The tickets of which past_tickets lacks something; null where those are too many to be told';
+
+CREATE OR REPLACE FUNCTION is_walked(moment timestamptz) RETURNS boolean
+LANGUAGE plpgsql STABLE
+SET search_path = pg_catalog, public, pg_temp
+AS $$
+BEGIN
+    RETURN unwritten() IS NOT NULL AND 100 = (SELECT count(*) FROM (SELECT FROM past_tickets
+        WHERE past_tickets.past_until > is_walked.moment AND past_tickets.past_since <= is_walked.moment LIMIT 100) AS alive);
+END $$;
+COMMENT ON FUNCTION is_walked(timestamptz) IS
+    'Whether tickets_as_of() is to read past_tickets in order: for few rows among many that would take long, so tickets_lately() has them; a part of both';
+
+CREATE OR REPLACE FUNCTION past_columns() RETURNS text
+LANGUAGE sql STABLE
+RETURN (SELECT string_agg(CASE WHEN attname = ANY (referred()) THEN format('CASE WHEN past.%1$I IS NULL THEN'
+            ' (SELECT tickets.%1$I FROM tickets WHERE tickets.ticket_id = past.ticket_id) ELSE told_by(past.%1$I, %1$L)%2$s END AS %1$I',
+            attname, CASE WHEN atttypid = 'jsonb'::regtype THEN '' ELSE ' #>> ''{}''' END)
+        ELSE format('past.%I', attname) END, ', ' ORDER BY attnum)
+    FROM pg_attribute WHERE attrelid = 'tickets'::regclass AND attnum > 0 AND NOT attisdropped);
+COMMENT ON FUNCTION past_columns() IS 'Expressions for the columns of a ticket, in their order, of a row of past_tickets by the name of past';
+
+DO $generate$ BEGIN EXECUTE replace($function$
+CREATE OR REPLACE FUNCTION tickets_lately(moment timestamptz) RETURNS SETOF tickets
+LANGUAGE plpgsql STABLE ROWS 10
+SET search_path = pg_catalog, public, pg_temp
+AS $$
+#variable_conflict use_variable
+DECLARE
+    late bigint[] := unwritten();
+BEGIN
+    IF late IS NULL THEN
+        RETURN QUERY SELECT * FROM tickets_touched_since(tickets_lately.moment);
+        RETURN;
+    ELSIF late <> '{}' THEN
+        RETURN QUERY SELECT touched.* FROM tickets_touched_since(tickets_lately.moment) AS touched WHERE touched.ticket_id = ANY (late);
+    END IF;
+    IF NOT is_walked(tickets_lately.moment) THEN
+        RETURN QUERY SELECT {columns} FROM past_tickets AS past
+            WHERE past.past_until > tickets_lately.moment AND past.past_since <= tickets_lately.moment AND past.ticket_id <> ALL (late);
+    END IF;
+END $$;
+$function$, '{columns}', past_columns());
+EXECUTE replace($function$
+CREATE OR REPLACE FUNCTION ticket_as_of(number bigint, moment timestamptz) RETURNS SETOF tickets
+LANGUAGE plpgsql STABLE ROWS 1
+SET search_path = pg_catalog, public, pg_temp
+AS $$
+#variable_conflict use_variable
+BEGIN
+    RETURN QUERY SELECT tickets.* FROM tickets WHERE tickets.ticket_id = number AND tickets.updated <= ticket_as_of.moment;
+    IF FOUND THEN
+        RETURN;
+    ELSIF number = ANY (unwritten()) IS NOT FALSE THEN
+        RETURN QUERY SELECT touched.* FROM tickets_touched_since(ticket_as_of.moment) AS touched WHERE touched.ticket_id = number;
+    ELSE
+        RETURN QUERY SELECT {columns} FROM past_tickets AS past
+            WHERE past.ticket_id = number AND past.past_until > ticket_as_of.moment AND past.past_since <= ticket_as_of.moment;
+    END IF;
+END $$;
+$function$, '{columns}', past_columns());
+EXECUTE replace(replace($function$
+CREATE OR REPLACE FUNCTION tickets_as_of(moment timestamptz) RETURNS SETOF tickets
+LANGUAGE sql STABLE
+BEGIN ATOMIC
+    -- With no condition inside of the UNION, PostgreSQL merges its parts in order, so that a page is read and no more.
+    SELECT {names} FROM (
+            SELECT tickets.*, true AS past_is_now, tickets.updated AS past_since, timestamptz 'infinity' AS past_until, 0 AS past_fork FROM tickets
+            UNION ALL
+            SELECT {columns}, false, past.past_since, past.past_until, past.past_fork FROM past_tickets AS past
+            UNION ALL
+            SELECT late.*, true, timestamptz '-infinity', timestamptz 'infinity', 0 FROM tickets_lately(tickets_as_of.moment) AS late) AS then_
+        WHERE then_.created <= tickets_as_of.moment AND then_.past_since <= tickets_as_of.moment
+            AND (then_.past_is_now OR then_.past_until > tickets_as_of.moment)
+            AND (then_.past_is_now OR then_.past_fork = ANY (forks(tickets_as_of.moment)))
+            AND (then_.past_is_now OR (SELECT is_walked(tickets_as_of.moment)))
+            AND (then_.past_is_now OR then_.ticket_id <> ALL ((SELECT unwritten())::bigint[]));
+END;
+$function$, '{columns}', past_columns()), '{names}', (SELECT string_agg(format('then_.%I', attname), ', ' ORDER BY attnum)
+    FROM pg_attribute WHERE attrelid = 'tickets'::regclass AND attnum > 0 AND NOT attisdropped));
+END $generate$;
+COMMENT ON FUNCTION tickets_lately(timestamptz) IS
+    'The tickets as they were at some moment, those that past_tickets lacks something of, and all of the past where that is little; a part of tickets_as_of()';
+COMMENT ON FUNCTION ticket_as_of(bigint, timestamptz) IS 'One ticket as it was at some moment, though it may be gone; no row, if it was not there';
+COMMENT ON FUNCTION tickets_as_of(timestamptz) IS 'The tickets as they were at some moment, deleted ones included';
+
+CREATE OR REPLACE FUNCTION searches_lately(moment timestamptz) RETURNS SETOF searches
+LANGUAGE plpgsql STABLE ROWS 10
+SET search_path = pg_catalog, public, pg_temp
+AS $$
+#variable_conflict use_variable
+DECLARE
+    late bigint[] := unwritten();
+BEGIN
+    IF late IS NULL OR late <> '{}' THEN
+        RETURN QUERY
+            SELECT then_.ticket_id, 0::bigint, ticket_words(then_.title, then_.description, then_.labels) FROM tickets_touched_since(searches_lately.moment) AS then_
+                WHERE late IS NULL OR then_.ticket_id = ANY (late)
+            UNION ALL
+            SELECT then_.ticket_id, then_.comment_id, body_words(then_.body) FROM comments_touched_since(searches_lately.moment) AS then_
+                WHERE late IS NULL OR then_.ticket_id = ANY (late);
+    END IF;
+END $$;
+COMMENT ON FUNCTION searches_lately(timestamptz) IS
+    'The words as they were at some moment of tickets that past_searches lacks something of, made anew; a part of searches_as_of()';
+
+CREATE OR REPLACE FUNCTION searches_as_of(moment timestamptz) RETURNS SETOF searches
+LANGUAGE sql STABLE
+BEGIN ATOMIC
+    -- What are its words today, if none came between.
+    SELECT searches.* FROM searches JOIN tickets ON tickets.ticket_id = searches.ticket_id
+        WHERE searches.comment_id = 0 AND tickets.created <= searches_as_of.moment
+            AND (tickets.updated <= searches_as_of.moment
+                OR searches.ticket_id <> ALL ((SELECT unwritten())::bigint[]) AND NOT EXISTS (SELECT FROM past_searches AS past
+                    WHERE past.ticket_id = searches.ticket_id AND past.comment_id = 0 AND past.past_until > searches_as_of.moment))
+    UNION ALL
+    SELECT searches.* FROM searches
+        JOIN comments ON comments.ticket_id = searches.ticket_id AND comments.comment_id = searches.comment_id
+        WHERE comments.updated <= searches_as_of.moment
+    UNION ALL
+    SELECT past.ticket_id, past.comment_id, past.words FROM past_searches AS past
+        WHERE past.past_since <= searches_as_of.moment AND past.past_until > searches_as_of.moment AND past.ticket_id <> ALL ((SELECT unwritten())::bigint[])
+    UNION ALL
+    SELECT late.* FROM searches_lately(searches_as_of.moment) AS late;
+END;
+COMMENT ON FUNCTION searches_as_of(timestamptz) IS 'The words as they were at some moment';

@@ -1,0 +1,174 @@
+"""What tickets were is written down bit by bit; however far that has come, any moment is read as it was."""
+
+import random
+
+import psycopg2
+import pytest
+from test_time_travel import Life
+
+THEN = "SELECT * FROM tickets_as_of(%s) ORDER BY ticket_id"
+
+
+def written(sql, most=5000):
+    """Write the past on; return how many events are left."""
+    return sql.one("SELECT write_past(%s) AS left_over", most)["left_over"]
+
+
+class Many:
+    """So many tickets that a past is read in order, with what they were at some moments."""
+
+    def __init__(self, sql):
+        self.sql, self.moments = sql, []
+        sql("INSERT INTO tickets (title, description, assignee, priority, fields) SELECT 'first ' || n, 'text ' || n,"
+            " 'user' || n % 3, (enum_range(NULL::priority))[1 + n % 4], jsonb_build_object('n', n) FROM generate_series(1, 150) AS n")  # fmt: skip
+        self.remember()
+        for change in (
+            "UPDATE tickets SET assignee = 'dora' WHERE ticket_id % 2 = 0",
+            "INSERT INTO comments (ticket_id, body) SELECT ticket_id, 'said' FROM tickets WHERE ticket_id % 3 > 0",
+            "UPDATE tickets SET title = 'second ' || ticket_id, description = NULL WHERE ticket_id % 5 = 0",
+            "UPDATE tickets SET status = 'closed', fields = '{}' WHERE ticket_id % 7 = 0",
+            "INSERT INTO links SELECT ticket_id, 'relates', ticket_id + 1 FROM tickets WHERE ticket_id % 11 = 0 AND ticket_id < 150",
+            "DELETE FROM tickets WHERE ticket_id % 13 = 0",
+            "UPDATE tickets SET priority = 'urgent', title = 'third' WHERE true",
+        ):
+            sql(change)
+            self.remember()
+        sql("SELECT undo(change => (SELECT change FROM events WHERE kind = 'deleted' LIMIT 1))")
+        self.remember()
+        sql("UPDATE tickets SET status = 'closed' WHERE status = 'open'")
+
+    def remember(self):
+        moment = self.sql.one("SELECT clock_timestamp()::text AS now")["now"]
+        self.moments.append((moment, self.sql("SELECT * FROM tickets ORDER BY ticket_id")))
+
+    def check(self):
+        for moment, rows in self.moments:
+            assert self.sql(THEN, moment) == rows
+
+
+@pytest.fixture
+def many(sql):
+    return Many(sql)
+
+
+def test_many_are_read_in_order(many, sql, http):
+    many.check()
+    assert written(sql) == 0
+    many.check()
+    for moment, rows in many.moments:
+        assert sql.one("SELECT is_walked(%s) AS is_walked", moment)["is_walked"]
+        for order, key in (
+            ("-created", lambda row: (row["created"], row["ticket_id"])),
+            ("ticket_id", lambda row: row["ticket_id"]),
+        ):
+            expected = [row["ticket_id"] for row in sorted(rows, key=key, reverse=order[0] == "-")]
+            seen, page = (
+                [],
+                f"as_of={moment.replace('+', '%2B')}&sort={order}&limit=60&columns=ticket_id",
+            )
+            while page:
+                answer = http.get(f"/tickets?{page}")
+                seen += [row["ticket_id"] for row in answer.json]
+                page = answer.next
+            assert seen == expected
+
+
+def test_what_was_changed_since_it_was_written_is_seen(many, sql):
+    written(sql)
+    for number in (5, 10, 13):
+        sql("UPDATE tickets SET title = 'fourth', description = 'new' WHERE ticket_id = %s", number)
+        many.check()
+        sql("DELETE FROM tickets WHERE ticket_id = %s", number + 1)
+        many.check()
+    assert written(sql) == 0
+    many.check()
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_it_is_written_in_any_pieces(http, sql, seed):
+    life, luck = Life(seed + 50, http, sql), random.Random(seed)
+    life.run(20)
+    for _ in range(6):
+        written(sql, luck.randint(1, 9))
+        for moment, _, rows, _ in life.moments[luck.randrange(4) :: 4]:
+            assert sql(THEN, moment) == rows
+        life.run(3)
+    while written(sql, 3):
+        pass
+    for moment, _, rows, _ in life.moments:
+        assert sql(THEN, moment) == rows
+        for row in rows[:2]:
+            assert sql("SELECT * FROM ticket_as_of(%s, %s)", row["ticket_id"], moment) == [row]
+
+
+def test_too_much_that_is_not_written_is_read_all_the_same(many, sql):
+    written(sql)
+    sql("UPDATE tickets SET assignee = 'eve ' || n FROM generate_series(1, 1) AS n")
+    for place in range(3):
+        sql("UPDATE tickets SET assignee = %s", f"eve {place}")
+    many.remember()
+    sql("UPDATE tickets SET assignee = 'mallory'")
+    assert sql.one("SELECT unwritten() AS late")["late"] is None
+    many.check()
+
+
+def test_it_is_written_outside_of_transactions_only(sql, server, many):
+    connection = psycopg2.connect(server.url())
+    with connection, connection.cursor() as cursor:
+        cursor.execute("SELECT 1")
+        cursor.execute("SELECT write_past()")
+        assert cursor.fetchone() == (None,)
+    with connection, connection.cursor() as cursor:
+        cursor.execute("SET TRANSACTION READ ONLY")
+        cursor.execute("SELECT write_past()")
+        assert cursor.fetchone() == (None,)
+    connection.close()
+    many.check()
+
+
+def test_who_holds_it_holds_up_nobody(sql, owner, http, many):
+    owner.autocommit = False
+    try:
+        owner.cursor().execute("SELECT FROM past_reached FOR UPDATE")
+        assert written(sql) is None
+        assert http.get("/tickets?as_of=yesterday").json == []
+        many.check()
+    finally:
+        owner.rollback()
+        owner.autocommit = True
+
+
+@pytest.mark.parametrize(
+    "moment", ["-infinity", "infinity", "0001-01-01", "9999-12-31", "4713-01-01 BC", "294276-12-31"]
+)
+def test_there_is_no_moment_too_far(many, sql, moment):
+    written(sql)
+    rows = sql("SELECT * FROM tickets ORDER BY ticket_id") if moment[0] in "i92" else []
+    assert sql(THEN, moment) == rows
+
+
+def test_a_span_is_found_by_each_moment_in_it(owner):
+    luck = random.Random(1)
+    with owner.cursor() as cursor:
+        for _ in range(200):
+            first, length = luck.uniform(-3e9, 9e9), 10 ** luck.uniform(-1, 9.5)
+            times = (first, first + length, first + length * luck.random())
+            cursor.execute(
+                "SELECT fork(to_timestamp(%s), to_timestamp(%s)) = ANY (forks(to_timestamp(%s)))",
+                times,
+            )
+            assert cursor.fetchone() == (True,)
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "DELETE FROM past_tickets",
+        "UPDATE past_reached SET position = 0",
+        "SELECT FROM past_reached FOR UPDATE",
+        "SELECT write_past_of(1, now())",
+    ],
+)
+def test_nobody_writes_it_by_hand(sql, statement):
+    with pytest.raises(psycopg2.errors.InsufficientPrivilege):
+        sql(statement)
