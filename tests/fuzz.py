@@ -1,6 +1,7 @@
 """A fuzzer: what a hostile client may send to either door, and what must hold of every answer.
 
     make fuzz REQUESTS=200000          # a throw-away database and service of its own
+    make fuzz ARGS='--auth token'      # by people with tokens, some of which are none
     make fuzz SEED=7 PORT=8000         # against an Iris that runs; it will be full of rubbish
 
 It knows Iris from outside: the routes and the codes of problems from the docs, the parameters from
@@ -28,6 +29,7 @@ import rubbish
 from wire import Broken, Connection, request, seconds_of
 
 import docs
+from iris import rights
 
 # Seconds that /health may take, whatever else is asked.
 HEALTH = 1
@@ -66,10 +68,14 @@ def codes():
 
 
 class World:
-    """What is known of the Iris that is fuzzed, shared by all that fuzz it."""
+    """What is known of the Iris that is fuzzed, shared by all that fuzz it.
 
-    def __init__(self, port):
-        self.port = port
+    tokens:   which let somebody in; the first one an admin. None where Iris asks for none.
+    """
+
+    def __init__(self, port, tokens=()):
+        self.port, self.tokens = port, tokens
+        self.admin = [f"Authorization: Bearer {tokens[0]}"] if tokens else []
         self.routes, self.codes = routes(), codes()
         self.cursors, self.largest = collections.deque(maxlen=200), 1
         self.known = {route: self._known(*route) for route in self.routes}
@@ -84,6 +90,7 @@ class World:
                     path + "?no_such_name=1",
                     "known",
                     "Accept: application/json",
+                    *self.admin,
                     close=True,
                 )
             )
@@ -222,10 +229,11 @@ class Fuzzer:
     port:     of the Iris.
     url:      of its database as `iris`, or None to leave the SQL door alone.
     say:      called with each line that there is to tell.
+    tokens:   as World has them.
     """
 
-    def __init__(self, port, url, seed, say=print):
-        self.world, self.url, self.seed, self.say = World(port), url, seed, say
+    def __init__(self, port, url, seed, say=print, tokens=()):
+        self.world, self.url, self.seed, self.say = World(port, tokens), url, seed, say
         self.port = port
         self.statuses, self.codes = collections.Counter(), collections.Counter()
         self.slowest, self.done = 0, 0
@@ -269,7 +277,7 @@ class Fuzzer:
             for media in formats:
                 target = path + ("&" if "?" in path else "?") + f"format={media}"
                 marker = f"0-{self.done}"
-                batch = [(marker, "GET", request("GET", target, marker), True)]
+                batch = [(marker, "GET", request("GET", target, marker, *self.world.admin), True)]
                 with Connection(self.port, timeout=60) as connection:
                     self._ask(connection, batch, False)
 
@@ -391,12 +399,24 @@ class Fuzzer:
         return f"{self.done} answers: {statuses}\nslowest /health: {self.slowest:.2f} s\nfailures: {sum(self.failures.values())}{failures}"
 
 
+def tokens_of(url):
+    """Make a token of each role; return them, an admin's first and more than once, for most is theirs to do."""
+    with psycopg2.connect(url) as connection, connection.cursor() as cursor:
+        made = []
+        for role in reversed(rights.ROLES):
+            cursor.execute("SELECT add_token(%s, %s)", (f"the {role}", role))
+            made.append(cursor.fetchone()[0]["token"])
+    connection.close()
+    return made[:1] * 3 + made[1:]
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--requests", type=int, default=20_000)
     parser.add_argument("--seed", default=str(time.time_ns() % 1_000_000))
     parser.add_argument("--threads", type=int, default=4)
     parser.add_argument("--port", type=int, help="of an Iris that runs, in place of one of its own")
+    parser.add_argument("--auth", choices=("none", "token"), default="none")
     parser.add_argument("--log", help="where to put the service's log")
     given = parser.parse_args()
     print(f"seed {given.seed}", flush=True)
@@ -415,10 +435,15 @@ def main():
         server.start()
         try:
             server.seed()
-            live = Live(server.url(), IRIS_WORKERS="2")
+            tokens = tokens_of(server.url()) if given.auth == "token" else ()
+            live = Live(server.url(), IRIS_WORKERS="2", IRIS_AUTH=given.auth)
             try:
                 fuzzer = Fuzzer(
-                    live.port, server.url(), given.seed, lambda line: print(line, flush=True)
+                    live.port,
+                    server.url(),
+                    given.seed,
+                    lambda line: print(line, flush=True),
+                    tokens,
                 )
                 failed = fuzzer.run(given.requests, given.threads)
             finally:

@@ -2,8 +2,8 @@
 
     make kills ROUNDS=20
 
-`iris up` runs with its own PostgreSQL. Writers at both doors note what was acknowledged; those at the
-HTTP door repeat themselves, with one Idempotency-Key, until they know; somebody reads the feed all the
+`iris up` runs with its own PostgreSQL and wants tokens. Writers at both doors note what was acknowledged, each with
+a token and a login of their own; those at the HTTP door repeat themselves, with one Idempotency-Key, until they know; somebody reads the feed all the
 time. In each round every fault happens once. Then the writers rest, and everything is compared: the
 ledger with the history, the history with the present and with the past as it was seen, the feed with both.
 """
@@ -35,6 +35,12 @@ from iris.transfer import export, restore
 
 # What the database itself keeps of a ticket, and a history doesn't tell as changes.
 KEPT = ("created", "updated", "closed", "version")
+# Who comes in, and as what; who writes over HTTP deletes, too.
+PEOPLE = {
+    "reader": "reader",
+    **{f"http{number}": "admin" for number in range(4)},
+    **{f"psql{number}": "writer" for number in range(2)},
+}
 
 
 class Iris:
@@ -42,7 +48,7 @@ class Iris:
 
     def __init__(self, folder):
         self.server, self.port = embedded.Server(folder / "data"), free_port()
-        self.log, self.process = folder / "up.log", None
+        self.log, self.process, self.tokens = folder / "up.log", None, {}
 
     def start(self):
         """Start it, unless it runs; wait until it answers from its database."""
@@ -53,28 +59,39 @@ class Iris:
                     self.process = subprocess.Popen(
                         [sys.executable, "-W", "ignore", "-m", "iris.cli", "up"],
                         env={**embedded.environment(), "IRIS_DATA": str(self.server.folder),
-                            "IRIS_BIND": f"127.0.0.1:{self.port}", "IRIS_WORKERS": "2"},
+                            "IRIS_BIND": f"127.0.0.1:{self.port}", "IRIS_WORKERS": "2",
+                            "IRIS_AUTH": "token"},
                         stdin=subprocess.DEVNULL, stdout=log, stderr=log,
                     )  # fmt: skip
             with contextlib.suppress(OSError, http.client.HTTPException):
-                if self.ask("GET", "/db-check")[0] == 200:
+                status, _ = self.ask("GET", "/db-check")
+                if status == 200:
                     return
+                if status == 401 and not self.tokens:
+                    self._let_in()
             if time.monotonic() > deadline:
                 raise AssertionError(f"it does not come back; see {self.log}")
             time.sleep(0.1)
+
+    def _let_in(self):
+        """Make everybody's tokens, and a login for who comes by psql."""
+        for name, role in PEOPLE.items():
+            (row,) = self.sql("SELECT add_token(%s, %s) ->> 'token' AS token", name, role)
+            self.tokens[name] = row["token"]
+            if name.startswith("psql"):
+                self.sql("SELECT add_login(%s, %s)", name, row["token"])
 
     def stop(self):
         self.process.terminate()
         self.process.wait(timeout=60)
 
-    def ask(self, method, path, given=None, headers=(), connection=None):
-        """Send one request; return (status, what its JSON says)."""
+    def ask(self, method, path, given=None, headers=(), connection=None, name="reader"):
+        """Send one request, by somebody's token; return (status, what its JSON says)."""
         made = connection or http.client.HTTPConnection("127.0.0.1", self.port, timeout=8)
         try:
             body = None if given is None else json.dumps(given)
-            headers = (
-                {"Content-Type": "application/json", **dict(headers)} if body else dict(headers)
-            )
+            headers = {"Authorization": f"Bearer {self.tokens.get(name)}", **dict(headers)}
+            headers |= {"Content-Type": "application/json"} if body else {}
             made.request(method, path, body, headers)
             answer = made.getresponse()
             text = answer.read()
@@ -189,8 +206,10 @@ class HttpWriter(Writer):
             try:
                 if self.connection is None:
                     self.connection = http.client.HTTPConnection("127.0.0.1", self.iris.port, timeout=8)  # fmt: skip
-                headers = {"Idempotency-Key": tags[0], "Iris-Actor": self.name}
-                status, said = self.iris.ask(method, path, given, headers, self.connection)
+                headers = {"Idempotency-Key": tags[0]}
+                status, said = self.iris.ask(
+                    method, path, given, headers, self.connection, self.name
+                )
             except (OSError, http.client.HTTPException, ValueError):
                 self.connection = None
                 time.sleep(0.05)
@@ -252,7 +271,7 @@ class PsqlWriter(Writer):
         text = text.replace("currval('tickets_ticket_id_seq')", f"(SELECT ticket_id FROM tickets WHERE title = '{filed}')")  # fmt: skip
         self.ledger.requests += 1
         try:
-            url = self.iris.server.url()
+            url = self.iris.server.url(self.name)
         except (OSError, IndexError):
             time.sleep(0.1)
             return
@@ -279,7 +298,8 @@ class Reader(threading.Thread):
         while not self.ended:
             last = len(self.seen)
             try:
-                status, events = self.iris.ask("GET", f"/events?after={last}&wait=1&limit=1000")
+                path = f"/events?after={last}&wait=1&limit=1000"
+                status, events = self.iris.ask("GET", path, name=self.name)
             except (OSError, http.client.HTTPException, ValueError):
                 time.sleep(0.05)
                 continue
@@ -506,6 +526,10 @@ def check(iris, ledger, reader, moments):
     assert not reader.wrong, reader.wrong[:5]
     agree("the feed", reader.seen, [event["event_id"] for event in events])
     assert len(set(reader.seen)) == len(reader.seen), "the feed gave an event twice"
+    # Nobody was taken for another: what is filed has its filer's name in its title.
+    for event in events:
+        title = event["changes"].get("title", [None, None])[1]
+        assert event["kind"] != "created" or title.split("-")[0] == event["actor"], event
     lost, doubled, halves = check_ledger(ledger, events)
     assert not halves, halves[:5]
     check_history(iris, events)
@@ -546,8 +570,12 @@ def run(folder, rounds, seed=0, pause=1.5, say=print):
     iris.sql("ALTER SYSTEM SET fsync TO off")
     iris.sql("SELECT pg_reload_conf()")
     reader = Reader(iris)
-    writers = [HttpWriter(iris, ledger, f"http{n}", seed + n) for n in range(4)]
-    writers += [PsqlWriter(iris, ledger, f"psql{n}", seed + n) for n in range(2)]
+    kinds = {"http": HttpWriter, "psql": PsqlWriter}
+    writers = [
+        kinds[name[:4]](iris, ledger, name, seed + number)
+        for number, name in enumerate(PEOPLE)
+        if name[:4] in kinds
+    ]
     moments, threads = [], [reader, *writers]
     for thread in threads:
         thread.start()

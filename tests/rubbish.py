@@ -463,6 +463,21 @@ class Some:
                 values = [f'"{self.random.randint(1, 9)}"']
             yield f"{name}: {self.of(values)}"
 
+    def authorization(self):
+        """Yield the header by which somebody comes in where tokens are wanted, or would not."""
+        if not self.world.tokens:
+            return
+        token = self.of(self.world.tokens)
+        if self.wilful(0.05):
+            yield self.of(("", "Authorization: ", "Authorization: Bearer ")) + self.of(
+                (token[:-1], token.upper(), f"{token},{token}", "x" * 5000, "iris_\xff", "\t")
+            )
+        elif self.chance(0.9):
+            yield f"Authorization: Bearer {token}"
+        else:
+            said = base64.b64encode(f"{self.of(TAME)}:{token}".encode()).decode()
+            yield f"Authorization: Basic {said}"
+
     def request(self, marker):
         """Return (method, bytes of a request, whether it is decently framed)."""
         self.malice = self.of((0, 0.03, 0.1, 0.3, 0.8))
@@ -473,7 +488,8 @@ class Some:
             method = self.of(METHODS)
         query = self.query(method, known)
         media, body = self.body(method, path, known)
-        headers = [line.encode("utf-8", "replace") for line in self.headers(method)]
+        lines = (*self.authorization(), *self.headers(method))
+        headers = [line.encode("utf-8", "replace") for line in lines if ":" in line]
         if media is not None and not self.wilful(0.1):
             headers.append(f"Content-Type: {media}")
         target = path + ("?" + query if query or self.chance(0.01) else "")

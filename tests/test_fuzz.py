@@ -5,6 +5,7 @@ import psycopg2
 import pytest
 import replay
 import rubbish
+from conftest import Live
 
 
 def test_whatever_is_sent_gets_the_answer_it_deserves(live, http, sql, owner, server):
@@ -14,6 +15,19 @@ def test_whatever_is_sent_gets_the_answer_it_deserves(live, http, sql, owner, se
     assert fuzzer.done >= 400
     # Most of it gets past the first check, and some past all of them.
     assert {200, 201, 204, 400, 404, 422} <= fuzzer.statuses.keys()
+    with owner.cursor() as cursor:
+        assert replay.differences(cursor) == []
+
+
+def test_whoever_comes_in_by_a_token_gets_it_too(http, server, owner):
+    tokens, told = fuzz.tokens_of(server.url()), []
+    guarded = Live(server.url(), IRIS_AUTH="token")
+    try:
+        fuzzer = fuzz.Fuzzer(guarded.port, None, "ci", told.append, tokens)
+        assert fuzzer.run(300, threads=2) == 0, "\n".join(told)
+    finally:
+        assert "Traceback" not in guarded.stop()
+    assert {200, 201, 401, 403, 404, 422} <= fuzzer.statuses.keys()
     with owner.cursor() as cursor:
         assert replay.differences(cursor) == []
 
@@ -36,7 +50,7 @@ class Five(fuzz.World):
     """A world of five tickets, of which there is nothing more to know."""
 
     def __init__(self):
-        self.cursors, self.largest = [], 5
+        self.cursors, self.largest, self.tokens = [], 5, ()
 
 
 @pytest.mark.parametrize("seed", range(5))
