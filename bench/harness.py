@@ -246,10 +246,11 @@ class Service:
     """A program that serves on a port of 127.0.0.1 until it is stopped.
 
     command:  with PORT where its port goes.
+    header:   goes with every request, beside those of the work; without any, "".
     """
 
-    def __init__(self, name, command, **environment):
-        self.name = name
+    def __init__(self, name, command, header="", **environment):
+        self.name, self.header = name, header
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
             self.port = probe.getsockname()[1]
@@ -286,7 +287,7 @@ class Service:
         """
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=600)
         headers = {"Content-Type": "application/json"}
-        headers.update([header.split(": ")] if header else [])
+        headers.update(line.split(": ") for line in (header, self.header) if line)
         connection.request(method, path, body or None, headers)
         answer = connection.getresponse()
         data = read(answer)
@@ -383,7 +384,8 @@ class Load:
         seconds = self.seconds * (2 if rate else 1)
         command = ["wrk", "-t1", f"-c{CONNECTIONS}", f"-d{seconds}s", "--timeout=30s"]
         command += ["-s", HERE / "load.lua", f"http://127.0.0.1:{service.port}", "--", work.method]
-        command += [path, work.body, work.header, str(many), str(seed), str(rate)]
+        headers = f"{work.header}\n{service.header}"
+        command += [path, work.body, headers, str(many), str(seed), str(rate)]
         done = subprocess.run(command, capture_output=True, text=True, check=True)
         found = re.search(r"RESULT (\d+) (\d+) (\d+) (\d+) (\d+)", done.stdout)
         count, took, p50, p99, wrong = map(int, found.groups())

@@ -1,4 +1,5 @@
--- One kind of request for wrk: `wrk … URL -- METHOD PATH BODY HEADER TICKETS SEED RATE`.
+-- One kind of request for wrk: `wrk … URL -- METHOD PATH BODY HEADERS TICKETS SEED RATE`.
+-- HEADERS: a line each.
 -- RATE: requests a second to be asked, 0 for as many as will be answered.
 
 local ffi = require("ffi")
@@ -47,8 +48,7 @@ end
 
 function init(args)
   method, path, body, tickets = args[1], args[2], args[3], tonumber(args[5])
-  local name, value = args[4]:match("(.-): (.*)")
-  if name then headers[name] = value end
+  for name, value in args[4]:gmatch("([^\n]-): ([^\n]*)") do headers[name] = value end
   -- All contestants of a round read the same.
   math.randomseed(tonumber(args[6]))
   local rate = tonumber(args[7])

@@ -2,6 +2,7 @@
 
     make bench
     make bench ARGS='--rounds 2 --seconds 1 --tickets 2000 --only one,page'
+    make bench ARGS='--auth token'              # Iris with tokens against Iris without
 
 Prints Markdown on stdout, what it is doing on stderr. Everything speaks to 127.0.0.1 or a socket.
 """
@@ -19,6 +20,7 @@ from tempfile import TemporaryDirectory
 
 import harness
 import psycopg2
+import tokens
 from harness import CONNECTIONS, HERE, Sample, Service, cpu, heading, number, row, say, spread
 
 from iris import embedded
@@ -371,4 +373,9 @@ def compare(stack, arguments):
 if __name__ == "__main__":
     parser = harness.parser("bench", __doc__)
     parser.add_argument("--tickets", type=int, default=100_000)
-    harness.main(parser.parse_args(), compare)
+    parser.add_argument(
+        "--auth", choices=("none", "token"), default="none",
+        help="token: Iris with tokens against Iris without, and nobody else",
+    )  # fmt: skip
+    given = parser.parse_args()
+    harness.main(given, compare if given.auth == "none" else tokens.compare)
