@@ -72,9 +72,7 @@ DRIVE = """
     SELECT public.undo((SELECT pg_catalog.max(event_id) FROM public.events), NULL, true)
     SELECT public.free_holders('1 day'), public.workflow_as_of('yesterday'), (SELECT pg_catalog.count(*) FROM public.changes_between('yesterday')), public.are_statuses('{open}', 'yesterday')
     SELECT public.once('key', 'request', 'UPDATE public.tickets SET version = -7, title = title OPERATOR(pg_catalog.||) 1 RETURNING title')
-    INSERT INTO public.replays (actor, key, request) VALUES ('a', 'b', 'c')
-    UPDATE public.replays SET answer = '{}'
-    DELETE FROM public.replays
+    SELECT public.kept_answer('b', 'c'), public.keep_answer('b', '{}'), public.keep_answer('b', NULL)
     SELECT public.read_ticket({n}), public.first_status(), public.actor(), public.source()
     SELECT public.refuse('a', 'b', 'c')
     SELECT public.is_blank('x'), public.ticket_words('a', 'b', '{}'), public.body_words('a.b 日本')

@@ -9,6 +9,18 @@ FIRST = ["title", "status", "reporter", "priority", "labels", "fields"]
 
 
 @pytest.fixture
+def kept(owner):
+    """Return a function that gives the keys whose answers are kept; only the owner sees them."""
+
+    def look():
+        with owner.cursor() as cursor:
+            cursor.execute("SELECT key FROM replays ORDER BY key")
+            return [key for (key,) in cursor.fetchall()]
+
+    return look
+
+
+@pytest.fixture
 def history(http):
     """Return a function that gives a ticket's history, oldest first."""
 
@@ -316,11 +328,11 @@ def test_a_key_is_for_one_request_and_one_actor(http):
     assert http.put("/tickets", title="x", headers=headers).json == first.json
 
 
-def test_a_refused_write_leaves_its_key_free(http, ticket, sql):
+def test_a_refused_write_leaves_its_key_free(http, ticket, kept):
     headers = {"Idempotency-Key": "k"}
     assert http.put("/tickets", title="", headers=headers).status == 422
     assert http.put("/tickets/77", title="x", headers=headers).status == 404
-    assert sql("TABLE replays") == []
+    assert kept() == []
     assert http.put("/tickets", title="x", headers=headers).status == 201
 
 
@@ -347,16 +359,31 @@ def test_fifty_with_the_same_key(live, http, sql):
     assert len(sql("TABLE tickets")) == 1
 
 
-def test_old_keys_are_swept(http, sql):
+def test_old_keys_are_swept(http, owner, kept):
     http.put("/tickets", title="x", headers={"Idempotency-Key": "old"})
     http.put("/tickets", title="x", headers={"Idempotency-Key": "young"})
-    sql("UPDATE replays SET created = now() - interval '26 hours' WHERE key = 'old'")
-    sql("UPDATE replays SET created = now() - interval '24 hours' WHERE key = 'young'")
+    with owner.cursor() as cursor:
+        for key, hours in (("old", 26), ("young", 24)):
+            cursor.execute(
+                "UPDATE replays SET created = now() - make_interval(hours => %s) WHERE key = %s",
+                (hours, key),
+            )
     http.put("/tickets", title="x", headers={"Idempotency-Key": "new"})
-    assert sorted(row["key"] for row in sql("TABLE replays")) == ["new", "young"]
+    assert kept() == ["new", "young"]
 
 
-def test_a_crash_leaves_both_or_neither(server, sql):
+def test_nobody_reads_what_others_were_answered(http, sql, kept):
+    """Neither the table nor, by its key, the answer."""
+    http.put("/tickets", title="x", actor="alice", headers={"Idempotency-Key": "k"})
+    for statement in ("TABLE replays", "DELETE FROM replays", "UPDATE replays SET answer = NULL"):
+        assert sql.refusal(statement).pgcode == "42501"
+    sql("SET iris.actor = 'bob'")
+    assert sql("SELECT * FROM kept_answer('k', 'r')") == []
+    sql("SELECT keep_answer('k', NULL)")
+    assert kept() == ["k"]
+
+
+def test_a_crash_leaves_both_or_neither(server, sql, kept):
     """A transaction that dies between the write and its end takes the key along."""
     import psycopg2  # noqa: PLC0415
 
@@ -371,7 +398,7 @@ def test_a_crash_leaves_both_or_neither(server, sql):
     killer.autocommit = True
     killer.cursor().execute("SELECT pg_terminate_backend(%s)", (pid,))
     killer.close()
-    assert sql("TABLE replays") == sql("TABLE tickets") == []
+    assert kept() == sql("TABLE tickets") == []
     assert json.dumps(sql("SELECT * FROM once('k', 'r', %s)", write)[0]["answer"]).startswith(
         '{"ticket_id"'
     )

@@ -76,6 +76,7 @@ NOBODY = (
     "UPDATE comments SET ticket_id = 9",
     "INSERT INTO searches VALUES (1, 0, '')",
     "SELECT FROM latches",
+    "SELECT FROM replays",
     "SELECT digest FROM tokens",
     "SELECT FROM token_of(sha256('x'))",
     "UPDATE tokens SET role = 'admin'",

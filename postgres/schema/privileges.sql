@@ -12,7 +12,6 @@ GRANT EXECUTE ON FUNCTION workflow(), events_after(bigint, integer), tickets_as_
     verify_events(bigint, bigint), contents(events, bigint), escaped(text) TO iris_reader;
 
 -- Writers file and change tickets, comment and link.
-GRANT SELECT, INSERT, UPDATE, DELETE ON replays TO iris_writer;
 GRANT DELETE ON comments TO iris_writer;
 GRANT INSERT, DELETE ON links TO iris_writer;
 DO $$
@@ -26,7 +25,8 @@ BEGIN
         EXECUTE format('GRANT INSERT (%s), UPDATE (%s) ON %s TO iris_writer', columns.names, columns.changing, columns.of);
     END LOOP;
 END $$;
-GRANT EXECUTE ON FUNCTION free_holders(interval), once(text, text, text), put_tickets(jsonb, boolean, text),
+GRANT EXECUTE ON FUNCTION free_holders(interval), once(text, text, text), kept_answer(text, text), keep_answer(text, json),
+    put_tickets(jsonb, boolean, text),
     put_rows(jsonb[], integer, boolean, text), put_times(jsonb, text),
     bulk_shape(jsonb[]), bulk_refused(jsonb), undo(bigint, bigint, boolean), misfit(jsonb, regtype),
     texts(jsonb), relabelled(text[], text[], text[]), nearest(text, text[]) TO iris_writer;
