@@ -191,6 +191,30 @@ def test_what_others_have_made_comes_along(server, owner, owned, ticket, other, 
             )
 
 
+def test_logins_that_stay_behind_are_named_until_they_are_made_again(
+    server, owner, owned, sql, other, tmp_path
+):
+    sql("SELECT add_token('lodger', 'reader'), add_login('lodger', 'x')")
+    backup.write(owned, str(tmp_path / "one.dump"), quiet)
+    with owner.cursor() as cursor:
+        # As on another server.
+        cursor.execute("DROP ROLE lodger")
+        try:
+            told = iris(server, other, "restore", str(tmp_path / "one.dump"))
+            assert b"lacks the logins of the tokens lodger, which" in told.stderr
+            found = iris(server, other, "doctor", "--quick").stdout.decode()
+            assert "WRONG   logins: not there: lodger\n" in found
+            door = Sql(server.url("postgres", other))
+            door("SELECT add_login('lodger', 'x')")
+            door.connection.close()
+            assert "ok      logins: " in iris(server, other, "doctor", "--quick").stdout.decode()
+            lodger = Sql(server.url("lodger", other))
+            assert lodger.refusal("DELETE FROM tickets").pgcode == "42501"
+            lodger.connection.close()
+        finally:
+            cursor.execute("DROP ROLE IF EXISTS lodger")
+
+
 def test_one_of_an_older_revision_is_brought_up_to_date(server, old, other, tmp_path):
     backup.write(old, str(tmp_path / "old.dump"), quiet)
     done = backup.read(server.url("postgres", other), str(tmp_path / "old.dump"), quiet)

@@ -31,6 +31,11 @@ def run(arguments):
             f"{' and '.join(said['without_password'])} can't log in by password yet:"
             " ALTER ROLE … PASSWORD '…'"
         )
+    if said["logins"]:
+        common.say(
+            f"this server lacks the logins of the tokens {', '.join(said['logins'])}, which come in over HTTP"
+            " only until, for each, SELECT add_login('NAME', 'a password')"
+        )
     if said["left"]:
         common.say(
             "not granted, for this server lacks the role (make it, then say this in psql as the owner):"

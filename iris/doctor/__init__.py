@@ -35,6 +35,7 @@ LOOKS = (
     Look("server", outside.server, "database"),
     Look("revision", inside.revision, "database"),
     Look("roles", inside.roles, "database"),
+    Look("logins", inside.logins, "revision"),
     Look("schema", inside.shipped, "owner"),
     Look("numbers", inside.numbers, "owner"),
     Look("history", inside.history, "owner", is_slow=True),

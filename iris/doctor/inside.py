@@ -3,7 +3,7 @@
 from iris import health, proof, schema
 from iris.database import statements
 from iris.doctor.findings import NOTE, OK, UNKNOWN, WRONG, Finding, one, some
-from iris.transfer import restore
+from iris.transfer import backup, restore
 
 UPGRADE = "`iris db upgrade`"
 # What is told of a kind of thing in the schema, in this order.
@@ -69,6 +69,15 @@ def roles(place):
         yield Finding(
             "roles", OK, f"{some(schema.roles())} are there and may do no more than they should"
         )
+
+
+def logins(place):
+    """Has each token that came with a login for psql got it still?"""
+    if lost := backup.lost_logins(place.service):
+        todo = "`SELECT add_login('NAME', 'a password')` makes one again"
+        yield Finding("logins", WRONG, f"not there: {some(lost)}", todo)
+    else:
+        yield Finding("logins", OK, "each token's is there, where it had one")
 
 
 def shipped(place):

@@ -28,6 +28,12 @@ DUMP = ("--format=custom", "--no-publications", "--no-subscriptions", "--lock-wa
 TAKE = ("--no-owner", "--no-privileges", "--no-tablespaces", "--no-security-labels", "--file=-")
 MAKE_WAY = schema.MIGRATIONS / "make_way.sql"
 PIECE = 1 << 18
+LOST_LOGINS = """
+    SELECT name FROM public.tokens WHERE is_login AND NOT EXISTS (
+            SELECT FROM pg_auth_members JOIN pg_roles ON pg_roles.oid = member
+                WHERE rolname = name AND roleid = ('iris_' || role)::regrole)
+        ORDER BY name
+"""
 GRANT = re.compile(r'^(GRANT .* TO (\w+|"(?:[^"]|"")+")(?: WITH GRANT OPTION)?;)$', re.M)
 
 
@@ -226,7 +232,7 @@ def read(url, path, say):
     path:     the backup's; - is stdin.
     Returns:  {"revision": the backup's, "tickets", "comments", "events": how many, "position": the feed's
               last, "made": [roles], "without_password": [those of them who need one], "left": [statements
-              that grant something to who is not there]}.
+              that grant something to who is not there], "logins": [names of lost_logins()]}.
     Raises:   Refused or psycopg2.Error. Nothing has changed then, unless it says so.
     """
     shown = "stdin" if path == "-" else path
@@ -249,6 +255,7 @@ def read(url, path, say):
                 "made": made,
                 "without_password": _give_passwords(cursor, made),
                 "left": _grant(cursor, folder, file),
+                "logins": lost_logins(cursor),
             }
             cursor.execute("ANALYZE")
             _renew_sessions(cursor, say)
@@ -342,6 +349,15 @@ def _replace(url, folder, backup, server, say):
 def _roles(cursor):
     cursor.execute("SELECT rolname FROM pg_roles")
     return {name for (name,) in cursor.fetchall()}
+
+
+def lost_logins(cursor):
+    """Return the names of the tokens whose login for psql is not there: roles are the server's, and stay behind.
+
+    cursor:   of the owner or an admin.
+    """
+    cursor.execute(LOST_LOGINS)
+    return [name for (name,) in cursor.fetchall()]
 
 
 def _give_passwords(cursor, made):

@@ -54,7 +54,8 @@ BEGIN
     SELECT * INTO its FROM tokens WHERE name = add_login.name FOR UPDATE;
     IF NOT FOUND THEN
         RAISE no_data_found USING MESSAGE = format('there is no token "%s"', add_login.name);
-    ELSIF its.is_login OR EXISTS (SELECT FROM pg_roles WHERE rolname = its.name) THEN
+    -- One that the token has had is made again where it is gone: roles stay behind when a database moves.
+    ELSIF EXISTS (SELECT FROM pg_roles WHERE rolname = its.name) THEN
         RAISE duplicate_object USING MESSAGE = format('there is a role "%s" already', its.name), HINT = 'Give the token another name.';
     ELSIF octet_length(its.name) > 63 THEN
         PERFORM refuse('the name of a login has at most 63 bytes', 'tokens_check', 'name');
