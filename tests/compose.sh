@@ -126,4 +126,21 @@ $compose restart iris
 answers
 expect "$(curl -s 0.0.0.0:8000/tickets/1)" '"title":"A new ticket"'
 rm "$dump"
+
+say 'for a team: tokens over HTTP, a login in psql, whoever the proxy names'
+export IRIS_AUTH=token IRIS_PROXIES=172.16.0.0/12
+$compose up -d iris
+for _ in $(seq 100); do curl -sf 0.0.0.0:8000/health >/dev/null && break; sleep 0.2; done
+expect "$(curl -s 0.0.0.0:8000/tickets)" '"code": "unauthorized"'
+ada=$($compose exec -T iris iris token add ada --role admin)
+dan=$($compose exec -T iris iris token add dan --role reader --psql)
+expect "$(curl -s -u ":$ada" -X DELETE -w '%{http_code}' 0.0.0.0:8000/tickets/1)" 204
+expect "$(curl -s -u ":$dan" -X PUT -d title=x 0.0.0.0:8000/tickets)" 'permission denied for table tickets'
+expect "$($compose exec -T -e PGPASSWORD="$dan" pgdb psql -h pgdb -U dan iris -c 'DELETE FROM tickets' 2>&1 || true)" \
+    'permission denied for table tickets'
+expect "$($compose exec -T -e PGPASSWORD=x pgdb psql -h pgdb -U dan iris -c 'SELECT 1' 2>&1 || true)" 'authentication failed'
+curl -s -u ":$dan" -H 'X-Forwarded-For: 203.0.113.9' 0.0.0.0:8000/me >/dev/null
+expect "$($compose logs iris)" '203.0.113.9 dan "GET /me'
+for _ in $(seq 50); do $compose ps iris | grep -q '(healthy)' && break; sleep 0.2; done
+expect "$($compose ps iris)" '(healthy)'
 say 'all is well'
