@@ -352,7 +352,7 @@ def _roles(cursor):
 
 
 def lost_logins(cursor):
-    """Return the names of the tokens whose login for psql is not there: roles are the server's, and stay behind.
+    """Return the names of tokens whose login for psql is not there: it is the server's, and stays behind.
 
     cursor:   of the owner or an admin.
     """
