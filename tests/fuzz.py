@@ -132,7 +132,7 @@ def wrong(world, method, marker, answer, framed, data):
         if method == "HEAD":
             return None
         if answer.kind == "text/plain" and re.search(
-            rb"format=text|\"format\": ?\"text|[Aa]ccept: .*text/|^[A-Z]+ (?:http://[^/ ]*)?/+[? ]",
+            rb"format=text|\"format\": ?\"text|[Aa]ccept: .*text/|^[A-Z]+ (?:http://[^/ ]*)?/+(?:metrics)?[? ]",
             data,
         ):
             return shape(answer)
