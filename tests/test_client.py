@@ -9,7 +9,7 @@ import sys
 import pytest
 from conftest import ALICE, BOB, ROOT
 
-from iris import cli
+from iris import cli, tickets
 from iris.client import place
 
 USERS = ("ls", "show", "new", "set", "comment", "log", "changes", "undo", "watch")
@@ -88,7 +88,8 @@ def test_other_formats_come_as_they_are(iris, ticket, http):
         (("ls", "stauts=open"), 2, "did you mean status?"),
         (("ls", "printer"), 2, "iris ls q='printer'"),
         (("ls", "label=a", "label=b"), 2, "label is given twice"),
-        (("ls", "--nope"), 2, "unrecognized arguments: --nope"),
+        (("ls", "--status", "open"), 2, "have no dashes: status=open"),
+        (("set", "1", "closed"), 2, "hint: A column"),
         (("nope",), 2, "invalid choice"),
         (("show",), 2, "required: NUMBER"),
         (("show", "x"), 2, "x is no number of a ticket"),
@@ -211,6 +212,16 @@ def test_the_first_help_names_all_there_is(iris):
     assert "0 done, 1 refused, 2 usage, 3 not found,\n4 no connection" in shown
     assert {*re.findall(r"IRIS_(?:URL|TOKEN|ACTOR|CA)\b", shown)} == set(place.NAMES)
     assert max(map(len, shown.splitlines())) <= 110
+
+
+def test_help_names_all_filters_and_columns(iris):
+    ls = iris("ls", "--help").out
+    for name in tickets.PARAMETERS.keys() - {"cursor", "csv", "color", "width"}:
+        assert re.search(rf"\b{re.sub('(before|after)$', '', name)}", ls), name
+    for command in ("new", "set"):
+        shown = iris(command, "--help").out
+        for name in tickets.WRITABLE.keys() - {*tickets.KEPT, *tickets.TOLD, *tickets.RELABELLING}:
+            assert re.search(rf"\b{name}\b", shown), name
 
 
 def test_every_command_that_asks_takes_json(iris):

@@ -17,6 +17,8 @@ import pytest
 from conftest import ALICE, read_all
 from test_edges import Tls
 
+from iris.client import place
+
 # The terminal ---------------------------------------------------------------------------------------
 
 
@@ -238,6 +240,18 @@ def test_an_address_that_is_none_is_refused_and_not_repeated(iris, url):
     assert "iris_secret" not in done.err
 
 
+@pytest.mark.parametrize(
+    ("url", "parts"),
+    [
+        ("http://[::1]:8000", (False, "::1", 8000, "")),
+        ("https://[::1]/a/b/", (True, "::1", 443, "/a/b")),
+        ("http://iris.example.org", (False, "iris.example.org", 80, "")),
+    ],
+)
+def test_addresses_are_of_any_kind(url, parts):
+    assert place._parts(url) == parts
+
+
 class Listener:
     """Something that listens, hears one request and says what it was told to; no Iris."""
 
@@ -308,7 +322,8 @@ def test_what_is_shown_obeys_nobody(iris, listener):
 
 def test_a_token_goes_where_it_was_meant_to_go_and_nowhere_else(iris, listener):
     there = listener(b"HTTP/1.1 302 Found\r\nLocation: http://127.0.0.1:1/\r\n\r\n")
-    iris("ls", IRIS_URL=there.url, IRIS_TOKEN="iris_mine")
+    iris("ls", IRIS_URL=f"{there.url}/of/iris/", IRIS_TOKEN="iris_mine")
+    assert there.heard[-1].startswith("GET /of/iris/tickets?format=text")
     assert "\r\nAuthorization: Bearer iris_mine\r\n" in there.heard[-1]
     assert "Iris-Actor" not in there.heard[-1]
     written(iris.home / ".config/iris/config", f"IRIS_URL={there.url}\nIRIS_TOKEN=iris_mine\n")
@@ -341,6 +356,7 @@ def test_by_tls_with_an_authority_of_ones_own_and_a_token(iris, server, certific
         iris.environment["IRIS_CA"] = str(certificate[0])
         done = iris("ls")
         assert (done.status, "wants to know who you are" in done.err) == (1, True)
+        assert "from IRIS_TOKEN" in done.err
         iris.environment["IRIS_TOKEN"] = token
         assert iris("ls", "mine").out.startswith("ticket_id")
         done = iris("new", "x")

@@ -133,7 +133,9 @@ def _run(made):
     elif rest:
         # argparse takes words in one place only; people write options between them.
         if not hasattr(arguments, "words") or any(word.startswith("-") for word in rest):
-            made.error(f"unrecognized arguments: {' '.join(rest)}")
+            pairs = "; columns and filters have no dashes: status=open"
+            hint = pairs if hasattr(arguments, "words") else ""
+            made.error(f"unrecognized arguments: {' '.join(rest)}{hint}")
         arguments.words += rest
     return arguments.run(arguments)
 

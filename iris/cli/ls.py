@@ -9,7 +9,11 @@ EXAMPLES = """
   iris ls label!=wontfix unassigned=true     # != none of these
   iris ls label=='a, b'                      # == just this, whatever is in it
   iris ls as_of=yesterday columns=ticket_id,title,assignee
-  iris ls format=csv > all.csv               # also ndjson, tsv
+  iris ls format=csv > all.csv               # also ndjson, tsv, ics, atom
+
+Filters: status, assignee, reporter, priority, label (several: a,b); open, unassigned, overdue, blocked
+(=true); due_, created_, updated_, closed_ + before, after (=monday); q, mentions, commented_by,
+age_over, idle_over (=7d), fields.NAME, linked, as_of. And sort, columns, limit, count, tz.
 """
 MINE = [("assignee", "me"), ("open", "true")]
 
@@ -27,8 +31,8 @@ def run(arguments):
     pairs, others = words.split(arguments.words)
     for word in others:
         if word != "mine":
-            what = f"{word} is no NAME=VALUE"
-            raise Failed(USAGE, f"{what}\nhint: To look for words: iris ls q='{word}'")
+            hint = f"To look for words: iris ls q='{word}'; yours that are open: iris ls mine"
+            raise Failed(USAGE, f"{word} is no NAME=VALUE\nhint: {hint}")
     return asking.get(
         "/tickets", words.filters([*pairs, *MINE * bool(others)]), arguments, table=True
     )

@@ -8,6 +8,9 @@ EXAMPLES = """
   iris new                                   # write it in $EDITOR: the first line is the title
   iris new -F note.txt labels=inbox          # the same from a file; -F - from stdin
   git log -1 | iris new -F -
+
+Columns: title, description, status, assignee, reporter, priority (low, normal, high, urgent), labels
+(a,b), fields (JSON), due (friday 17:00).
 """
 
 

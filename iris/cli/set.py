@@ -8,6 +8,9 @@ EXAMPLES = """
   iris set 3 add_label=smoke remove_label=inbox
   iris set 3 version=5 status=closed         # only if it is still at version 5
   iris set 3 -e                              # title and description in $EDITOR
+
+Columns: title, description, status, assignee, reporter, priority (low, normal, high, urgent), labels
+(a,b), fields (JSON), due (friday 17:00).
 """
 
 
@@ -28,7 +31,8 @@ def run(arguments):
     """Change a ticket."""
     pairs, others = words.split(arguments.words)
     if others:
-        raise Failed(USAGE, f"{others[0]} is no NAME=VALUE")
+        hint = "A column, and what it is to be: iris set 3 status=closed"
+        raise Failed(USAGE, f"{others[0]} is no NAME=VALUE\nhint: {hint}")
     path, pairs = f"/tickets/{arguments.number}", asking.named(pairs)
     if not (arguments.edit or arguments.file):
         if not pairs:

@@ -48,6 +48,8 @@ def run(arguments):
     kept = following.Position(arguments.position or following.path(where, chosen))
     if start or kept.at is None:
         kept.keep(following.end() if start in (None, "now") else int(start))
+    if screen.is_terminal():
+        common.say("what happens is told as it happens; Ctrl-C ends it")
     for position, text in following.events(where, kept.at, common.say):
         event = json.loads(text)
         if all(_meets(event, *each) for each in chosen):

@@ -152,6 +152,8 @@ def refusal(where, answer, as_json):
 
         told = json.loads(said)
         said = told["detail"] + (f"\nhint: {told['hint']}" if "hint" in told else "")
+    if answer.status == 401 and not as_json:
+        said += "\nhint: The command has it from IRIS_TOKEN, or from a file: iris --help."
     return Failed(STATUSES.get(answer.status, REFUSED), said)
 
 
