@@ -12,7 +12,7 @@ READY := $(VENV)/ready
 PEERS := .venv-bench
 
 .DEFAULT_GOAL := help
-.PHONY: help up test kills fuzz lint bench growth moving psql revision fresh lock
+.PHONY: help up test kills lives fuzz lint bench growth moving psql revision fresh lock
 
 help:  ## print this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -25,6 +25,9 @@ test: $(READY)  ## run all tests on a throw-away PostgreSQL (ARGS='-k links' for
 
 kills: $(READY)  ## kill -9 everything in turn under load, and see that nothing is lost (ROUNDS=20 SEED=1)
 	@exec $(BIN)/python -W ignore tests/kills.py --rounds $(or $(ROUNDS),20) --seed $(or $(SEED),0)
+
+lives: $(READY)  ## live at random through both doors, then ask for each moment, beside a model (STEPS=1000 SEED=1)
+	@exec $(BIN)/python -W ignore tests/lives.py --steps $(or $(STEPS),1000) $(if $(SEED),--seed $(SEED))
 
 fuzz: $(READY)  ## send hostile requests to an Iris of its own (REQUESTS=200000 SEED=7)
 	@exec $(BIN)/python -W ignore tests/fuzz.py --requests $(or $(REQUESTS),20000) $(if $(SEED),--seed $(SEED)) $(ARGS)
