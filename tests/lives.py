@@ -24,6 +24,7 @@ PEOPLE = ["alice", "bob", "carol", None]
 PRIORITIES = ["low", "normal", "high", "urgent"]
 KINDS = ["blocks", "duplicates", "parent", "relates"]
 SPARE = ["waiting", "testing"]
+TABLES = ("tickets", "comments", "links", "searches")
 
 
 class Life:
@@ -57,6 +58,9 @@ class Life:
             elif self.changes:
                 agree(change, self.changes[-1][0], "nothing changed", name)
             self.remember()
+            if self.random.random() < 0.1:
+                moment, _, rows = self.random.choice(self.moments)
+                agree(self.seen(moment), rows, "as_of meanwhile", moment)
 
     def choices(self):
         state = self.state
@@ -84,12 +88,13 @@ class Life:
 
     def seen(self, moment=None):
         """Return all rows as SQL has them, now or at a moment."""
-        then = "_as_of(%s)" if moment else ""
-        values = [moment] if moment else []
-        return [
-            self.sql(f"SELECT * FROM {name}{then} AS it ORDER BY it", *values)
-            for name in ("tickets", "comments", "links", "searches")
+        then, values = ("_as_of(%s)", [moment]) if moment else ("", [])
+        made = [
+            self.sql(f"SELECT * FROM {name}{then} AS it ORDER BY it", *values) for name in TABLES
         ]
+        # Of tickets that are there: of others the past may say that they have no words.
+        numbers = {row["ticket_id"] for row in made[0]}
+        return [*made[:-1], [row for row in made[-1] if row["ticket_id"] in numbers]]
 
     # What is done ---------------------------------------------------------------------------------
 
@@ -401,7 +406,13 @@ class Life:
         """Ask for each moment, or each so many, at both doors, and for deep of them everything."""
         some = self.moments[::-every]
         for moment, state, rows in some:
-            agree(self.seen(moment), rows, "as_of in SQL", moment)
+            for name, found, wanted in zip(TABLES, self.seen(moment), rows, strict=True):
+                agree(
+                    [row for row in found if row not in wanted],
+                    [row for row in wanted if row not in found],
+                    f"{name} as_of in SQL",
+                    moment,
+                )
             self.check_list(moment, state)
         for moment, state, _ in self.random.sample(some, min(deep, len(some))):
             self.check_deep(moment, state)
@@ -497,6 +508,7 @@ class Life:
         """What /changes and changes_between() tell of two moments is what the model knows."""
         (since, then, _), (until, now, _) = self.moments[first], self.moments[second]
         wanted = changed(then, now)
+        self.add_closed(wanted, first, second)
         asked = f"/changes?since={quote(since)}&until={quote(until)}&limit=1000"
         rows = self.http.get(asked).json
         agree(len(rows), len(wanted), "changes", since, until)
@@ -515,6 +527,18 @@ class Life:
         )
         agree({row["ticket_id"]: (row["kind"], row["changes"], row["comments"]) for row in told},
               {number: each[:3] for number, each in wanted.items()}, "changes_between", since, until)  # fmt: skip
+
+    def add_closed(self, wanted, first, second):
+        """Tickets are closed, or open, without being moved where their status was declared so."""
+        (_, _, (then, *_)), (_, _, (now, *_)) = self.moments[first], self.moments[second]
+        then, now = ({row["ticket_id"]: row["closed"] for row in rows} for rows in (then, now))
+        states = [state for _, state, _ in self.moments[first : second + 1]]
+        for number in then.keys() & now.keys():
+            ways = {state.tickets.get(number, {}).get("status") for state in states}
+            if len(ways) == 1 and then[number] != now[number]:
+                pair = [each and each.isoformat() for each in (then[number], now[number])]
+                kind, columns, *more = wanted.get(number, ("changed", {}, 0, [[], []]))
+                wanted[number] = (kind, {**columns, "closed": pair}, *more)
 
 
 def main():

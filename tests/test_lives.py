@@ -6,9 +6,9 @@ import replay
 
 def test_a_life_is_at_each_moment_what_it_was(http, sql, owner):
     life = lives.Life("ci", http, sql)
-    life.run(120)
+    life.run(100)
     assert life.done["undo done"] > 3 and life.done["undo changed_since"] > 0
-    life.check(every=9, deep=3)
+    life.check(every=12, deep=2)
     assert sql.one("SELECT count(*) FROM events_after(0, 5000)")["count"] > 100
     assert sql("SELECT * FROM verify_events()") == []
     with owner.cursor() as cursor:

@@ -17,9 +17,11 @@ BEGIN ATOMIC
         SELECT shown.ticket_id, array_agg(DISTINCT shown.actor ORDER BY shown.actor) AS actors, max(shown.at) AS last
             FROM shown GROUP BY shown.ticket_id),
     columns AS (
-        SELECT first.ticket_id, jsonb_object_agg(first.key, jsonb_build_array(first.was, first.now)) FILTER (WHERE first.was <> first.now) AS changes,
+        SELECT first.ticket_id, jsonb_object_agg(first.key, jsonb_build_array(first.was, first.now))
+                    -- What is closed follows the status, which tells it. It stands in history by itself where a status was declared closed, or open.
+                    FILTER (WHERE first.was <> first.now AND NOT (first.key = 'closed' AND first.moved)) AS changes,
                 max(first.was #>> '{}') FILTER (WHERE first.key = 'title') AS title_then, max(first.now #>> '{}') FILTER (WHERE first.key = 'title') AS title_now
-            FROM (SELECT happened.ticket_id, item.key,
+            FROM (SELECT happened.ticket_id, item.key, bool_or(item.key = 'status') OVER (PARTITION BY happened.ticket_id) AS moved,
                     (array_agg(item.value -> 0 ORDER BY happened.at, happened.event_id))[1] AS was,
                     (array_agg(item.value -> 1 ORDER BY happened.at DESC, happened.event_id DESC))[1] AS now
                 FROM happened CROSS JOIN LATERAL jsonb_each(happened.changes) AS item
