@@ -134,6 +134,21 @@ def test_long_texts_are_written_in_an_editor(iris, http):
     assert not list(iris.home.glob("iris-*"))
 
 
+def test_a_file_is_the_text_or_with_a_title_the_description(iris, http):
+    (iris.home / "note").write_text("first\n\nsecond\n")
+    iris("new", "-F", "note")
+    iris("new", "-F", "note", "A", "title", "priority=low")
+    iris("new", "-F", "-", "title=A title", given="from stdin")
+    found = [(row["title"], row["description"]) for row in http.get("/tickets?sort=ticket_id").json]
+    assert found == [("first", "second"), ("A title", "first\n\nsecond"), ("A title", "from stdin")]
+    for words in (
+        ("new", "x", "title=y"),
+        ("new", "title=a\nb", "-F", "note"),
+        ("comment", "1", "x", "-F", "note"),
+    ):
+        assert iris(*words).status == 2, words
+
+
 def test_what_was_written_is_not_lost(iris, ticket, http):
     ticket()
     temporary = {"TMPDIR": str(iris.home)}

@@ -1,6 +1,6 @@
 """`iris comment`."""
 
-from iris.client import asking, editor, words
+from iris.client import USAGE, Failed, asking, editor, words
 
 EXAMPLES = """
   iris comment 3 'It works again'
@@ -20,7 +20,9 @@ def declare(parser):
 def run(arguments):
     """Comment on a ticket."""
     path = f"/tickets/{arguments.number}/comments"
-    if arguments.words and arguments.file is None:
+    if arguments.words and arguments.file is not None:
+        raise Failed(USAGE, "the text is given twice")
+    if arguments.words:
         return asking.put(path, [], arguments, " ".join(arguments.words))
     text, kept = editor.text(arguments.file)
     with kept:

@@ -4,7 +4,7 @@ import contextlib
 import signal
 import sys
 
-from iris import libpq, visible
+from iris import visible
 
 
 def say(sentence):
@@ -39,6 +39,8 @@ def tokens(url, make=False):
     make:     whether to make the first token, and to print it once, on stdout.
     Raises:   psycopg2.Error.
     """
+    from iris import libpq  # noqa: PLC0415 (takes its time, which those who speak HTTP have not)
+
     connection = libpq.connect(url, application_name="iris", connect_timeout=5)
     connection.autocommit = True
     with contextlib.closing(connection), connection.cursor() as cursor:
@@ -59,6 +61,8 @@ def revision_of(url):
     url:      a libpq connection string; any role that may read will do.
     Raises:   psycopg2.Error.
     """
+    from iris import libpq  # noqa: PLC0415
+
     connection = libpq.connect(url, connect_timeout=5)
     try:
         with connection.cursor() as cursor:
