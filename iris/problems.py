@@ -2,6 +2,8 @@
 
 import json
 
+from iris import visible
+
 # Every refusal there is, {code: (status, title)}: the only place that says which status goes with a code.
 # docs/errors.md tells the same; what a client's program may do about one hangs on its code.
 CODES = {
@@ -63,6 +65,12 @@ class Json(str):
     """JSON as PostgreSQL wrote it: not everything in it survives Python."""
 
 
+def _json(value):
+    """Return a value as JSON for people: letters as they are, but for what a terminal obeys."""
+    text = visible.escaped(json.dumps(value, ensure_ascii=False))
+    return text.encode(errors="backslashreplace").decode()
+
+
 class Problem(Exception):
     """An answer that is no success, as RFC 9457 has it.
 
@@ -94,7 +102,7 @@ class Problem(Exception):
             "request_id": request_id,
         }
         parts = (
-            f"{json.dumps(name)}: {value if isinstance(value, Json) else json.dumps(value)}"
+            f"{json.dumps(name)}: {value if isinstance(value, Json) else _json(value)}"
             for name, value in document.items()
         )
         return f"{{{', '.join(parts)}}}"

@@ -16,7 +16,7 @@ from test_schema import empty, old  # noqa: F401 (fixtures)
 from test_time_travel import Life
 from test_up import IRIS, environment
 
-from iris import embedded, migrations, schema, transfer
+from iris import counted, embedded, migrations, schema, transfer
 from iris.transfer import export, foreign, restore
 
 
@@ -253,7 +253,7 @@ def test_the_commands(sql, ticket, server, other, tmp_path):
     assert (done.returncode, done.stdout) == (0, exported(server.url()))
     assert (
         done.stderr
-        == b"iris: exported 5 statuses, 13 transitions, 1 tickets, 0 comments, 0 links, 1 events\n"
+        == b"iris: exported 5 statuses, 13 transitions, 1 ticket, 0 comments, 0 links, 1 event\n"
     )
     again = iris(server, "import", "-", database=other, input=done.stdout)
     assert (again.returncode, again.stderr) == (0, done.stderr.replace(b"exported", b"imported"))
@@ -265,7 +265,7 @@ def test_the_commands(sql, ticket, server, other, tmp_path):
     done = iris(server, "import", "--from", "csv", str(tmp_path / "x.csv"))
     assert (done.returncode, done.stderr.decode().split("\n")[0]) == (
         0,
-        f"iris: {came(1)} there are 0 labels and 1 people in the file",
+        f"iris: {came(1)} the file has 0 labels and 1 person",
     )
     assert iris(server, "import", "--skip-bad", "-").returncode == 1
 
@@ -321,12 +321,14 @@ def take(server, kind, path, **more):
     """Import a file; return what was said, but for how far it was."""
     said = []
     foreign.take(server.url("postgres"), str(path), kind, said.append, **more)
-    return [line for line in said if not re.match(r"\d+ rows read|drafting|writing|looking", line)]
+    return [
+        line for line in said if not re.match(r"[\d,]+ rows? read|drafting|writing|looking", line)
+    ]
 
 
 def came(tickets, comments=0, links=0):
     """Return how the sentence begins that says what came."""
-    return f"imported {tickets} tickets, {comments} comments, {links} links;"
+    return f"imported {counted.of(tickets, 'ticket')}, {counted.of(comments, 'comment')}, {counted.of(links, 'link')};"
 
 
 def wrong(server, kind, path):
@@ -337,8 +339,8 @@ def test_issues_come_with_a_history(http, sql, server, tmp_path):
     path = tmp_path / "issues.json"
     path.write_text(json.dumps(ISSUES))
     assert take(server, "github", path) == [
-        f"{came(3, 3)} there are 2 labels and 3 people in the file",
-        "the file counts 2 comments and does not have them: docs/import.md says how to get them",
+        f"{came(3, 3)} the file has 2 labels and 3 people",
+        "2 comments are counted by the file and not in it: docs/import.md says how to get them",
         "status: closed → closed (2), open → open (1)",
     ]
     one, two, three = http.get("/tickets?sort=ticket_id").json
@@ -413,8 +415,8 @@ def test_issues_come_with_a_history(http, sql, server, tmp_path):
     path.write_text(json.dumps([*ISSUES, issue(8), issue(8)]))
     again = take(server, "github", path)
     assert again[0].startswith(came(1))
-    assert again[1].startswith("of 3 tickets that were there already, 0 were changed")
-    assert again[2] == "1 rows that come twice in the file were left out"
+    assert again[1].startswith("3 tickets already there: 0 changed")
+    assert again[2] == "1 row that comes twice in the file was left out"
     assert sql.one("SELECT max(ticket_id) AS n FROM tickets")["n"] == 5
     assert exported(server.url()) != before
 
@@ -454,7 +456,7 @@ def test_bad_issues_are_named_or_left_beside(http, sql, server, tmp_path):
 
     said = take(server, "github", path, skip_bad=True)
     assert said[1].startswith(came(2))
-    assert said[-1] == f"left 8 bad ones in {path}.bad"
+    assert said[-1] == f"left 8 bad rows in {path}.bad"
     assert json.loads((tmp_path / "issues.json.bad").read_text()) == bad
     path.write_text(json.dumps([issue(3), "nonsense"]))
     assert take(server, "github", path, skip_bad=True)[1].startswith(came(1))
@@ -603,7 +605,7 @@ def test_ten_thousand_issues_take_seconds(sql, server, tmp_path):
     assert came(10_000, 5_000) in take(server, "github", tmp_path / "many.json")[-2]
     again = take(server, "github", tmp_path / "many.json")
     assert again[-2] == (
-        "of 10000 tickets that were there already, 0 were changed as the file has changed; 10000 are the same"
+        "10,000 tickets already there: 0 changed as the file has changed, 10,000 the same"
     )
     assert sql.one("SELECT count(*) AS n FROM events")["n"] == 20_000
 
@@ -662,7 +664,7 @@ def test_a_csv_comes_with_its_columns(http, sql, server, tmp_path):
     )
     again = take(server, "csv", path)
     assert again[0].startswith(came(0))
-    assert again[1].startswith("of 4 tickets that were there already, 0 were changed")
+    assert again[1].startswith("4 tickets already there: 0 changed")
 
 
 def test_bad_records_are_named_by_their_line(http, server, tmp_path):

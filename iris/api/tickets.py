@@ -2,7 +2,7 @@
 
 import falcon
 
-from iris import formats, problems, tickets
+from iris import counted, formats, problems, tickets
 from iris.api import ROUTE, TICKETS, address, drawn, listed, look, said, tagged, versions
 from iris.database.statements import ZONE
 from iris.formats import terminal
@@ -43,8 +43,7 @@ def put(request, response, ticket_id=None, dry_run=False, tz=ZONE, **given):
         found = tickets.put(rows, auth.writer(request), dry_run, tz)
         number = 0 if found == "[]" else found.count("\n") + 1
         done = "would be written, and none was" if dry_run else "written"
-        rows = "1 ticket" if number == 1 else f"{number} tickets"
-        return said(request, response, found, f"{rows} {done}")
+        return said(request, response, found, f"{counted.of(number, 'ticket')} {done}")
     if ticket_id is not None:
         return change(request, response, ticket_id, tz, **given)
     row, version, number = tickets.create(given, auth.writer(request), tz)

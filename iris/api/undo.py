@@ -2,7 +2,7 @@
 
 import json
 
-from iris import undo
+from iris import counted, undo
 from iris.api import ROUTE, said
 from iris.intake import auth, routes, types
 
@@ -20,4 +20,4 @@ def put(request, response, event_id=None, change=None, dry_run=False):
     found = undo.undo(event_id, change, auth.writer(request), dry_run)
     number = len(json.loads(found))
     done = "would be taken back, and none was" if dry_run else "taken back"
-    return said(request, response, found, f"{number} event{'s' * (number != 1)} {done}")
+    return said(request, response, found, f"{counted.of(number, 'event')} {done}")

@@ -2,7 +2,7 @@
 
 import json
 
-from iris import location
+from iris import counted, location
 from iris.cli import common
 from iris.transfer import backup
 
@@ -21,7 +21,8 @@ def run(arguments):
         common.show_json(json.dumps(said))
     else:
         common.say(
-            f"restored {said['tickets']} tickets, {said['comments']} comments and {said['events']} events;"
+            f"restored {counted.of(said['tickets'], 'ticket')}, {counted.of(said['comments'], 'comment')}"
+            f" and {counted.of(said['events'], 'event')};"
             f" the feed goes on after {said['position']}"
         )
     if said["made"]:

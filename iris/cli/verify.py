@@ -5,7 +5,7 @@ import contextlib
 import json
 import re
 
-from iris import libpq, location, proof
+from iris import counted, libpq, location, proof
 from iris.cli import common
 from iris.transfer import files
 
@@ -48,7 +48,9 @@ def run(arguments):
     elif wrong:
         common.show(f"WRONG   {wrong}")
     else:
-        common.show(f"ok      {found.position} events; the last digest is {found.digest}")
+        common.show(
+            f"ok      {counted.of(found.position, 'event')}; the last digest is {found.digest}"
+        )
         if place:
             common.show(f"ok      the digest that was noted is that of position {place}")
     return 1 if wrong else 0

@@ -1,6 +1,6 @@
 """Looks at what is in the database: revision, roles, schema, numbers, history, feed."""
 
-from iris import health, proof, schema
+from iris import counted, health, proof, schema
 from iris.database import statements
 from iris.doctor.findings import NOTE, OK, UNKNOWN, WRONG, Finding, one, some
 from iris.transfer import backup, restore
@@ -135,7 +135,9 @@ def history(place):
         yield Finding("history", WRONG, f"{name}, {what}: {why}", todo)
     else:
         many = one(place.owner, "SELECT count(*) FROM public.events")
-        yield Finding("history", OK, f"{many} events lead to what is there")
+        yield Finding(
+            "history", OK, f"{counted.of(many, 'event leads', 'events lead')} to what is there"
+        )
 
 
 def digests(place):
@@ -145,7 +147,11 @@ def digests(place):
         todo = "somebody has written past the rules, or a disk has lost something: look at it in a backup"
         yield Finding("digests", WRONG, found.wrong, todo)
     else:
-        yield Finding("digests", OK, f"{found.position} events are what they were")
+        yield Finding(
+            "digests",
+            OK,
+            f"{counted.of(found.position, 'event is what it was', 'events are what they were')}",
+        )
 
 
 def feed(place):
@@ -162,7 +168,7 @@ def feed(place):
     if not waiting or seconds <= FEED_SECONDS:
         yield Finding("feed", OK, f"at {position}, and nothing waits for long")
         return
-    many = "1,000 events or more" if waiting == 1000 else f"{waiting} events"
+    many = "1,000 events or more" if waiting == 1000 else counted.of(waiting, "event")
     found = f"at {position}; {many} wait for their place, the oldest for {seconds:.0f} s"
     if one(place.service, f"SELECT count(*) FROM events_after({position}, 1)"):
         yield Finding("feed", NOTE, f"{found}: nobody has read it for long")

@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 import wcwidth
 
-from iris import bounds
+from iris import bounds, counted
 from iris.visible import safe
 
 WIDTH = 100
@@ -40,7 +40,7 @@ DEEPEST = 32
 BOLD, RED, YELLOW = 1, 31, 33
 COLORS = {"urgent": RED, "high": YELLOW}
 
-MORE = "… {:,} more characters; format=json shows all"
+MORE = "… {}; format=json shows all"
 
 
 # Spans of time: how many seconds, and what they are called.
@@ -416,7 +416,7 @@ def _done(row, zone):
         yield from _changed(row["changes"], zone)
     number = row["comments"]
     if number:
-        yield f"{abs(number):,} {'more' if number > 0 else 'fewer'} comment{'s' * (abs(number) != 1)}"
+        yield counted.of(abs(number), "more comment" if number > 0 else "fewer comment")
     for sign in ("added", "removed"):
         for link in row["links"][sign]:
             yield ("" if sign == "added" else "no longer ") + _link(row["ticket_id"], link)
@@ -480,7 +480,7 @@ class Letter:
         self.room -= len(shown)
         self.add(wrapped(shown, self.width))
         if len(shown) < len(text):
-            self.add(MORE.format(len(text) - len(shown)))
+            self.add(MORE.format(counted.of(len(text) - len(shown), "more character")))
 
     def text(self):
         return "\n".join(self.lines) + "\n"
@@ -523,7 +523,7 @@ def letter(text, look=PLAIN):
                 look.paint(f"{name + ':':<9}", BOLD) + first, *(" " * 9 + other for other in others)
             )
             if len(value) > HEAD:
-                made.add(" " * 9 + MORE.format(len(value) - HEAD))
+                made.add(" " * 9 + MORE.format(counted.of(len(value) - HEAD, "more character")))
     if ticket["description"]:
         made.add("")
         made.tell(ticket["description"])
@@ -535,7 +535,7 @@ def letter(text, look=PLAIN):
         told += 1
     left = sum(1 for _ in _items(text, comments)) - told if not made.room else 0
     if left:
-        made.add("", f"… {left:,} more comments; format=json shows all")
+        made.add("", f"… {counted.of(left, 'more comment')}; format=json shows all")
     if look.zone != "UTC":
         made.add("", f"Times are in {look.zone}.")
     return made.text()

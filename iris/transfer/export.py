@@ -7,7 +7,7 @@ exports of the same Iris are the same to the byte.
 import contextlib
 import json
 
-from iris import libpq, visible
+from iris import counted, libpq, visible
 from iris.transfer import files
 
 # What is exported, and in which order; names are sorted alike in every locale.
@@ -26,6 +26,12 @@ HEADER = """
         (SELECT encode(digest, 'hex') FROM events WHERE position IS NOT NULL
             ORDER BY position DESC LIMIT 1) AS digest, {}
 """.format(", ".join(f"(SELECT count(*) FROM {name}) AS {name}" for name in TABLES))
+
+
+def counts(header):
+    """Return how many rows of each table an export has by its header, in words."""
+    singular = {name: name.removesuffix("es" if name == "statuses" else "s") for name in TABLES}
+    return ", ".join(counted.of(header[name], singular[name], name) for name in TABLES)
 
 
 def write(url, out, say):
@@ -63,4 +69,4 @@ def write(url, out, say):
                     written += 1
                     progress(f"{written} of {total} rows")
         out.flush()
-    say("exported " + ", ".join(f"{header[name]} {name}" for name in TABLES))
+    say("exported " + counts(header))

@@ -11,7 +11,7 @@ from collections import defaultdict
 
 import psycopg2
 
-from iris import visible
+from iris import counted, visible
 from iris.transfer import files, mapping, restore, shapes, texts, writing
 
 # Lines that mistakes, and what was not overwritten, take at most; tickets that are named for one of them.
@@ -22,7 +22,7 @@ PORTION = 1000
 
 FOREIGN = """
     CREATE TEMPORARY TABLE foreigners (place bigint PRIMARY KEY, shown text, entry text, origin jsonb,
-        is_keyed boolean, wrong jsonb, own_id bigint, raw text) ON COMMIT DROP
+        is_keyed boolean, wrong jsonb, own_id bigint, raw text, formerly jsonb) ON COMMIT DROP
 """
 # What a client gives, but for what is told apart.
 COLUMNS = {
@@ -114,7 +114,7 @@ class _Run:
         def lines():
             for place, item in enumerate(self.shape.read(text, self.table, self.kind, self.shape)):
                 yield item.line(place, keep_raw)
-                self.progress(f"{place + 1} rows read")
+                self.progress(f"{counted.of(place + 1, 'row')} read")
 
         reading = files.Lines(lines())
         try:
@@ -155,7 +155,7 @@ class _Run:
                 f'--map: there is no timezone "{self.table.table["timezone"]}"'
             ) from None
         if self.count > MOST:
-            self.say(f"drafting {self.count} tickets")
+            self.say(f"drafting {counted.of(self.count, 'ticket')}")
         defaults = json.loads(restore.defaults(cursor))
         del defaults["status"]
         defaults = json.dumps({**defaults, "reporter": "import"})
@@ -200,7 +200,7 @@ class _Run:
         words = "\n".join(self._mistakes(cursor))
         if not skip_bad:
             raise files.Refused(f"nothing was imported:\n{words}")
-        self.say(f"{self.bad} rows can't be taken:\n{words}")
+        self.say(f"{counted.of(self.bad, 'row')} can't be taken:\n{words}")
         if not dry_run:
             try:
                 with open(f"{path}.bad", "w", encoding="utf-8", newline="") as bad:
@@ -246,7 +246,7 @@ class _Run:
     def load(self, cursor):
         """Make tickets, comments, links and history of what has been drafted."""
         if self.count > MOST:
-            self.say(f"writing {self.count - self.bad} tickets")
+            self.say(f"writing {counted.of(self.count - self.bad, 'ticket')}")
         cursor.execute(files.sql("places"), {"formatted": True})
         cursor.execute(files.sql("ties"), {"formatted": True})
         self.counts["refused"] = _untie(cursor)
@@ -270,35 +270,34 @@ class _Run:
         counts, table = self.counts, self.table
         verb = "would import" if dry_run else "imported"
         self.say(
-            f"{verb} {counts['tickets']} tickets, {counts['comments']} comments, {counts['links']} links;"
-            f" there are {counts['labels']} labels and {counts['people']} people in the file"
+            f"{verb} {counted.of(counts['tickets'], 'ticket')}, {counted.of(counts['comments'], 'comment')},"
+            f" {counted.of(counts['links'], 'link')}; the file has {counted.of(counts['labels'], 'label')}"
+            f" and {counted.of(counts['people'], 'person', 'people')}"
         )
         if counts["there"]:
             same = counts["there"] - counts["changed"]
             self.say(
-                f"of {counts['there']} tickets that were there already, {counts['changed']}"
-                f" {'would be' if dry_run else 'were'} changed as the file has changed; {same} are the same"
+                f"{counted.of(counts['there'], 'ticket')} already there: {counts['changed']:,}"
+                f" {'would be ' if dry_run else ''}changed as the file has changed, {same:,} the same"
             )
         self._tell_kept(cursor)
-        for name, words in {
-            "twice": "rows that come twice in the file were left out",
-            "deleted": "tickets that have been deleted here were left out; --again takes them",
-            "lost": "links lead to what is not here and were left out",
-            "refused": "links were left out: a circle, or a second parent",
-        }.items():
-            if counts[name]:
-                self.say(f"{counts[name]} {words}")
-        if table.empty:
-            self.say(f"{table.empty} empty lines were left out")
-        if table.mended:
-            self.say(
-                f"{table.mended} titles had control characters or more than one line: blanks now"
-            )
-        if table.untold:
-            self.say(
-                f"the file counts {table.untold} comments and does not have them:"
-                " docs/import.md says how to get them"
-            )
+        for number, *words in (
+            (counts["twice"], "row that comes twice in the file was left out",
+             "rows that come twice in the file were left out"),
+            (counts["deleted"], "ticket that has been deleted here was left out; --again takes it",
+             "tickets that have been deleted here were left out; --again takes them"),
+            (counts["lost"], "link leads to what is not here and was left out",
+             "links lead to what is not here and were left out"),
+            (counts["refused"], "link was left out: a circle, or a second parent",
+             "links were left out: a circle, or a second parent"),
+            (table.empty, "empty line was left out", "empty lines were left out"),
+            (table.mended, "title had control characters or more than one line: blanks now",
+             "titles had control characters or more than one line: blanks now"),
+            (table.untold, "comment is counted by the file and not in it: docs/import.md says how to get it",
+             "comments are counted by the file and not in it: docs/import.md says how to get them"),
+        ):  # fmt: skip
+            if number:
+                self.say(counted.of(number, *words))
         places = defaultdict(list)
         for name, place in table.placed:
             places[place].append(name or "(a column without a name)")
@@ -315,7 +314,10 @@ class _Run:
                 )
                 self.say(f"{part}: {met}")
         if self.bad:
-            self.say(f"left {self.bad} bad ones " + ("out" if dry_run else f"in {path}.bad"))
+            self.say(
+                f"left {counted.of(self.bad, 'bad row')} "
+                + ("out" if dry_run else f"in {path}.bad")
+            )
 
     def _tell_kept(self, cursor):
         """Say what was changed in the file and here, too, and stays as it is here."""

@@ -45,6 +45,8 @@ class Item:
     links:    [Link].
     wrong:    what is wrong with it, in words.
     raw:      what it was, as JSON has it.
+    formerly: {"digest", "name", "key"}: what Iris 0.1.0 knew its row by, and its key with the name of that
+              one's column, if it has one; None where 0.1.0 could not have read it.
     own_id:   the number that an Iris gave it: the same ticket, if it was also made at the same instant.
     """
 
@@ -58,6 +60,7 @@ class Item:
     wrong: list = field(default_factory=list)
     raw: object = None
     is_keyed: bool = True
+    formerly: dict | None = None
     own_id: int | None = None
 
     def line(self, place, keep_raw):
@@ -79,6 +82,7 @@ class Item:
             str(place), visible.safe(self.shown), json.dumps(entry) if self.ticket else "", origin,
             json.dumps(self.is_keyed), json.dumps(list(dict.fromkeys(self.wrong))),
             "" if self.own_id is None else str(self.own_id), json.dumps(self.raw) if keep_raw else "",
+            json.dumps(self.formerly, ensure_ascii=False).replace("\\u0000", "") if self.formerly else "",
         )  # fmt: skip
         return "\x02".join(cells) + "\n"
 

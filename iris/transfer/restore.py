@@ -73,7 +73,7 @@ def read(url, path, say):
         cursor.execute("REFRESH MATERIALIZED VIEW change_base_set")
         progress("the words for searching")
         cursor.execute(files.sql("searches"))
-    say("imported " + ", ".join(f"{header[name]} {name}" for name in export.TABLES))
+    say("imported " + export.counts(header))
 
 
 def _insert(cursor, name, first, last):

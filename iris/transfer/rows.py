@@ -7,7 +7,7 @@ import re
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB, TIMESTAMP
 
 from iris import models
-from iris.transfer import csv, files, items, mapping
+from iris.transfer import csv, files, formerly, items, mapping
 
 COLUMNS = {name: models.Ticket.__table__.c[name] for name in mapping.columns()}
 # Of what is not empty, these are texts as they are; of all others blanks at the ends mean nothing.
@@ -78,6 +78,8 @@ class _Columns:
                 f"line 1: there is no column {self._wanted()}; there are: {', '.join(self.names)}\n"
                 'say which is the title: --map FILE with {"columns": {"…": "title"}}'
             )
+        self.as_they_are = cells
+        self.was_read = table.kind == "csv" and formerly.reads(cells)
         self.is_keyed = "key" in self.places
         self.is_own = ("ticket_id", "key") in zip(self.names, self.places, strict=True)
         table.placed = dict.fromkeys(zip(self.names, self.places, strict=True))
@@ -125,6 +127,11 @@ class _Columns:
         self._close(item, fields, rest)
         self._pair(record.cells)
         self._know(item, fields, rest["key"], kind)
+        if self.was_read and len(record.cells) == len(self.as_they_are):
+            item.formerly = formerly.of(self.as_they_are, record.cells)
+            if rest["key"] is not None:
+                at = self.places.index("key")
+                item.formerly |= {"name": self.names[at], "key": record.cells[at]}
         ticket["fields"] = fields
         return item
 
