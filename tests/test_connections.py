@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 
@@ -10,7 +11,7 @@ import pytest
 from conftest import Live, free_port
 
 from iris import embedded
-from iris.database import SESSION, engine
+from iris.database import SESSION, engine, refusals
 
 # What psql heeds, each of it to the harm of somebody who doesn't expect it.
 LIBPQ = {
@@ -184,3 +185,85 @@ def test_the_service_may_have_a_login_of_its_own(guarded, given, status):
             assert (event["actor"], event["source"]) == ("alice", "http")
     finally:
         made.stop()
+
+
+# What PostgreSQL 15 says in other languages: to a wrong password, of a database that is not there, and with too
+# many clients, which is no refusal.
+ABROAD = {
+    "de_DE": ("FATAL:  Passwort-Authentifizierung für Benutzer »iris_service« fehlgeschlagen",
+              "FATAL:  Datenbank »irisdb« existiert nicht", "FATAL:  tut mir leid, schon zu viele Verbindungen"),
+    "fr_FR": ("FATAL:  authentification par mot de passe échouée pour l'utilisateur  «\xa0iris_service\xa0»",
+              "FATAL:  la base de données «\xa0irisdb\xa0» n'existe pas", "FATAL:  désolé, trop de clients sont déjà connectés"),
+    "ja_JP": ('FATAL:  ユーザー"iris_service"のパスワード認証に失敗しました', 'FATAL:  データベース"irisdb"は存在しません',
+              "FATAL:  現在クライアント数が多すぎます"),
+    "ru_RU": ('ВАЖНО:  пользователь "iris_service" не прошёл проверку подлинности (по паролю)',
+              'ВАЖНО:  база данных "irisdb" не существует', "ВАЖНО:  извините, уже слишком много клиентов"),
+    "sv_SE": ('FATALT:  Lösenordsautentisering misslyckades för användare "iris_service"', 'FATALT:  databasen "irisdb" existerar inte',
+              "FATALT:  ledsen, för många klienter"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("language", ABROAD)
+def test_a_refusal_is_told_in_any_language(monkeypatch, language):
+    monkeypatch.setenv("DATABASE_URL", "postgresql://iris_service:x@db.example.org/irisdb")
+    codes = [
+        refusals.from_database(
+            psycopg2.OperationalError(f'connection to server at "db", port 5432 failed: {said}\n')
+        ).code
+        for said in ABROAD[language]
+    ]
+    assert codes == ["database_refused", "database_refused", "database_unavailable"]
+    away = psycopg2.OperationalError(
+        'connection to server on socket "/iris_service/.s.PGSQL.5432" failed: No such file or directory\n'
+        '\tIs the server running locally, as "iris_service"?'
+    )
+    assert refusals.from_database(away).code == "database_unavailable"
+
+
+@pytest.fixture(scope="module")
+def german(tmp_path_factory):
+    """Return where a server listens that speaks German, and wants a password of iris."""
+    folder = tmp_path_factory.mktemp("german")
+    folder.chmod(0o755)
+    made = shutil.which("localedef") and subprocess.run(
+        ["localedef", "-i", "de_DE", "-f", "UTF-8", str(folder / "de_DE.UTF-8")],
+        check=False,
+        capture_output=True,
+    )
+    if not made or made.returncode:
+        pytest.skip("there is no localedef, or no German for it")
+    server = embedded.Server(
+        folder / "data", options={"lc_messages": "de_DE.UTF-8", "fsync": "off"}
+    )
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("LOCPATH", str(folder))
+        try:
+            server.start()
+        except embedded.Failed:
+            pytest.skip("this PostgreSQL takes no locales of the system")
+    try:
+        server.seed()
+        (server.data / "pg_hba.conf").write_text(
+            "local all postgres trust\nlocal iris iris scram-sha-256\n"
+        )
+        connection = psycopg2.connect(server.url("postgres"))
+        connection.autocommit = True
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT pg_reload_conf()")
+            with pytest.raises(psycopg2.Error) as error:
+                cursor.execute("SELECT nothing")
+        connection.close()
+        if "existiert nicht" not in str(error.value):
+            pytest.skip("this PostgreSQL speaks no German")
+        yield server.socket()
+    finally:
+        server.stop()
+
+
+def test_a_wrong_password_is_told_by_a_german_server(german):
+    made = Live(f"postgresql://iris:wrong@/iris?host={german}")
+    try:
+        status, _head, body = made.send("GET", "/db-check")
+    finally:
+        log = made.stop()
+    assert (status, json.loads(body)["code"]) == (503, "database_refused"), log

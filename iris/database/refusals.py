@@ -8,15 +8,15 @@ import json
 import re
 
 import psycopg2
+from psycopg2.extensions import parse_dsn
 
-from iris import problems, schema
+from iris import location, problems, schema, settings
 
 UNAVAILABLE = ("database_unavailable", "the database is away; try again")
 NOT_READY = ("database_not_ready", "the database lacks what this Iris needs: iris doctor says what")
 WRONG_PASSWORD = "28P01"
 # libpq tells no SQLSTATE of a connection that was not made, so these are the words that stand for it, of
-# PostgreSQL and of pgbouncer. They are English: `iris up` and docker-compose set lc_messages; if a server
-# speaks another language, the database is merely away.
+# PostgreSQL and of pgbouncer, in English, which `iris up` and docker-compose set; _is_named() is for others.
 UNMADE = {
     WRONG_PASSWORD: r"FATAL: .*authentication failed|no password supplied",
     "3D000": r'FATAL: .*(database "[^"]*" does not exist|no such database)',
@@ -24,6 +24,10 @@ UNMADE = {
     r"|permission denied for database)",
     "53300": r"FATAL: .*(too many (clients|connections)|connection slots are reserved)",
 }
+
+# What a server says begins with a severity, in its language, and two blanks; libpq's own words have none.
+SERVERS = re.compile(r"(?:^|failed: )[^\s:]+:  (.*)", re.MULTILINE)
+REFUSED = "28000"
 
 # A lock was not to be had in time.
 WAITED_IN_VAIN = "55P03"
@@ -115,6 +119,19 @@ def is_disconnect(error):
     )
 
 
+def _is_named(words):
+    """Whether a server, in whatever language, has refused a connection for who asks or for which database.
+
+    Then it says their names, in some kind of quotes; while it starts, ends or has too many clients, none.
+    """
+    if not settings.names_a_server():
+        return False
+    asked = parse_dsn(location.dsn())
+    names = {re.escape(asked[name]) for name in ("user", "dbname") if asked.get(name)}
+    quoted = re.compile(rf"[\"'`‘’‚“”„«»‹›]\s*(?:{'|'.join(names)})\s*[\"'`‘’‚“”„«»‹›]")
+    return bool(names) and any(quoted.search(said) for said in SERVERS.findall(words))
+
+
 def from_database(error, given=None, known=None):
     """Turn what the database said into a Problem.
 
@@ -131,6 +148,8 @@ def from_database(error, given=None, known=None):
         for state, words in UNMADE.items():
             if re.search(words, str(error)):
                 return refusal({"sqlstate": state})
+        if _is_named(str(error)):
+            return refusal({"sqlstate": REFUSED})
         return problems.Problem(*UNAVAILABLE, headers={"Retry-After": "1"})
     if diag is None:
         return None
