@@ -44,9 +44,14 @@ PEOPLE = {
 
 
 class Iris:
-    """A running `iris up`: its processes, and how to start it again."""
+    """A running `iris up`: its processes, and how to start it again.
 
-    def __init__(self, folder):
+    folder:   an empty one; keeps the log of `iris up`.
+    pause:    seconds of load before a fault; held, how long what is only stopped is.
+    """
+
+    def __init__(self, folder, pause):
+        self.held = pause * 4 / 3
         self.server, self.port = embedded.Server(folder / "data"), free_port()
         self.log, self.process, self.tokens = folder / "up.log", None, {}
 
@@ -193,6 +198,8 @@ class HttpWriter(Writer):
     connection = None
 
     def step(self):
+        # So often that something is on its way at any time.
+        time.sleep(self.random.uniform(0, 0.02))
         steps = [self.file, self.file_many]
         if len(self.tickets) > 1:
             steps += [self.comment, self.comment, self.change, self.change, self.link, self.delete]
@@ -261,6 +268,7 @@ class PsqlWriter(Writer):
     """Types a transaction into psql, once; who gets no answer can't know what became of it."""
 
     def step(self):
+        time.sleep(self.random.uniform(0, 0.05))
         filed, said = self.tag(), self.tag()
         text = (
             f"BEGIN; INSERT INTO tickets (title) VALUES ('{filed}');"
@@ -361,12 +369,12 @@ def stopped(process):
 
 def hold_a_worker(iris, rng):
     with stopped(rng.choice(iris.workers())):
-        time.sleep(2)
+        time.sleep(iris.held)
 
 
 def hold_a_backend(iris, rng):
     with stopped(iris.backends()[0]):
-        time.sleep(2)
+        time.sleep(iris.held)
 
 
 def kill_the_postmaster_under_a_held_backend(iris, rng):
@@ -564,7 +572,7 @@ def run(folder, rounds, seed=0, pause=1.5, say=print):
     Returns:  the Ledger.
     Raises:   AssertionError at the first round after which not everything fits.
     """
-    rng, iris, ledger = random.Random(seed), Iris(Path(folder)), Ledger()
+    rng, iris, ledger = random.Random(seed), Iris(Path(folder), pause), Ledger()
     iris.start()
     # Whoever is killed, the machine lives on, and keeps what was written.
     iris.sql("ALTER SYSTEM SET fsync TO off")
