@@ -10,12 +10,16 @@ BIN := $(VENV)/bin
 READY := $(VENV)/ready
 # What Iris is measured against lives apart.
 PEERS := .venv-bench
+# So do programs of others that know Iris from openapi.json alone.
+STRANGERS := .venv-described
+# Of npm's swagger-ui-dist.
+SWAGGER := 5.35.0
 
 .DEFAULT_GOAL := help
-.PHONY: help up test kills lives fuzz lint bench growth moving psql revision fresh lock
+.PHONY: help up test kills lives fuzz described swagger lint bench growth moving psql revision fresh lock
 
 help:  ## print this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 up: $(READY)  ## start a PostgreSQL of its own and serve; Ctrl-C stops both
 	@exec $(BIN)/iris up
@@ -31,6 +35,15 @@ lives: $(READY)  ## live at random through both doors, then ask for each moment,
 
 fuzz: $(READY)  ## send hostile requests to an Iris of its own (REQUESTS=200000 SEED=7)
 	@exec $(BIN)/python -W ignore tests/fuzz.py --requests $(or $(REQUESTS),20000) $(if $(SEED),--seed $(SEED)) $(ARGS)
+
+described: $(READY) $(STRANGERS)/ready  ## let schemathesis look for answers that openapi.json lacks (SECONDS=120 SEED=7)
+	@exec $(BIN)/python -W ignore tests/strangers.py --seconds $(or $(SECONDS),120) $(if $(SEED),--seed $(SEED))
+
+swagger:  ## fetch the files of /docs anew (SWAGGER=5.35.0); needs npm
+	@cd iris/described/swagger && npm pack --silent swagger-ui-dist@$(SWAGGER) > /dev/null && \
+		sed 's/^[0-9a-f]*  //' SHA256SUMS > names && tar -xzf swagger-ui-dist-*.tgz --strip-components=1 \
+		$$(sed 's/^/package\//' names) && sha256sum $$(cat names) > SHA256SUMS && rm names swagger-ui-dist-*.tgz
+	@git diff --stat -- iris/described/swagger
 
 lint: $(READY)  ## look for mistakes and untidy code
 	@$(BIN)/ruff check .
@@ -62,12 +75,17 @@ lock:  ## pin the newest versions of everything anew (needs uv)
 		--no-emit-index-url --no-emit-find-links --constraint requirements.txt pyproject.toml -o iris/requirements.txt
 	uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-annotate --no-header \
 		--no-emit-index-url --no-emit-find-links --upgrade bench/requirements.in -o bench/requirements.txt
+	uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-annotate --no-header \
+		--no-emit-index-url --no-emit-find-links --upgrade tests/described/requirements.in -o tests/described/requirements.txt
 
 $(READY): requirements.txt pyproject.toml
 	@test -n "$(PYTHON)" || { echo 'Iris needs Python 3.11, 3.12 or 3.13; none was found. Name one: make PYTHON=…' >&2; exit 1; }
 	@$(PYTHON) $(WILL_DO) || { echo "Iris needs Python 3.11, 3.12 or 3.13; PYTHON=$(PYTHON) is none of them" \
 		"($$($(PYTHON) --version 2>&1 | tail -1))" >&2; exit 1; }
 	@$(PYTHON) .ci/install.py $(VENV) requirements.txt .
+
+$(STRANGERS)/ready: tests/described/requirements.txt
+	@$(PYTHON) .ci/install.py $(STRANGERS) tests/described/requirements.txt
 
 $(PEERS)/ready: bench/requirements.txt
 	@$(PYTHON) .ci/install.py $(PEERS) bench/requirements.txt

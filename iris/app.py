@@ -9,6 +9,7 @@ from iris import api, counters, problems
 from iris.api import (
     changes,
     comments,
+    described,
     events,
     health,
     links,
@@ -25,6 +26,7 @@ __all__ = [
     "app",
     "changes",
     "comments",
+    "described",
     "events",
     "health",
     "links",

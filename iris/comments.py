@@ -13,7 +13,9 @@ TABLE = models.Comment.__table__
 KEPT = models.names(models.Comment, "kept")
 # What a comment can be given, {name: type}.
 WRITABLE = {
-    column.name: types.Given() if column.name in KEPT else types.of(column)
+    column.name: types.concerning(column, types.Given())
+    if column.name in KEPT
+    else types.of(column)
     for column in TABLE.columns
     if column.name not in ("comment_id", "ticket_id")
 }

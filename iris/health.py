@@ -7,6 +7,7 @@ from sqlalchemy import column, func, select, table
 
 from iris import models
 from iris.database import engine, refusals
+from iris.described import shapes
 
 VERSIONS = table("alembic_version", column("version_num"))
 EVENTS = models.Event.__table__
@@ -26,6 +27,26 @@ CHECK = select(
     # Counted up to a limit: if nobody ever reads the feed, all events wait.
     select(func.count()).select_from(WAITING.limit(1000).subquery()).scalar_subquery(),
     func.coalesce(func.extract("epoch", func.now() - WAITING.limit(1).scalar_subquery()), 0),
+)
+
+SHAPE = shapes.Record(
+    "DatabaseCheck",
+    {
+        "database": {"const": "ok"},
+        "server": shapes.TEXT,
+        "read_only": shapes.FLAG,
+        "revision": shapes.TEXT,
+        "feed": shapes.Record(
+            "FeedCheck",
+            {
+                "position": shapes.NUMBER,
+                "digest": shapes.Maybe(shapes.TEXT),
+                "waiting": shapes.NUMBER,
+                "seconds": {"type": "number"},
+            },
+        ),
+        "milliseconds": {"type": "number"},
+    },
 )
 
 

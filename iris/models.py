@@ -385,14 +385,17 @@ class Change(Apart):
 
     __tablename__ = "changes"
 
-    ticket_id: Mapped[int] = mapped_column(Identity(always=True), primary_key=True)
-    title: Mapped[str]
-    kind: Mapped[str] = mapped_column(EventKind)
-    changes: Mapped[dict]
-    comments: Mapped[int]
-    links: Mapped[dict]
-    actors: Mapped[list[str]]
-    last: Mapped[datetime] = mapped_column(info=SORTED)
+    # What a table's column says of itself in SQL, these say here.
+    ticket_id: Mapped[int] = mapped_column(
+        Identity(always=True), primary_key=True, comment="Its number"
+    )
+    title: Mapped[str] = mapped_column(comment="Its title at the end, or the last it had")
+    kind: Mapped[str] = mapped_column(EventKind, comment="created, changed or deleted")
+    changes: Mapped[dict] = mapped_column(comment='{"column": [then, now]}')
+    comments: Mapped[int] = mapped_column(comment="How many comments there are more")
+    links: Mapped[dict] = mapped_column(comment="Which links were added and removed")
+    actors: Mapped[list[str]] = mapped_column(comment="Who changed it meanwhile")
+    last: Mapped[datetime] = mapped_column(comment="When it last changed", info=SORTED)
 
 
 SINCE, UNTIL = moment("since"), moment("until")

@@ -60,6 +60,46 @@ CODES = {
     "too_many_streams": (503, "Too many streams"),
 }
 
+# Where the codes may occur that more than a few routes have in common; a route names the others
+# (routes.refuses), but for those that its parameters tell of.
+ANYWHERE = (
+    "malformed_request",
+    "malformed_json",
+    "malformed_form",
+    "malformed_body",
+    "body_truncated",
+    "unknown_parameter",
+    "given_twice",
+    "not_acceptable",
+    "body_too_slow",
+    "body_too_large",
+    "address_too_long",
+    "unsupported_media_type",
+    "expectation_failed",
+    "headers_too_large",
+    "internal_error",
+    "unknown_transfer_coding",
+)
+OF_TOKENS = ("unauthorized", "forbidden", "too_many_attempts", "too_many_requests")
+OF_WRITES = (
+    "invalid_actor",
+    "invalid_key",
+    "no_such_condition",
+    "cross_origin",
+    "conflict",
+    "key_reused",
+)
+OF_STREAMS = ("too_many_streams",)
+# Wherever the database is asked.
+OF_THE_DATABASE = (
+    "database_unavailable",
+    "database_refused",
+    "database_busy",
+    "database_full",
+    "database_slow",
+    "database_not_ready",
+)
+
 
 class Json(str):
     """JSON as PostgreSQL wrote it: not everything in it survives Python."""

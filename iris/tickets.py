@@ -35,18 +35,25 @@ TABLE = models.NOW.tickets
 KEPT = models.names(models.Ticket, "kept")
 # What a ticket can be given, {name: type}.
 WRITABLE = {
-    column.name: types.Given() if column.name in KEPT else types.of(column)
+    column.name: types.concerning(column, types.Given())
+    if column.name in KEPT
+    else types.of(column)
     for column in TABLE.columns
     if column.name != "ticket_id"
 }
+# Of what is sent back: the version that it was read as.
+WRITABLE["version"] = types.concerning(TABLE.c.version, types.Nullable(types.Number(), True))
 # What changes the labels, whatever they are by then.
 RELABELLING = ("add_label", "remove_label")
-WRITABLE.update(dict.fromkeys(RELABELLING, types.SomeLabels()))
+WRITABLE |= {
+    "add_label": types.about("Labels to add to what there are", types.SomeLabels()),
+    "remove_label": types.about("Labels to take from what there are", types.SomeLabels()),
+}
 TIMES = {column.name for column in TABLE.columns if isinstance(column.type, TIMESTAMP)}
 # What an answer tells of a ticket beside its columns, as told() in SQL has it: what was read may be sent
 # back.
 TOLD = ("comments", "links", "next", "age", "idle", "blocked_by")
-WRITABLE |= dict.fromkeys(TOLD, types.Given())
+WRITABLE |= dict.fromkeys(TOLD, types.about("What an answer told; passed over here", types.Given()))
 
 
 def written(text):
@@ -124,9 +131,10 @@ def _listing(tables, *moment):
         late = and_(keys.key(table, TABLE.c.due) < now, table.c.closed.is_(None))
         return late if wanted else not_(late)
 
-    def before(column):
+    def before(column, words):
         return filters.plain(
-            types.Span(), lambda table, span: table.c[column] < now - cast(span, INTERVAL)
+            types.about(words, types.Span()),
+            lambda table, span: table.c[column] < now - cast(span, INTERVAL),
         )
 
     def blockers(table):
@@ -213,20 +221,34 @@ def _listing(tables, *moment):
             **filters.of_all(models.Ticket),
             "status": _status(*moment),
             "label": filters.Filter(
-                types.Several(),
+                types.about("Its labels", types.Several()),
                 lambda name, chosen: (chosen.excluded, {name: chosen.values}),
                 _labelled,
             ),
-            "open": filters.flag(lambda table, wanted: table.c.closed.is_(None) == wanted),
-            "unassigned": filters.flag(lambda table, wanted: table.c.assignee.is_(None) == wanted),
-            "overdue": filters.flag(overdue),
-            "blocked": filters.flag(blocked),
-            "commented_by": filters.somebody(commented_by),
-            "mentions": filters.somebody(mentions),
-            "age_over": before("created"),
-            "idle_over": before("updated"),
-            "linked": filters.plain(types.Number(), linked),
-            "fields": filters.Filter(types.Pairs(), _field_split, _field_where),
+            "open": filters.flag(
+                lambda table, wanted: table.c.closed.is_(None) == wanted,
+                "Whether its status is open",
+            ),
+            "unassigned": filters.flag(
+                lambda table, wanted: table.c.assignee.is_(None) == wanted,
+                "Whether nobody works on it",
+            ),
+            "overdue": filters.flag(overdue, "Whether it is open, and due before now"),
+            "blocked": filters.flag(blocked, "Whether an open ticket blocks it"),
+            "commented_by": filters.somebody(commented_by, "Who commented on it"),
+            "mentions": filters.somebody(
+                mentions, "Whom it, or a comment on it, calls by @ and their name"
+            ),
+            "age_over": before("created", "Filed longer ago than that"),
+            "idle_over": before("updated", "Last touched longer ago than that"),
+            "linked": filters.plain(
+                types.about("A ticket that it is linked with, either way", types.Number()), linked
+            ),
+            "fields": filters.Filter(
+                types.about("fields.NAME=value: what it has in its fields", types.Pairs()),
+                _field_split,
+                _field_where,
+            ),
             "q": search.filtered(
                 lambda shape, table: search.condition(shape, table, tables.searches)
             ),
@@ -253,7 +275,9 @@ def _listing(tables, *moment):
 LIST, LIST_THEN = _listing(models.NOW), _listing(models.THEN, models.AS_OF)
 # As they were at the two ends of what changed.
 ENDS = tuple(_listing(models.at(when), models.SINCE) for when in (models.SINCE, models.UNTIL))
-PARAMETERS = {**LIST.parameters(), "as_of": types.Time()}
+# When a ticket or the workflow is to be read.
+AS_OF = types.about("The moment whose answer is wanted; now, unless given", types.Time())
+PARAMETERS = {**LIST.parameters(), "as_of": AS_OF}
 
 
 def page(given, form="json"):

@@ -41,7 +41,7 @@ ADDED = func.add_token(
     bindparam("name"),
     cast(bindparam("role"), models.TokenRole),
     bindparam("actor"),
-    cast(bindparam("expires"), models.Time),
+    models.moment("expires", past=False),
     bindparam("digest", type_=LargeBinary),
 )
 ADD = statements.compiled(select(cast(ADDED, Text).label("body")))
@@ -61,6 +61,7 @@ def create(given, writer):
     """
     secret = f"iris_{secrets.token_urlsafe(32)}"
     values = {"actor": None, "expires": None, "name": None, "role": None, **given}
+    values["zone"] = statements.ZONE
     values["digest"] = hashlib.sha256(secret.encode()).digest()
     (body,) = writing.write(ADD, values, writer)
     return body if writer.replayed else f'{body[:-1]}, "token" : "{secret}"}}'

@@ -6,11 +6,26 @@ from sqlalchemy import Text, bindparam, cast, func, select
 
 from iris import models
 from iris.database import engine, statements, writing
+from iris.described import shapes
 
 READ = select(cast(func.workflow(), Text))
 READ_THEN = select(cast(func.workflow_as_of(models.AS_OF), Text))
 WRITE = statements.compiled(
     select(cast(func.set_workflow(bindparam("document")), Text).label("body"))
+)
+
+SHAPE = shapes.Record(
+    "Workflow",
+    {
+        "statuses": shapes.Many(
+            shapes.Record(
+                "WorkflowStatus",
+                {"status": shapes.Value(models.Status.__table__.c.status), "is_open": shapes.FLAG},
+            ),
+            least=1,
+        ),
+        "transitions": shapes.Map(shapes.Many(shapes.TEXT)),
+    },
 )
 
 

@@ -113,10 +113,13 @@ class Answer:
 
 
 class Http:
-    """The HTTP door: http.put("/tickets", title="…")."""
+    """The HTTP door: http.put("/tickets", title="…"). Whatever comes back, the OpenAPI document allows.
 
-    def __init__(self, client):
-        self.client = client
+    described: a Described.
+    """
+
+    def __init__(self, client, described):
+        self.client, self.described = client, described
 
     def __call__(self, method, path, given=None, actor=None, raw=None, headers=None, **more):
         headers = dict(headers or {})
@@ -127,11 +130,13 @@ class Http:
             raw = json.dumps(given)
             headers.setdefault("Content-Type", "application/json")
         path, _, query = path.partition("?")
-        return Answer(
+        answer = Answer(
             self.client.simulate_request(
                 method, path, query_string=query, body=raw, headers=headers
             )
         )
+        self.described.look(method, path, answer)
+        return answer
 
     def get(self, path, **more):
         return self("GET", path, **more)
@@ -141,6 +146,44 @@ class Http:
 
     def delete(self, path, **more):
         return self("DELETE", path, **more)
+
+
+class Described:
+    """What the OpenAPI document says of the routes of an app.
+
+    find:     (path) → falcon's route of it, or None.
+    make:     () → the document.
+    """
+
+    def __init__(self, app, find, make):
+        self.app, self.find, self.make, self.documents = app, find, make, {}
+
+    @property
+    def document(self):
+        """Return the document; with tokens it is another one."""
+        from iris.intake import auth  # noqa: PLC0415 (not before the database is there)
+
+        if auth.WANTED not in self.documents:
+            self.documents[auth.WANTED] = self.make()
+        return self.documents[auth.WANTED]
+
+    def look(self, method, path, answer):
+        """Whether an answer is one that the document has: its status, its media type, its code."""
+        found = self.find(path.rstrip("/") or "/")
+        operations = self.document["paths"][found[3]] if found else {}
+        operation = operations.get({"HEAD": "get"}.get(method, method.lower()))
+        if operation is None:
+            return
+        response = operation["responses"].get(str(answer.status))
+        assert response, (method, path, answer.status, answer.text)
+        name = response.get("$ref", "").rpartition("/")[2]
+        response = self.document["components"]["responses"][name] if name else response
+        kind = answer.headers.get("content-type", "").split(";")[0]
+        content = response.get("content", {})
+        assert kind in content or not kind, (method, path, answer.status, kind)
+        if kind == "application/problem+json":
+            known = content[kind]["schema"]["allOf"][1]["properties"]["code"]["enum"]
+            assert answer.json["code"] in known, (method, path, answer.text)
 
 
 class Sql:
@@ -167,12 +210,22 @@ class Sql:
         return caught.value
 
 
-@pytest.fixture
-def http(server, clean):
-    """Return the HTTP door, in this process."""
-    from iris.app import app  # noqa: PLC0415 (not before the database is there)
+@pytest.fixture(scope="session")
+def described(server):
+    """Return what the OpenAPI document says of the app in this process."""
+    from iris.api import API  # noqa: PLC0415 (not before the database is there)
+    from iris.app import app  # noqa: PLC0415
+    from iris.described import document, facts  # noqa: PLC0415
 
-    return Http(TestClient(app))
+    found = facts.read(facts.statuses())
+    find = API.http.falcon._router.find
+    return Described(app, find, lambda: document.make(API.http.routes[""], found))
+
+
+@pytest.fixture
+def http(described, clean):
+    """Return the HTTP door, in this process."""
+    return Http(TestClient(described.app), described)
 
 
 @pytest.fixture

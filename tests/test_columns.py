@@ -362,6 +362,42 @@ def test_the_command_writes_lists_and_tells_it(doors, when):
 
 
 @each("tickets", "comments")
+def test_openapi_tells_of_it(doors, when, table, column, kind):
+    """With what the database says of it, in what is read, written and asked for."""
+    document = doors.ask("GET", "/openapi.json")
+    schemas = document["components"]["schemas"]
+    noun = MODELS[table].__name__
+    said = doors.sql.one(
+        "SELECT col_description(attrelid, attnum) AS it FROM pg_attribute"
+        " WHERE attrelid = %s::regclass AND attname = %s",
+        table,
+        column,
+    )["it"]
+    assert said
+    for name in (noun, f"{noun}Listed", f"{noun}Given"):
+        assert said in schemas[name]["properties"][column]["description"], name
+    types = {
+        Text: "string",
+        ARRAY: "array",
+        TIMESTAMP: "string",
+        BigInteger: "integer",
+        Boolean: "boolean",
+        ENUM: "string",
+    }
+    if kind in types:
+        assert types[kind] in schemas[noun]["properties"][column]["type"]
+        assert types[kind] in schemas[f"{noun}Given"]["properties"][column]["type"]
+    asked = {each["name"]: each for each in document["paths"][f"/{table}"]["get"]["parameters"]}
+    info = MODELS[table].__table__.c[column].info if when == "today" else {"filtered", "sorted"}
+    if when == "today" or kind not in (ARRAY, JSONB):
+        filtered = asked.get(f"{column}_after" if kind is TIMESTAMP else column)
+        assert bool(filtered) == ("filtered" in info)
+        assert not filtered or said in filtered["description"]
+        assert (column in asked["sort"]["schema"]["enum"]) == ("sorted" in info)
+    assert column in asked["columns"]["schema"]["pattern"]
+
+
+@each("tickets", "comments")
 def test_lists_filter_and_sort_by_it_if_the_model_says_so(doors, when, table, column, values):
     """Also where it is empty: a page may start there, too."""
     info = MODELS[table].__table__.c[column].info if when == "today" else {"sorted", "filtered"}

@@ -317,7 +317,14 @@ BODIES = {
     "PUT /undo": {"event_id": 1000},
 }
 QUERIES = {"/ticket": "?tid=1", "/changes": "?since=yesterday"}
-PATHS = {"ticket_id": 1, "comment_id": 1, "kind": "blocks", "other_id": 2, "name": "rita"}
+PATHS = {
+    "ticket_id": 1,
+    "comment_id": 1,
+    "kind": "blocks",
+    "other_id": 2,
+    "name": "rita",
+    "file": "page.js",
+}
 
 
 def requests():

@@ -7,6 +7,7 @@ import hug
 
 from iris import formats
 from iris.database.statements import ZONE
+from iris.described import shapes
 from iris.formats import entries, problem, terminal, told
 from iris.intake import auth, handlers, routes
 from iris.lists.statement import MOST_LEFT
@@ -16,9 +17,16 @@ API = hug.API(__name__, future=True)
 ROUTE = hug.http(api=API, output=told.answer, output_invalid=problem.as_invalid)
 
 
-# What lists can be had in, and that of tickets.
-LISTED = routes.offers(*(each.media for each in formats.LISTS.values()))
-TICKETS = routes.offers(*(each.media for each in formats.TICKETS.values()))
+def lists(noun, kinds=formats.LISTS, **others):
+    """Say that a route answers with the list of a noun.
+
+    kinds:    the formats that it comes in.
+    others:   as of routes.gives().
+    """
+    headers = ("Link", "Total-Count", "Content-Disposition")
+    described = routes.gives(shapes.Rows(noun.LIST), headers, **others)
+    offered = routes.offers(*(each.media for each in kinds.values()))
+    return lambda function: described(offered(function))
 
 
 def listed(noun, given, request, response, onwards=None, **more):

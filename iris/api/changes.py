@@ -1,13 +1,13 @@
 """Routes: what changed."""
 
 from iris import changes
-from iris.api import LISTED, ROUTE, listed
+from iris.api import ROUTE, listed, lists
 from iris.database.statements import ZONE
 from iris.intake import routes
 
 
 @ROUTE.get("/changes")
-@LISTED
+@lists(changes)
 @routes.takes(**changes.PARAMETERS)
 def index(request, response, since, **given):
     """List the tickets that differ between since= and until= (now), and in what; as text, to read out.

@@ -2,19 +2,22 @@
 
 import falcon
 
-from iris import comments, formats
-from iris.api import LISTED, ROUTE, address, drawn, listed, look, said
+from iris import comments, formats, models
+from iris.api import ROUTE, address, drawn, listed, lists, look, said
 from iris.database.statements import ZONE
+from iris.described import shapes
 from iris.formats import terminal
 from iris.intake import auth, routes, types
 from iris.intake.negotiation import LOOK
 
 NUMBER = types.Number()
+COMMENT = shapes.Row(models.Comment)
 
 
 @ROUTE.get("/comments")
 @ROUTE.get("/tickets/{ticket_id}/comments")
-@LISTED
+@lists(comments)
+@routes.refuses("no_such_ticket")
 @routes.takes(**comments.LIST.parameters())
 def index(request, response, **given):
     """List comments, newest first: all, or those of one ticket.
@@ -28,6 +31,8 @@ def index(request, response, **given):
 @ROUTE.post("/comments")
 @ROUTE.put("/tickets/{ticket_id}/comments")
 @ROUTE.post("/tickets/{ticket_id}/comments")
+@routes.gives(headers=("Location",), status_201=COMMENT)
+@routes.refuses("no_such_ticket")
 @routes.takes_text(comments.written)
 @routes.takes(ticket_id=NUMBER, **comments.WRITABLE)
 def put(request, response, ticket_id, **given):
@@ -42,6 +47,7 @@ def put(request, response, ticket_id, **given):
 
 
 @ROUTE.get("/comments/{comment_id}")
+@routes.gives(COMMENT)
 @routes.takes(comment_id=NUMBER, tz=types.Zone(), **LOOK)
 def one(request, response, comment_id, tz=ZONE, **given):
     """Read one comment.
@@ -58,6 +64,7 @@ def one(request, response, comment_id, tz=ZONE, **given):
 @ROUTE.put("/comments/{comment_id}")
 @ROUTE.patch("/comments/{comment_id}")
 @ROUTE.post("/comments/{comment_id}")
+@routes.gives(COMMENT)
 @routes.takes_text(comments.written)
 @routes.takes(comment_id=NUMBER, ticket_id=types.Given(), **comments.WRITABLE)
 def change(request, response, comment_id, ticket_id=None, **given):

@@ -1,7 +1,7 @@
 """Routes: history and the feed."""
 
 from iris import events, feed, formats, problems
-from iris.api import LISTED, ROUTE, drawn, listed, look
+from iris.api import ROUTE, drawn, listed, lists, look
 from iris.formats import json, terminal
 from iris.intake import auth, bodies, routes, types
 from iris.intake.negotiation import LOOK
@@ -11,7 +11,7 @@ FEED = {"after", "wait", "limit"}
 
 
 @ROUTE.get("/tickets/{ticket_id}/history")
-@LISTED
+@lists(events)
 @routes.takes(**PARAMETERS)
 def history(request, response, **given):
     """List what happened to a ticket, newest first, also after it was deleted.
@@ -23,7 +23,14 @@ def history(request, response, **given):
 
 @ROUTE.get("/events")
 @routes.offers(formats.STREAM, *(each.media for each in formats.LISTS.values()))
-@routes.takes(after=types.Number(0), wait=types.Number(0, 60), **PARAMETERS)
+@lists(events)
+@routes.refuses("invalid_position", "no_such_ticket")
+@routes.heeds("Last-Event-ID")
+@routes.takes(
+    after=types.about("The position in the feed that it is read on from", types.Number(0)),
+    wait=types.about("Seconds to wait for something new, with after", types.Number(0, 60)),
+    **PARAMETERS,
+)
 def index(request, response, **given):
     """List what happened, newest first; or read the feed: after=<position>, wait=<seconds>.
 

@@ -2,9 +2,13 @@
 
 from iris import health
 from iris.api import ROUTE
+from iris.described import shapes
+from iris.intake import routes
 
 
 @ROUTE.get("/health")
+@routes.gives(shapes.Record("Health", {"status": {"const": "ok"}}))
+@routes.asks_nobody
 def alive():
     """Answer, as long as the process does.
 
@@ -14,6 +18,7 @@ def alive():
 
 
 @ROUTE.get("/db-check")
+@routes.gives(health.SHAPE)
 def database():
     """Ask the database: its version, and whether its schema is this Iris's.
 

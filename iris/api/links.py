@@ -16,6 +16,7 @@ KEY = {
 
 @ROUTE.put("/tickets/{ticket_id}/links/{kind}/{other_id}", status=falcon.HTTP_204)
 @ROUTE.post("/tickets/{ticket_id}/links/{kind}/{other_id}", status=falcon.HTTP_204)
+@routes.refuses("link_cycle", "second_parent")
 @routes.takes(**KEY)
 def put(request, response, ticket_id, kind, other_id):
     """Link a ticket to another: blocks, duplicates, parent (which is the other) or relates.
@@ -27,6 +28,7 @@ def put(request, response, ticket_id, kind, other_id):
 
 
 @ROUTE.delete("/tickets/{ticket_id}/links/{kind}/{other_id}", status=falcon.HTTP_204)
+@routes.refuses("no_such_link")
 @routes.takes(**KEY)
 def remove(request, response, ticket_id, kind, other_id):
     """Unlink two tickets.

@@ -6,7 +6,7 @@ from iris.intake import routes
 
 
 @ROUTE.get("/metrics")
-@routes.offers("text/plain", json=False)
+@routes.serves("text/plain")
 def scrape(response):
     """Tell Prometheus what has been counted, over all workers.
 

@@ -4,12 +4,34 @@ import json
 
 from iris import __version__, welcome
 from iris.api import API, ROUTE, drawn
+from iris.described import shapes
 from iris.intake import auth, handlers, routes
+
+# What describes all of this to programs, shows it to people, and says whether Iris is there (RFC 8631).
+LINKS = {"service-desc": "openapi.json", "service-doc": "docs", "status": "health"}
 
 
 # Text comes last: it is what `*/*` means here, for who asks like this wants to read.
 @ROUTE.get("/")
 @routes.offers("application/json", "text/plain")
+@routes.gives(
+    shapes.Record(
+        "Start",
+        {
+            "iris": shapes.TEXT,
+            "about": shapes.TEXT,
+            "links": shapes.Map(shapes.TEXT),
+            "routes": shapes.Many(
+                shapes.Record(
+                    "StartRoute",
+                    {"method": shapes.TEXT, "path": shapes.TEXT, "does": shapes.TEXT},
+                )
+            ),
+        },
+    ),
+    ("Link",),
+)
+@routes.asks_nobody
 @routes.takes()
 def start(request, response):
     """Say what this is and what to type; as JSON, which routes there are.
@@ -18,6 +40,7 @@ def start(request, response):
     """
     if request.context.format == "text":
         return drawn(response, welcome.page(handlers.host(request), auth.WANTED))
+    response.set_header("Link", ", ".join(f'<{href}>; rel="{rel}"' for rel, href in LINKS.items()))
     found = [
         {
             "method": method,
@@ -27,4 +50,11 @@ def start(request, response):
         for path, methods in sorted(API.http.routes[""].items())
         for method, by_version in sorted(methods.items())
     ]
-    return json.dumps({"iris": __version__, "routes": found}, indent=1)
+    # What can be read without knowing more, by its address relative to this one.
+    links = {
+        route["path"].lstrip("/"): route["path"].lstrip("/")
+        for route in found
+        if route["method"] == "GET" and route["path"] != "/" and "{" not in route["path"]
+    }
+    told = {"iris": __version__, "about": welcome.ABOUT, "links": links, "routes": found}
+    return json.dumps(told, indent=1)

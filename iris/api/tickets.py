@@ -2,19 +2,38 @@
 
 import falcon
 
-from iris import counted, formats, problems, tickets
-from iris.api import ROUTE, TICKETS, address, drawn, listed, look, said, tagged, versions
+from iris import counted, formats, models, tickets
+from iris.api import ROUTE, address, drawn, listed, lists, look, said, tagged, versions
 from iris.database.statements import ZONE
+from iris.described import shapes
 from iris.formats import terminal
 from iris.intake import auth, routes, types
 from iris.intake import rows as many
 from iris.intake.negotiation import LOOK
 
 NUMBER = types.Number()
+TICKET = shapes.Row(models.Ticket)
+WHOLE = shapes.Row(
+    models.Ticket,
+    "TicketWhole",
+    {
+        # Where it may go; null where the workflow of that moment lacked its status.
+        "next": shapes.Maybe(shapes.Many(shapes.TEXT)),
+        "comments": shapes.Many(shapes.Row(models.Comment)),
+        "links": shapes.Many(shapes.Row(models.Link)),
+    },
+)
+# Of a dry run: what each row would make of what.
+TRIED = shapes.Record(
+    "TicketTried",
+    {"index": shapes.NUMBER, "before": shapes.Maybe(TICKET), "after": TICKET},
+)
+# Why a ticket is not changed.
+CHANGED = ("no_such_ticket", "transition_not_allowed", "version_moved_on", "condition_required")
 
 
 @ROUTE.get("/tickets")
-@TICKETS
+@lists(tickets, formats.TICKETS)
 @routes.takes(**tickets.PARAMETERS)
 def index(request, response, **given):
     """List tickets, newest first.
@@ -26,9 +45,17 @@ def index(request, response, **given):
 
 @ROUTE.put("/tickets")
 @ROUTE.post("/tickets")
+@routes.gives(
+    shapes.Either((TICKET, shapes.Many(TICKET), shapes.Many(TRIED))),
+    ("ETag", "Location"),
+    status_201=TICKET,
+)
+@routes.refuses(*CHANGED, "too_many_rows")
+@routes.heeds("If-Match")
 @routes.takes_many
 @routes.takes_text(tickets.written)
-@routes.takes(ticket_id=NUMBER, dry_run=types.Flag(), tz=types.Zone(), **tickets.WRITABLE)
+@routes.how(dry_run=routes.DRY_RUN, tz=types.Zone())
+@routes.takes(ticket_id=NUMBER, **tickets.WRITABLE)
 def put(request, response, ticket_id=None, dry_run=False, tz=ZONE, **given):
     """File a ticket; or change one, given its ticket_id; or many of both, as a list.
 
@@ -69,7 +96,9 @@ def read(request, response, ticket_id, as_of=None, tz=ZONE, **given):
 
 
 @ROUTE.get("/tickets/{ticket_id}")
-@routes.takes(ticket_id=NUMBER, as_of=types.Time(), tz=types.Zone(), **LOOK)
+@routes.gives(WHOLE, ("ETag",), status_304=None)
+@routes.heeds("If-None-Match")
+@routes.takes(ticket_id=NUMBER, as_of=tickets.AS_OF, tz=types.Zone(), **LOOK)
 def one(request, response, ticket_id, **given):
     """Read one ticket with its comments, oldest first, and its links; as it was at some time.
 
@@ -79,7 +108,10 @@ def one(request, response, ticket_id, **given):
 
 
 @ROUTE.get("/ticket")
-@routes.takes(tid=NUMBER, as_of=types.Time(), tz=types.Zone(), **LOOK)
+@routes.gives(WHOLE, ("ETag",), status_304=None)
+@routes.refuses("no_such_ticket")
+@routes.heeds("If-None-Match")
+@routes.takes(tid=NUMBER, as_of=tickets.AS_OF, tz=types.Zone(), **LOOK)
 def by_number(request, response, tid, **given):
     """Read one ticket, by another name.
 
@@ -91,7 +123,11 @@ def by_number(request, response, tid, **given):
 @ROUTE.put("/tickets/{ticket_id}")
 @ROUTE.patch("/tickets/{ticket_id}")
 @ROUTE.post("/tickets/{ticket_id}")
-@routes.takes(ticket_id=NUMBER, tz=types.Zone(), **tickets.WRITABLE)
+@routes.gives(TICKET, ("ETag",))
+@routes.refuses(*CHANGED)
+@routes.heeds("If-Match")
+@routes.how(tz=types.Zone())
+@routes.takes(ticket_id=NUMBER, **tickets.WRITABLE)
 def change(request, response, ticket_id, tz=ZONE, **given):
     """Change what is given of a ticket; null empties a column. If-Match: "3" or a version: only from that.
 
@@ -102,25 +138,16 @@ def change(request, response, ticket_id, tz=ZONE, **given):
     seen = header is None and given.get("version") is not None
     if seen:
         # It was read, and is sent back.
-        expected = [_version(given["version"])]
+        expected = [given["version"]]
     writer = auth.writer(request, True, seen)
     row, version = tickets.change(ticket_id, given, writer, expected, tz)
     tagged(response, version)
     return said(request, response, row, f"ticket {ticket_id} is at version {version}")
 
 
-def _version(value):
-    """Read the version of a ticket that is sent back.
-
-    Raises:   Problem 422.
-    """
-    try:
-        return NUMBER(value)
-    except ValueError as error:
-        raise problems.invalid({"version": str(error)}) from None
-
-
 @ROUTE.delete("/tickets/{ticket_id}", status=falcon.HTTP_204)
+@routes.refuses("version_moved_on", "condition_required")
+@routes.heeds("If-Match")
 @routes.takes(ticket_id=NUMBER)
 def remove(request, response, ticket_id):
     """Delete a ticket with its comments and links; its history stays.

@@ -4,12 +4,25 @@ import json
 
 import falcon
 
-from iris import tokens
-from iris.api import LISTED, ROUTE, listed, said
+from iris import models, rights, tokens
+from iris.api import ROUTE, listed, lists, said
+from iris.described import shapes
 from iris.intake import auth, routes, types
 
 
 @ROUTE.get("/me")
+@routes.heeds("Iris-Actor")
+@routes.gives(
+    shapes.Record(
+        "Me",
+        {
+            "actor": shapes.TEXT,
+            "role": {"type": "string", "enum": list(rights.ROLES)},
+            "token": shapes.Maybe(shapes.TEXT),
+            "expires": shapes.Maybe(shapes.TIME),
+        },
+    )
+)
 @routes.takes()
 def me(request):
     """Say who one is, what one may do, and until when.
@@ -27,7 +40,7 @@ def me(request):
 
 
 @ROUTE.get("/tokens")
-@LISTED
+@lists(tokens)
 @routes.takes(**tokens.LIST.parameters())
 def index(request, response, **given):
     """List tokens, by name: what each may do, and when it was last used, to the hour.
@@ -40,6 +53,15 @@ def index(request, response, **given):
 
 @ROUTE.put("/tokens", status=falcon.HTTP_201)
 @ROUTE.post("/tokens", status=falcon.HTTP_201)
+@routes.gives(
+    shapes.Row(
+        models.Token,
+        "TokenMade",
+        {"token": {**shapes.TEXT, "description": "What its holder sends; shown this once"}},
+        only=("name", "role", "actor", "created", "expires"),
+        optional=("token",),
+    )
+)
 @routes.takes(**tokens.WRITABLE)
 def put(request, response, **given):
     """Make a token; the answer is the only one that ever shows it.
@@ -53,7 +75,8 @@ def put(request, response, **given):
 
 
 @ROUTE.delete("/tokens/{name}", status=falcon.HTTP_204)
-@routes.takes(name=types.Word())
+@routes.refuses("no_such_token")
+@routes.takes(name=types.about("Its name", types.Word()))
 def remove(request, response, name):
     """Revoke a token.
 

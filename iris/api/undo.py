@@ -4,6 +4,7 @@ import json
 
 from iris import counted, undo
 from iris.api import ROUTE, said
+from iris.described import shapes
 from iris.intake import auth, routes, types
 
 NUMBER = types.Number()
@@ -11,7 +12,14 @@ NUMBER = types.Number()
 
 @ROUTE.put("/undo")
 @ROUTE.post("/undo")
-@routes.takes(event_id=NUMBER, change=NUMBER, dry_run=types.Flag())
+@routes.gives(shapes.Many(shapes.ANYTHING))
+@routes.refuses("no_such_event", "no_such_change", "changed_since", "link_cycle", "second_parent")
+@routes.takes_one_of("event_id", "change")
+@routes.how(dry_run=routes.DRY_RUN)
+@routes.takes(
+    event_id=types.about("The event to take back", NUMBER),
+    change=types.about("The change to take back, all of it", types.Number()),
+)
 def put(request, response, event_id=None, change=None, dry_run=False):
     """Take back an event, or a whole change, by new events that carry `undoes`; dry_run=true to look first.
 

@@ -5,10 +5,12 @@ from iris.api import ROUTE, drawn
 from iris.database.statements import ZONE
 from iris.formats import told
 from iris.intake import auth, routes, types
+from iris.tickets import AS_OF
 
 
 @ROUTE.get("/workflow")
-@routes.takes(as_of=types.Time(), tz=types.Zone())
+@routes.gives(workflow.SHAPE)
+@routes.takes(as_of=AS_OF, tz=types.Zone())
 def read(request, response, as_of=None, tz=ZONE):
     """Show the statuses, in their order, and which may follow which; as_of= shows those of some moment.
 
@@ -19,7 +21,9 @@ def read(request, response, as_of=None, tz=ZONE):
 
 @ROUTE.put("/workflow")
 @ROUTE.post("/workflow")
-@routes.takes(statuses=types.Json(), transitions=types.Json())
+@routes.gives(workflow.SHAPE)
+@routes.refuses("status_in_use")
+@routes.takes(**{name: types.Json(of) for name, of in workflow.SHAPE.fields.items()})
 def write(request, response, **given):
     """Replace the workflow; a status that tickets are in can't be dropped.
 

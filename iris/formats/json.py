@@ -31,9 +31,12 @@ def as_json(content, request=None, response=None):
     """JSON"""
     if content is None:
         return None
+    if isinstance(content, bytes):
+        # Made to be sent; it may be packed.
+        return content
     if isinstance(content, str):
         content = content.encode()
-    elif not isinstance(content, bytes):
+    else:
         content = json.dumps(content, ensure_ascii=False, allow_nan=False).encode()
     # A terminal likes its line to end.
     return content if content.endswith(b"\n") else content + b"\n"

@@ -2,15 +2,10 @@
 
 import falcon
 
-# Of an answer, what a page's script may see beside the body.
-SHOWN = (
-    "Content-Disposition, ETag, Idempotent-Replayed, Iris-Timezone, Link, Location, RateLimit,"
-    " RateLimit-Policy, Retry-After, Total-Count, X-Request-Id"
-)
-TAKEN = (
-    "Authorization, Content-Type, Idempotency-Key, If-Match, If-None-Match, Iris-Actor, Last-Event-ID,"
-    " X-Request-Id"
-)
+from iris.intake import headers
+
+# Of an answer, what a page's script may see beside the body; of a request, what it may send.
+SHOWN, TAKEN = (", ".join(each) for each in (headers.SHOWN, headers.TAKEN))
 
 
 def greet(request, response):

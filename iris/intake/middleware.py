@@ -89,8 +89,9 @@ class Intake:
         # A format is asked for, not written: in what is to be kept it is a name as any other.
         reads = request.method == "GET"
         asked = {**query, **given} if reads else {**query}
-        negotiation.choose(request, asked, getattr(spec, "offers", routes.EACH))
-        negotiation.look(request, asked, known)
+        if not hasattr(spec, "serves"):
+            negotiation.choose(request, asked, getattr(spec, "offers", routes.EACH))
+            negotiation.look(request, asked, known)
         given = asked if reads else {**asked, **given}
         if "fields" in known and known["fields"].__class__ is types.Pairs:
             _gather_fields(given)

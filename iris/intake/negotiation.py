@@ -9,7 +9,10 @@ from iris.formats import terminal
 from iris.intake import types
 
 # How an answer as text is to look, whatever it says.
-LOOK = {"width": types.Number(*terminal.WIDTHS), "color": types.OneOf(["always", "never"])}
+LOOK = {
+    "width": types.about("Of an answer as text: cells across", types.Number(*terminal.WIDTHS)),
+    "color": types.about("Of an answer as text: colours", types.OneOf(["always", "never"])),
+}
 
 
 @lru_cache

@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 import hug
 from sqlalchemy import BigInteger, Boolean
-from sqlalchemy.dialects.postgresql import ARRAY, ENUM, JSONB, TIMESTAMP
+from sqlalchemy.dialects.postgresql import ARRAY, JSONB, TIMESTAMP
 
 from iris import settings
 from iris.intake import bodies, strict
@@ -40,6 +40,18 @@ def _whole(value):
     """
     if getattr(value, "typed", False):
         raise ValueError(f"has a + beside blanks, and in a form a + is a blank. {bodies.ENCODE}")
+
+
+def about(words, kind):
+    """Say what a parameter is, beside what its type says; return its type."""
+    kind.words = words
+    return kind
+
+
+def concerning(column, kind):
+    """Say which column of a model a parameter is about, whose rules are its own; return its type."""
+    kind.column = column
+    return kind
 
 
 class Text(hug.types.Type):
@@ -160,6 +172,10 @@ class SomeLabels(Labels):
 class Json(hug.types.Type):
     """Any JSON value; in a form or a query, its text"""
 
+    def __init__(self, shape=None):
+        # Of iris.described.shapes: what the database takes, if it is known.
+        self.shape = shape
+
     def __call__(self, value, context=None):
         if isinstance(value, bodies.Untyped):
             _whole(value)
@@ -252,7 +268,7 @@ class Several(hug.types.Type):
     """One value or several, separated by commas, "…" around what has one; with ! in front, none of them"""
 
     def __init__(self, kind=None, people=False):
-        self.allowed = getattr(kind, "allowed", None)
+        self.allowed, self.column = getattr(kind, "allowed", None), getattr(kind, "column", None)
         self.people = people
         if people:
             self.__doc__ = f"{self.__doc__}; me is who asks"
@@ -282,10 +298,11 @@ class Span(hug.types.Type):
     """A span of time: 30d, 2w, 12h, 90m"""
 
     UNITS = {"m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
+    PATTERN = "([0-9]{1,6})([mhdw])"
 
     def __call__(self, value, context=None):
         """Return it as PostgreSQL's interval has it."""
-        match = re.fullmatch(r"([0-9]{1,6})([mhdw])", Word()(value), re.ASCII)
+        match = re.fullmatch(self.PATTERN, Word()(value), re.ASCII)
         if not match:
             raise ValueError("must be a number and m, h, d or w, such as 30d")
         return f"{match[1]} {self.UNITS[match[2]]}"
@@ -339,6 +356,6 @@ TYPES = {
 
 def of(column):
     """Return the type for values of a model's column."""
-    if isinstance(column.type, ENUM):
-        return Nullable(Enum(column.type.enums), column.nullable)
-    return Nullable(TYPES.get(type(column.type), Text)(), column.nullable)
+    enums = getattr(column.type, "enums", None)
+    kind = Enum(enums) if enums else TYPES.get(type(column.type), Text)()
+    return concerning(column, Nullable(kind, column.nullable))

@@ -10,6 +10,10 @@ from iris import problems
 from iris.intake import types
 
 
+class Cursor(types.Word):
+    """A cursor, as a Link header gave it"""
+
+
 def encode(sort, *keys):
     """Make a cursor: the order it belongs to and the key of the next row."""
     document = json.dumps([sort, *keys]).encode()

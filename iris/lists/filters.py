@@ -46,7 +46,7 @@ def _compared(table, column):
 def _timed(condition, column):
     """Filter by a time, or by words for one; condition(table, time) is what it means."""
     return Filter(
-        types.Time(),
+        types.concerning(column, types.Time()),
         lambda name, value: (None, {name: value}),
         lambda name, shape, table: condition(
             table, models.moment(name, "ahead" not in column.info)
@@ -72,10 +72,10 @@ def after(column):
     return _timed(condition, column)
 
 
-def flag(condition):
-    """Filter by true or false; condition(table, wanted) is what it means."""
+def flag(condition, words=""):
+    """Filter by true or false; condition(table, wanted) is what it means, words what that is called."""
     return Filter(
-        types.Flag(),
+        types.about(words, types.Flag()),
         lambda name, value: (value, {}),
         lambda name, shape, table: condition(table, shape),
     )
@@ -115,17 +115,18 @@ def several(column):
     return Filter(types.Several(types.of(column), "person" in column.info), split_chosen, where)
 
 
-def somebody(condition):
+def somebody(condition, words):
     """Filter by one name or any of several, or none of them: `commented_by=me`.
 
     condition: (name, shape, table) → what it means that one of them is meant.
+    words:    what that is called.
     """
 
     def where(name, shape, table):
         found = condition(name, shape, table)
         return not_(found) if shape[0] else found
 
-    return Filter(types.Several(people=True), split_chosen, where)
+    return Filter(types.about(words, types.Several(people=True)), split_chosen, where)
 
 
 def of(column):
@@ -134,7 +135,8 @@ def of(column):
     if isinstance(column.type, TIMESTAMP):
         return {f"{name}_before": before(column), f"{name}_after": after(column)}
     if isinstance(column.type, Boolean):
-        return {name: flag(lambda table, wanted: table.c[name].is_(wanted))}
+        found = flag(lambda table, wanted: table.c[name].is_(wanted))
+        return {name: found._replace(kind=types.concerning(column, found.kind))}
     return {name: several(column)}
 
 

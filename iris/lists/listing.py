@@ -12,7 +12,7 @@ from sqlalchemy.sql.expression import FromClause
 from iris import models
 from iris.intake import types
 from iris.intake.negotiation import LOOK
-from iris.lists import filters
+from iris.lists import cursors, filters
 
 
 class Sort(NamedTuple):
@@ -88,12 +88,18 @@ class List:
         """Return what a request for it takes, {name: type}."""
         return {
             **{name: filter_.kind for name, filter_ in self.filters.items()},
-            "limit": types.Number(1, 1000),
-            "cursor": types.Word(),
-            "count": types.Flag(),
-            "sort": types.OneOf(sign + name for name in self.sorts for sign in ("", "-")),
-            "columns": types.Names(dict.fromkeys((*self.columns, *self.more))),
-            "csv": types.OneOf(["safe"]),
+            "limit": types.about("Rows of a page, or of all, at most", types.Number(1, 1000)),
+            "cursor": types.about("Where a page starts, as Link gave it", cursors.Cursor()),
+            "count": types.about("Whether Total-Count is wanted", types.Flag()),
+            "sort": types.about(
+                f"The order, {self.order} unless said; - in front: descending",
+                types.OneOf(sign + name for name in self.sorts for sign in ("", "-")),
+            ),
+            "columns": types.about(
+                "What comes back, in this order",
+                types.Names(dict.fromkeys((*self.columns, *self.more))),
+            ),
+            "csv": types.about("Of CSV: no field is a formula", types.OneOf(["safe"])),
             **LOOK,
             "tz": types.Zone(),
         }

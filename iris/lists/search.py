@@ -52,7 +52,11 @@ def filtered(condition):
         shape, texts = value
         return shape, {f"q_{place}": text for place, text in enumerate(texts)}
 
-    return filters.Filter(Query(), split, lambda name, shape, table: condition(shape, table))
+    return filters.Filter(
+        types.about("Words that are looked for", Query()),
+        split,
+        lambda name, shape, table: condition(shape, table),
+    )
 
 
 def _queries(shape):

@@ -1,0 +1,113 @@
+"""What the database says of columns: what they are, and the rules they keep."""
+
+import re
+from typing import NamedTuple
+
+from sqlalchemy import func, select
+from sqlalchemy.dialects.postgresql import aggregate_order_by
+
+from iris import models
+from iris.database import statements
+
+# Of each table: its columns with their comments, and, without a column, what its constraints check, with the
+# functions that they call.
+SAID = """
+SELECT c.relname, a.attname, col_description(c.oid, a.attnum) FROM pg_class AS c
+    JOIN pg_attribute AS a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
+    WHERE c.relnamespace = 'public'::regnamespace AND c.relkind = 'r'
+UNION ALL
+SELECT c.relname, NULL, concat_ws(E'\\n', pg_get_constraintdef(k.oid), p.prosrc) FROM pg_class AS c
+    JOIN pg_constraint AS k ON k.conrelid = c.oid AND k.contype = 'c'
+    LEFT JOIN pg_depend AS d ON d.classid = 'pg_constraint'::regclass AND d.objid = k.oid
+        AND d.refclassid = 'pg_proc'::regclass
+    LEFT JOIN pg_proc AS p ON p.oid = d.refobjid
+    WHERE c.relnamespace = 'public'::regnamespace
+UNION ALL
+SELECT NULL, NULL, pg_get_functiondef('is_blank(text)'::regprocedure)
+"""
+# What the workflow has: a document is good for these.
+STATUSES = statements.compiled(
+    select(func.array_agg(aggregate_order_by(models.Status.status, models.Status.position)))
+)
+# How the rules write what JSON Schema can say, too.
+LENGTH = r"char_length\({column}\) (?:>|<=) (\d+)"
+NOT_BLANK = r"is_blank\({column}\)"
+UNLIKE = r"\b{column} !?~ '([^']*)'"
+ITEMS = r"FOREACH (\w+) IN ARRAY {column} LOOP"
+MOST_ITEMS = r"cardinality\({column}\) > (\d+)"
+BLANKS = r"btrim\(value, '([^']*)'"
+KIND = r"jsonb_typeof\({column}\) <> '(\w+)'"
+
+
+class Rules(NamedTuple):
+    """What a column must keep, as far as it can be told.
+
+    length:   how many characters it may have, at most.
+    is_blank: whether it may be.
+    unlike:   regular expressions that it must not meet.
+    kind:     of JSON: the type that it is.
+    items:    of a list: (how many, the length of each), at most.
+    """
+
+    length: int | None = None
+    is_blank: bool = True
+    unlike: tuple = ()
+    kind: str | None = None
+    items: tuple = (None, None)
+
+
+class Facts(NamedTuple):
+    """What the database says.
+
+    comments: {(table, column): what it is}.
+    checks:   {table: what its constraints check, as SQL}.
+    blanks:   the characters of which a text that is_blank() consists.
+    statuses: the names of the statuses, in their order.
+    """
+
+    comments: dict
+    checks: dict
+    blanks: str
+    statuses: tuple
+
+    def rules(self, table, column):
+        """Return the Rules of a column."""
+        checked = self.checks.get(table, "")
+
+        def number(pattern, name):
+            found = re.search(pattern.format(column=name), checked)
+            return int(found[1]) if found else None
+
+        kind = re.search(KIND.format(column=column), checked)
+        item = re.search(ITEMS.format(column=column), checked)
+        return Rules(
+            length=number(LENGTH, column),
+            is_blank=re.search(NOT_BLANK.format(column=column), checked) is None,
+            unlike=tuple(dict.fromkeys(re.findall(UNLIKE.format(column=column), checked))),
+            kind=kind[1] if kind else None,
+            items=(number(MOST_ITEMS, column), number(LENGTH, item[1]) if item else None),
+        )
+
+
+def statuses():
+    """Return the names of the statuses, in their order.
+
+    Source:   one SELECT.
+    """
+    return tuple(statements.run(STATUSES, {})[0])
+
+
+def read(names):
+    """Return the Facts of the database, for these statuses.
+
+    Source:   one SELECT.
+    """
+    comments, checks = {}, {}
+    for table, column, said in statements.rows(SAID, {}):
+        if table is None:
+            blanks = re.search(BLANKS, said)[1]
+        elif column is None:
+            checks[table] = checks.get(table, "") + said
+        else:
+            comments[table, column] = said
+    return Facts(comments, checks, blanks, names)
