@@ -113,10 +113,11 @@ SELECT ticket_id, CASE WHEN place = 0 THEN 0 ELSE comments_before + place END,
 FROM counted, generate_series(0, comments) AS place;
 
 \warn bench: :tickets tickets: events
--- Filed, commented on, and those with four comments then given from one to the next five times. The feed has read it all.
-INSERT INTO events (event_id, position, at, actor, source, ticket_id, kind, comment_id, changes, kept)
+-- Filed, commented on, and those with four comments then given from one to the next five times. The feed has read it all;
+-- digests are as long as they should be, and no proof of anything.
+INSERT INTO events (event_id, position, digest, at, actor, source, ticket_id, kind, comment_id, changes, kept)
 OVERRIDING SYSTEM VALUE
-SELECT id, id, at, actor, 'http', ticket_id, kind, CASE WHEN kind = 'commented' THEN comment_id END,
+SELECT id, id, sha256(int8send(id)), at, actor, 'http', ticket_id, kind, CASE WHEN kind = 'commented' THEN comment_id END,
     CASE kind WHEN 'created' THEN
             pg_temp.changed('title', NULL, title) || pg_temp.changed('description', NULL, description)
             || pg_temp.changed('status', NULL, CASE WHEN comments = 4 THEN 'open' ELSE status END)

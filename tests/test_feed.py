@@ -370,6 +370,7 @@ def test_four_readers_see_one_order(server, live, clean, sql):
         writer.start()
     for thread in writers + readers:
         thread.join(timeout=60)
+    assert sql("SELECT * FROM verify_events()") == []
     assert [place for place, _ in orders[0]] == list(range(1, 401))
     assert orders[0] == orders[1] == orders[2] == orders[3]
 

@@ -235,13 +235,14 @@ def test_the_end_that_was_cut_off_is_found_by_what_was_noted(
     # What was before it still has its own.
     assert verify("--digest", digests[lived - 3])[0] == 0
     assert verify("--digest", "12ab")[0] == 2
+    monkeypatch.setenv("DATABASE_URL", "postgresql://iris@127.0.0.1:1/iris")
+    assert verify() == (4, "")
 
 
 def test_nobody_but_the_owner_gives_any(sql, http):
     http.put("/tickets", title="x")
     for statement in (
         "SELECT place_events(1)",
-        "SELECT place_events(1, 0)",
         "SELECT renew_digests()",
         "UPDATE events SET digest = NULL",
         "INSERT INTO events (digest) VALUES ('')",

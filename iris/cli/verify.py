@@ -5,6 +5,8 @@ import contextlib
 import json
 import re
 
+import psycopg2
+
 from iris import counted, libpq, location, proof
 from iris.cli import common
 from iris.transfer import files
@@ -30,7 +32,12 @@ def declare(parser):
 
 def run(arguments):
     """Look whether each event is what it was when it got its digest; exit status 1 if one is not."""
-    connection = libpq.connect(location.dsn(), application_name="verify", client_encoding="UTF8")
+    try:
+        more = {"application_name": "verify", "client_encoding": "UTF8", "connect_timeout": 5}
+        connection = libpq.connect(location.dsn(), **more)
+    except psycopg2.OperationalError as error:
+        common.say(f"the database can't be reached: {str(error).strip()}")
+        return 4
     connection.autocommit = True
     with contextlib.closing(connection), connection.cursor() as cursor:
         cursor.execute("SET statement_timeout TO 0")
