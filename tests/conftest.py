@@ -16,6 +16,7 @@ import tempfile
 import time
 from pathlib import Path
 
+import psutil
 import psycopg2
 import psycopg2.extras
 import pytest
@@ -273,6 +274,16 @@ def statements(server):
         return re.findall(r"^http \w+> LOG:  statement: (?!PREPARE )(.*)", text, re.MULTILINE)
 
     return ran
+
+
+def spent(*processes):
+    """Return the CPU seconds that processes, by their numbers, and their children that live have had.
+
+    What took so many is slow on any machine; what took long may only have waited for a busy one.
+    """
+    found = [psutil.Process(pid) for pid in processes]
+    found += [child for each in found for child in each.children(recursive=True)]
+    return sum(sum(each.cpu_times()[:2]) for each in found)
 
 
 def free_port():

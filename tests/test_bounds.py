@@ -205,7 +205,7 @@ def stalled(live, path, *headers, room=4096):
     return connection
 
 
-def until(holds, seconds=20):
+def until(holds, seconds=60):
     """Wait until something holds."""
     deadline = time.monotonic() + seconds
     while not holds():

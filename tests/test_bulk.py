@@ -1,9 +1,9 @@
 """Many tickets in one PUT: all or nothing, every mistake by its index."""
 
 import json
-import time
 
 import pytest
+from conftest import spent
 
 JSON = {"Content-Type": "application/json"}
 NDJSON = {"Content-Type": "application/x-ndjson"}
@@ -268,19 +268,18 @@ def test_many_are_one_statement(put, statements):
     assert len(statements()) == 1
 
 
-def test_ten_thousand(live, http, sql):
+def test_ten_thousand(live, server, http, sql):
     rows = [
         {"title": f"Ticket {n}", "description": "word " * 20, "labels": ["a", "b"]}
         for n in range(10_000)
     ]
-    began = time.monotonic()
+    before = spent(live.process.pid, server.pid())
     status, _, body = live.send(
         "PUT", "/tickets", json.dumps(rows).encode(), ["Content-Type: application/json"]
     )
-    took = time.monotonic() - began
+    assert spent(live.process.pid, server.pid()) - before < 8  # five seconds are the aim
     assert status == 200, body
     assert [row["title"] for row in json.loads(body)] == [row["title"] for row in rows]
-    assert took < 15  # five seconds are the aim; the machine may be busy
     rows[9_999]["title"] = " "
     status, _, body = live.send(
         "PUT", "/tickets", json.dumps(rows).encode(), ["Content-Type: application/json"]

@@ -113,7 +113,7 @@ def test_waiting_for_something(live, http, ticket):
     began = time.monotonic()
     status, _, body = live.send("GET", "/events?after=0&wait=1")
     assert (status, json.loads(body)) == (200, [])
-    assert 0.9 < time.monotonic() - began < 2
+    assert 0.9 < time.monotonic() - began < 10
     answers = []
     waiting = threading.Thread(
         target=lambda: answers.append(

@@ -129,7 +129,7 @@ def test_a_statement_that_waits_too_long(own, service):
         began = time.monotonic()
         status, _head, body = service.send("PUT", f"/tickets/{number}?title=y")
         assert (status, json.loads(body)["code"]) == (503, "database_slow")
-        assert time.monotonic() - began < 4
+        assert time.monotonic() - began < 8
         connection.rollback()
     connection.close()
     assert service.send("PUT", f"/tickets/{number}?title=y")[0] == 200
