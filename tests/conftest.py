@@ -175,16 +175,17 @@ class Described:
         operation = operations.get({"HEAD": "get"}.get(method, method.lower()))
         if operation is None:
             return
+        what = (method, path, answer.status, answer.text)
         response = operation["responses"].get(str(answer.status))
-        assert response, (method, path, answer.status, answer.text)
+        assert response, f"openapi.json lacks this; say it at the route: {what}"
         name = response.get("$ref", "").rpartition("/")[2]
         response = self.document["components"]["responses"][name] if name else response
         kind = answer.headers.get("content-type", "").split(";")[0]
         content = response.get("content", {})
-        assert kind in content or not kind, (method, path, answer.status, kind)
+        assert kind in content or not kind, f"openapi.json has no {kind} here: {what}"
         if kind == "application/problem+json":
             known = content[kind]["schema"]["allOf"][1]["properties"]["code"]["enum"]
-            assert answer.json["code"] in known, (method, path, answer.text)
+            assert answer.json["code"] in known, f"routes.refuses() lacks a code: {what}"
 
 
 class Sql:

@@ -252,7 +252,8 @@ class Describer:
         made = {"description": STATUSES[status], "headers": self.headers(route, status)}
         if status in (204, 304):
             return made
-        schema = self.writer.shape(shapes.MEDIA if shape is None else shape)
+        # Of JSON whose route does not say what it is, nothing is claimed.
+        schema = self.writer.shape(shapes.ANYTHING if shape is None else shape)
         made["content"] = {
             media: {"schema": schema if media == JSON else shapes.MEDIA} for media in route.offers
         }
