@@ -39,6 +39,7 @@ MOST = 4 << 20
 TICKETS = 300
 csv.field_size_limit(1 << 30)
 LISTED, READ = ("json", "ndjson", "csv", "tsv", "text"), ("json", "text")
+SUBSCRIBED = ("ics", "atom")
 
 # What there is ------------------------------------------------------------------------------------
 
@@ -273,6 +274,7 @@ class Fuzzer:
             ones += [f"/tickets/{number}", f"/tickets/{number}?as_of=yesterday"]
             lists += [f"/tickets/{number}/history", f"/tickets/{number}/comments"]
         paths = [(path + ("&" if "?" in path else "?") + "limit=1000", LISTED) for path in lists]
+        paths.append(("/tickets?limit=1000", SUBSCRIBED))
         for path, formats in paths + [(path, READ) for path in ones]:
             for media in formats:
                 target = path + ("&" if "?" in path else "?") + f"format={media}"

@@ -56,6 +56,8 @@ def test_it_is_as_wide_as_the_terminal_and_in_colours_there_only(iris, ticket):
     assert "\x1b" not in iris("ls").out
     assert "\x1b[31m" in iris("ls", "--color", "always").out
     assert "\x1b" not in on_a_terminal(iris, "ls", "--json")
+    assert "source" in on_a_terminal(iris, "log", columns=120)
+    assert "source" not in on_a_terminal(iris, "log", columns=80)
     # To a program, all of a title is told; unless somebody says how wide it is.
     assert ("Printer on fire " * 15).strip() in iris("ls").out
     assert max(map(len, iris("ls", COLUMNS="60").out.splitlines())) <= 60

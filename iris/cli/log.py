@@ -1,6 +1,6 @@
 """`iris log`."""
 
-from iris.client import USAGE, Failed, asking, words
+from iris.client import USAGE, Failed, asking, screen, words
 
 EXAMPLES = """
   iris log                                   # what happened, newest first
@@ -9,8 +9,8 @@ EXAMPLES = """
   iris log source=psql kind=deleted limit=5
   iris log change=12                         # all that one change did; iris undo 12 takes it back
 """
-# By the first of these it is taken back.
-COLUMNS = "change,at,actor,source,ticket_id,kind,changes"
+# By the first of these it is taken back. By which door it came is left out where there is no room for it.
+COLUMNS, ROOMY = "change,at,actor,source,ticket_id,kind,changes", 100
 
 
 def declare(parser):
@@ -30,6 +30,8 @@ def run(arguments):
     path = f"/tickets/{words.number(numbers[0])}/history" if numbers else "/events"
     if numbers:
         columns = columns.replace("ticket_id,", "")
+    if (screen.width() or ROOMY) < ROOMY:
+        columns = columns.replace("source,", "")
     given = dict(pairs)
     if not arguments.json and given.get("format", "text") == "text" and "columns" not in given:
         pairs.append(("columns", columns))
