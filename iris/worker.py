@@ -190,13 +190,13 @@ def write_problem(client, status, reason, detail):
     problem = problems.Problem(code, detail or reason) if code else problems.mistake()
     # What began to be read as one has no time of its own.
     counters.answered(None, None, str(problem.status), 0)
-    body = problem.document(number) + "\n"
+    body = f"{problem.document(number)}\n".encode()
     head = (
         f"HTTP/1.1 {problem_format.line(problem)}\r\nConnection: close\r\n"
         f"Content-Type: {problem_format.PROBLEM}\r\nContent-Length: {len(body)}\r\n"
         f"X-Request-Id: {number}\r\n{STRICT}{LOADS_NOTHING}\r\n"
     )
-    util.write_nonblock(client, (head + body).encode())
+    util.write_nonblock(client, head.encode() + body)
     util.close_graceful(client, LINGER, MOST_AFTER)
 
 

@@ -57,6 +57,13 @@ def test_a_connection_is_good_after_each_kind_of_refusal(live, http):
             assert (answer.status, answer.marker) == (200, f"fine-{number}")
 
 
+def test_what_is_no_request_is_told_whole_in_any_letters(live):
+    with Connection(live.port) as connection:
+        connection.send('GET /tickets?q="ä€" HTTP/1.1\r\nHost: iris\r\n\r\n'.encode())
+        answer = connection.answer()
+        assert (answer.status, answer.json["code"]) == (400, "malformed_request")
+
+
 def test_a_hundred_at_once_are_answered_in_order(live, http):
     markers = [f"request-{number}" for number in range(100)]
     with Connection(live.port) as connection:
