@@ -305,6 +305,20 @@ class Event(Base):
             "events_comment_deleted_idx", "at", postgresql_where=text("kind = 'comment_deleted'")
         ),
         Index("events_workflow_idx", "at", postgresql_where=text("ticket_id IS NULL")),
+        Index(
+            "events_moves_idx",
+            "ticket_id",
+            "at",
+            postgresql_where=text("kind = 'changed' AND changes ? 'status'"),
+        ),
+        Index(
+            "events_reopened_idx",
+            "ticket_id",
+            "at",
+            postgresql_where=text(
+                "kind = 'changed' AND kept -> 'closed' ->> 0 IS NOT NULL AND changes ?| '{status,closed}'"
+            ),
+        ),
         Index("events_change_idx", "change"),
     )
 

@@ -63,6 +63,7 @@ ALTER ROLE iris_service PASSWORD :'iris_service_pass';
 \ir schema/calls/as_of.sql
 \ir schema/calls/past.sql
 \ir schema/calls/changes.sql
+\ir schema/calls/stats.sql
 \ir schema/calls/undo.sql
 \ir schema/calls/proof.sql
 \ir schema/calls/feed.sql

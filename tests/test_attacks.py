@@ -71,6 +71,8 @@ DRIVE = """
     SELECT public.locked_status('open'), public.locked_transition('open', 'closed')
     SELECT public.undo((SELECT pg_catalog.max(event_id) FROM public.events), NULL, true)
     SELECT public.free_holders('1 day'), public.workflow_as_of('yesterday'), (SELECT pg_catalog.count(*) FROM public.changes_between('yesterday')), public.are_statuses('{open}', 'yesterday')
+    SELECT pg_catalog.json_typeof(public.stats('yesterday', '{1,2}', 2)), pg_catalog.json_typeof(public.spread(weeks => 2, zone => 'UTC')), public.hours('1 day'), public.weeks_until('2026-01-01', 2, 'UTC')
+    SELECT (SELECT pg_catalog.count(*) FROM public.tickets_at(NULL, NULL)), (SELECT pg_catalog.count(*) FROM public.moves()), (SELECT pg_catalog.count(*) FROM public.reopenings()), (SELECT pg_catalog.count(*) FROM public.cycle_times())
     SELECT public.once('key', 'request', 'UPDATE public.tickets SET version = -7, title = title OPERATOR(pg_catalog.||) 1 RETURNING title')
     SELECT public.kept_answer('b', 'c'), public.keep_answer('b', '{}'), public.keep_answer('b', NULL)
     SELECT public.read_ticket({n}), public.first_status(), public.actor(), public.source()

@@ -20,6 +20,7 @@ NOUNS = {
     "iris.events",
     "iris.feed",
     "iris.metrics",
+    "iris.stats",
 }
 
 

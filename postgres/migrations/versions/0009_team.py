@@ -6,6 +6,7 @@
 - Changes have numbers, and events say what they took back.
 - Events have digests.
 - What tickets were is written down, and how many there were is counted by an index.
+- Moves from status to status are found by indexes, for statistics.
 """
 
 from alembic import op
@@ -127,6 +128,14 @@ DIGESTS = """
     ALTER TABLE events ADD digest bytea
 """
 
+MOVES = """
+    CREATE INDEX events_moves_idx ON events (ticket_id, at)
+        WHERE kind = 'changed' AND changes ? 'status';
+    CREATE INDEX events_reopened_idx ON events (ticket_id, at)
+        WHERE kind = 'changed' AND kept -> 'closed' ->> 0 IS NOT NULL
+            AND changes ?| '{status,closed}'
+"""
+
 
 def upgrade():
     """Go up, with data in the tables; the rules of today follow."""
@@ -145,6 +154,7 @@ def upgrade():
     op.execute("ALTER TABLE events ALTER digest TYPE bytea USING substr(digest, 1)")
     op.execute(COUNTED.format(include=" INCLUDE (created)"))
     op.execute(PAST)
+    op.execute(migrations.literal(MOVES))
 
 
 def downgrade():
@@ -157,6 +167,7 @@ def downgrade():
     migrations.drop_rules()
     op.execute("DROP TABLE past_tickets, past_searches, past_reached")
     op.execute(COUNTED.format(include=""))
+    op.execute("DROP INDEX events_moves_idx, events_reopened_idx")
     op.execute("ALTER TABLE events DROP change, DROP undoes, DROP digest")
     op.execute("DROP SEQUENCE change_base; DROP TYPE event_contents")
     op.execute("DROP TABLE tokens; DROP FUNCTION token_fits; DROP TYPE token_role")

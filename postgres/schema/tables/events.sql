@@ -53,6 +53,10 @@ CREATE INDEX events_deleted_idx ON events (at) WHERE kind = 'deleted';
 CREATE INDEX events_comment_deleted_idx ON events (at) WHERE kind = 'comment_deleted';
 -- The workflow as of some time.
 CREATE INDEX events_workflow_idx ON events (at) WHERE ticket_id IS NULL;
+-- Statistics: from which status to which, and what was opened again.
+CREATE INDEX events_moves_idx ON events (ticket_id, at) WHERE kind = 'changed' AND changes ? 'status';
+CREATE INDEX events_reopened_idx ON events (ticket_id, at)
+    WHERE kind = 'changed' AND kept -> 'closed' ->> 0 IS NOT NULL AND changes ?| '{status,closed}';
 -- change=, and undo() of a whole one.
 CREATE INDEX events_change_idx ON events (change);
 
