@@ -13,6 +13,7 @@ import argparse
 import collections
 import contextlib
 import csv
+import gzip
 import io
 import json
 import random
@@ -40,6 +41,9 @@ TICKETS = 300
 csv.field_size_limit(1 << 30)
 LISTED, READ = ("json", "ndjson", "csv", "tsv", "text"), ("json", "text")
 SUBSCRIBED = ("ics", "atom")
+
+# Where text is what one gets who asks for nothing else: / and /metrics, however they are spelled.
+TEXT_AT = rb"^[A-Z]+ (?:http://[^/ ]*)?(?:/|%2[Ff])+(?:metrics(?:/|%2[Ff])*)?[? ]"
 
 # What there is ------------------------------------------------------------------------------------
 
@@ -133,8 +137,7 @@ def wrong(world, method, marker, answer, framed, data):
         if method == "HEAD":
             return None
         if answer.kind == "text/plain" and re.search(
-            rb"format=text|\"format\": ?\"text|[Aa]ccept: .*text/|^[A-Z]+ (?:http://[^/ ]*)?/+(?:metrics)?[? ]",
-            data,
+            rb"format=text|\"format\": ?\"text|[Aa]ccept: .*text/|" + TEXT_AT, data
         ):
             return shape(answer)
         if answer.kind != "application/problem+json":
@@ -175,7 +178,8 @@ def shape(answer):
     if answer.status in (204, 304):
         return "a body" if answer.body else None
     try:
-        text = answer.body.decode()
+        packed = answer.headers.get("content-encoding") == "gzip"
+        text = (gzip.decompress(answer.body) if packed else answer.body).decode()
         if answer.kind == "application/json":
             _parse(text or "null")
         elif answer.kind == "application/x-ndjson":
