@@ -26,6 +26,13 @@ LABELS = {
     "filtered": ("filtered page", "read"),
     "rare": ("search, rare word", "search"),
     "search": ("search, common word", "search"),
+    "count": ("count", "read"),
+    "one_then": ("one ticket, then", "past"),
+    "page_then": ("first page, then", "past"),
+    "filtered_then": ("filtered page, then", "past"),
+    "rare_then": ("search, rare word, then", "past"),
+    "search_then": ("search, common word, then", "past"),
+    "count_then": ("count, then", "past"),
     "export": ("export, each 1,000", "many"),
     "change": ("change", "write"),
     "comment": ("comment", "write"),
@@ -55,7 +62,7 @@ class Tracker:
         command, environment = harness.iris(server.url(database=name))
         self.service = Service(f"Iris of {size:,} tickets", command, **environment)
         stack.callback(self.service.stop)
-        self.works = harness.works(size, harness.middle(self.owner, size), FOUND)
+        self.works = harness.works(size, harness.middle(self.owner, size), FOUND, past=True)
 
     def facts(self):
         """Return (tickets, bytes of the database, of its tables, of its indexes)."""
@@ -66,7 +73,7 @@ class Tracker:
     def check(self, name):
         """End loudly where a request is not answered as it should be."""
         work = self.works[name]
-        made = {"id": 7, "ten": 42, "n": 1000, "rare": 7}
+        made = {"id": 7, "ten": 42, "early": 42, "n": 1000, "rare": 7, "then": "2025-11-26"}
         path, body = (harness.filled(text, **made) for text in (work.path, work.body))
         # Not all of a million tickets, only to look at them.
         path += "&limit=50" if name == "export" else ""
@@ -74,7 +81,7 @@ class Tracker:
         rows = json.loads(data) if data and name != "export" else data.splitlines()
         many = {
             "304": 0, "page": 50, "deep": 50, "filtered": FOUND, "rare": 10, "search": FOUND,
-            "export": 50, "bulk": BULK,
+            "export": 50, "bulk": BULK, "page_then": 50, "filtered_then": FOUND, "search_then": FOUND,
         }  # fmt: skip
         many = len(rows) == many[name] if name in many else len(rows) > 0
         if status not in ((304,) if name == "304" else (200, 201)) or not many:
@@ -176,6 +183,7 @@ COLOURS = {
     "grid": ("#d8dce1", "#30363d"),
     "read": ("#0b63c5", "#6cb6ff"),
     "search": ("#b04a00", "#f69d50"),
+    "past": ("#9a6700", "#d4a72c"),
     "write": ("#1a7f37", "#57c764"),
     "many": ("#8250df", "#c297ff"),
 }
@@ -284,4 +292,4 @@ if __name__ == "__main__":
         help="how many tickets, with commas between them",
     )
     parser.add_argument("--svg", help="a file to draw a plot into")
-    harness.main(parser.parse_args(), grow)
+    harness.main(parser.parse_args(), grow, past=True)

@@ -26,7 +26,7 @@ from urllib.parse import urlencode
 import psycopg2
 from psycopg2.extensions import AsIs
 
-from iris import comments, embedded, schema, tickets
+from iris import comments, embedded, migrations, schema, tickets
 from iris.cli import serve as service
 from iris.database import writing
 from iris.intake import bodies
@@ -79,12 +79,27 @@ def listed(title, peers="", **given):
     return Work(title, call, "/tickets" + query, peers=peers)
 
 
-def works(many, cursor="", found=pages.LIMIT):
+def pasts(now):
+    """Return the reads of works() as of yesterday, a year ago and in the middle, in turns: {name_then: Work}.
+
+    now:      {name: Work}.
+    """
+    made = {"count": listed("One ticket, and how many there are", count="true", limit="1")}
+    for name, work in [*now.items(), *made.items()]:
+        if name in ("one", "page", "filtered", "rare", "search", "count"):
+            path = work.path.replace("{ten}", "{early}")
+            path += ("&" if "?" in path else "?") + "as_of={then}"
+            made[f"{name}_then"] = work._replace(title=f"{work.title}, as it was", path=path)
+    return made
+
+
+def works(many, cursor="", found=pages.LIMIT, past=False):
     """Return {name: Work}, reads first, so that all of them see the same.
 
     many:     how many tickets there are.
     cursor:   Iris's cursor in the middle of the list.
     found:    how many tickets to ask for where not all are wanted: at most a page.
+    past:     whether to ask for the past, too.
     """
     who, one, ten = writing.Writer("anonymous"), "/tickets/{id}", "/tickets/{ten}"
     some = {} if found == pages.LIMIT else {"limit": str(found)}
@@ -98,7 +113,7 @@ def works(many, cursor="", found=pages.LIMIT):
 
     mine = {**new, "title": pgbenched(new["title"]), "description": pgbenched(new["description"])}
     change = {"assignee": "user{n}", "priority": "urgent"}
-    return {
+    reads = {
         "one": Work("One ticket with its ten comments", lambda: tickets.one(AsIs(":ten")), ten),
         "304": Work(
             "One ticket, not modified (`If-None-Match`)",
@@ -112,6 +127,8 @@ def works(many, cursor="", found=pages.LIMIT):
         ),
         "rare": listed("The ten with a rare word", q="rare{rare}"),
         "search": listed(f"{found} newest with a common word", q="word{n}", **some),
+    }  # fmt: skip
+    return reads | (pasts(reads) if past else {}) | {
         "export": Work(
             "All tickets as NDJSON", None, "/tickets?format=ndjson", peers="/export", rows=many,
         ),
@@ -210,6 +227,9 @@ def _make(server, size):
     # What it is at comes by stderr.
     if subprocess.run(command, check=False, env=embedded.environment()).returncode:
         sys.exit("bench: the tickets could not be made")
+    url = server.url("postgres", "bench_new")
+    migrations.write_past(url, say)
+    server._psql("bench_new", "-c", "VACUUM ANALYZE past_tickets, past_searches")
 
 
 # Processes ----------------------------------------------------------------------------------------
@@ -455,11 +475,14 @@ def parser(target, document):
     return made
 
 
-def main(arguments, body):
-    """Run body(stack, arguments); what is started on the stack ends, whatever happens."""
+def main(arguments, body, past=False):
+    """Run body(stack, arguments); what is started on the stack ends, whatever happens.
+
+    past:     whether it asks for the past, too.
+    """
     if shutil.which("wrk") is None:
         sys.exit("bench: this needs wrk, which makes the load: apt install wrk, brew install wrk")
-    known = list(works(1))
+    known = list(works(1, past=past))
     arguments.only = arguments.only.split(",") if arguments.only else known
     if unknown := set(arguments.only) - set(known):
         sys.exit(f"bench: --only knows {', '.join(known)}, not {', '.join(sorted(unknown))}")

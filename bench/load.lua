@@ -17,6 +17,9 @@ local made = {
   id = function() return math.random(tickets) end,
   -- a ticket with ten comments
   ten = function() return 6 * math.random(math.floor(tickets / 6)) end,
+  -- one of them that was there in the middle of all time already; and a moment: yesterday, a year before, or that middle
+  early = function() return 6 * math.random(math.floor(tickets / 13)) end,
+  ["then"] = function() return ({ "yesterday", "2025-11-26", "2023-07-15" })[math.random(3)] end,
   -- rare{rare} is a word of ten tickets
   rare = function() return math.random(0, math.floor(tickets / 10) - 1) end,
   -- word{n} is a word of two in a hundred, more or less

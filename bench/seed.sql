@@ -109,7 +109,8 @@ INSERT INTO searches
 SELECT ticket_id, CASE WHEN place = 0 THEN 0 ELSE comments_before + place END,
     CASE WHEN place = 0 THEN ticket_words(title, NULL, labels)
             || setweight((SELECT words FROM texts WHERE id = pg_temp.text_of_ticket(ticket_id)), 'C')
-        ELSE (SELECT words FROM texts WHERE id = pg_temp.text_of_comment(comments_before + place)) END
+        ELSE (SELECT words FROM texts WHERE id = pg_temp.text_of_comment(comments_before + place)) END,
+    created + place * pg_temp.step(ticket_id)
 FROM counted, generate_series(0, comments) AS place;
 
 \warn bench: :tickets tickets: events

@@ -264,6 +264,7 @@ class Search(Base):
     ticket_id: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
     comment_id: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
     words: Mapped[str] = mapped_column(TSVECTOR)
+    since: Mapped[datetime]
 
     __table_args__ = (Index("searches_words_idx", "words", postgresql_using="gin"),)
 

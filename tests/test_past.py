@@ -6,6 +6,8 @@ import psycopg2
 import pytest
 from test_time_travel import Life
 
+from iris.lists import search
+
 THEN = "SELECT * FROM tickets_as_of(%s) ORDER BY ticket_id"
 
 
@@ -71,6 +73,49 @@ def test_many_are_read_in_order(many, sql, http):
                 seen += [row["ticket_id"] for row in answer.json]
                 page = answer.next
             assert seen == expected
+
+
+@pytest.mark.parametrize("page", [50, 0])
+@pytest.mark.parametrize("is_written", [False, True])
+def test_a_past_is_searched_by_word_and_by_ticket(http, sql, monkeypatch, page, is_written):
+    monkeypatch.setattr(search, "PAGE", page)
+    life = Life(7, http, sql)
+    life.run(60)
+    if is_written:
+        written(sql)
+        life.run(5)
+    for moment, model, _, _ in life.moments[::5]:
+        at = f"as_of={moment.replace('+', '%2B')}&limit=1000&columns=ticket_id"
+        for query, fits in {
+            "printer": lambda has: has("printer"),
+            "fire+login": lambda has: has("fire") and has("login"),
+            "tea+-net": lambda has: has("tea") and not has("net"),
+            "paper+or+fire": lambda has: has("paper") or has("fire"),
+            "paper+net+or+fire+-tea": lambda has: (has("paper") and has("net")) or (has("fire") and not has("tea")),
+            "-login": lambda has: not has("login"),
+            "prin*": lambda has: has("printer"),
+        }.items():  # fmt: skip
+            found = http.get(f"/tickets?q={query}&{at}")
+            expected = {
+                number for number in model.tickets
+                if fits(lambda word, number=number, model=model: model.has_word(number, word))
+            }  # fmt: skip
+            assert {row["ticket_id"] for row in found.json} == expected, (query, moment)
+            ranked = http.get(f"/tickets?q={query}&sort=rank&count=true&{at}")
+            assert ranked.headers["total-count"] == str(len(expected))
+
+
+def test_words_of_a_moment_are_there_once(http, sql):
+    life = Life(8, http, sql)
+    life.run(40)
+    for keep in (lambda: None, lambda: written(sql), lambda: life.run(5)):
+        keep()
+        for moment, model, _, _ in life.moments[::4]:
+            rows = sql("SELECT ticket_id, comment_id FROM searches_as_of(%s)", moment)
+            seen = sorted((row["ticket_id"], row["comment_id"]) for row in rows)
+            assert seen == sorted(
+                [(number, 0) for number in model.tickets]
+                + [(row["ticket_id"], number) for number, row in model.comments.items()])  # fmt: skip
 
 
 def test_what_was_changed_since_it_was_written_is_seen(many, sql):

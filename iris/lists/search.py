@@ -5,15 +5,35 @@ there, though not all in one place: one may be in the title and another in a com
 """
 
 import re
+from functools import lru_cache
 
 import hug
-from sqlalchemy import Float, and_, bindparam, cast, false, func, not_, or_, select, true, union
+from sqlalchemy import (
+    Float,
+    and_,
+    bindparam,
+    cast,
+    false,
+    func,
+    literal_column,
+    not_,
+    or_,
+    select,
+    true,
+    union,
+    union_all,
+)
 
 from iris import models
+from iris.database import statements
 from iris.intake import types
 from iris.lists import filters
 
 MAX_WORDS = 32
+# How a past is looked through.
+BY_WORD, BY_TICKET = "by word", "by ticket"
+# Tickets of a page, by which the two are compared.
+PAGE = 50
 TOKEN = re.compile(r'(-?)"([^"]*)(?:"|$)|(\S+)')
 
 
@@ -23,7 +43,8 @@ class Query(hug.types.Type):
     def __call__(self, value, context=None):
         """Return (shape, texts).
 
-        shape:    alternatives, each a tuple of (excluded, whether a prefix), one for each text.
+        shape:    alternatives, each a tuple of (excluded, whether a prefix), one for each text; weighed()
+                  says something more of each.
         """
         value = types.Word()(value)
         alternatives, texts = [[]], []
@@ -64,11 +85,45 @@ def _queries(shape):
     place, alternatives = 0, []
     for words in shape:
         alternatives.append([])
-        for excluded, prefix in words:
+        for excluded, prefix, *_ in words:
             query = func.wanted(bindparam(f"q_{place}"), true() if prefix else false())
             alternatives[-1].append((excluded, query))
             place += 1
     return alternatives
+
+
+@lru_cache(1000)
+def _estimate(shape):
+    """Return what asks the planner in how many texts each word is, and how many tickets there are."""
+    words, tickets = models.NOW.searches, models.NOW.tickets
+    found = [
+        select(words.c.ticket_id).where(words.c.words.bool_op("@@")(query))
+        for alternative in _queries(shape)
+        for _, query in alternative
+    ]
+    return "EXPLAIN (FORMAT JSON) " + statements.compiled(
+        union_all(*found, select(tickets.c.ticket_id))
+    )
+
+
+def weighed(value, whole):
+    """Say of each word of a query whether a past should be looked through by the word, or ticket by ticket.
+
+    For lists of now the planner knows; for those of a past, which come of several tables, it can only guess.
+
+    value:    (shape, texts), of Query.
+    whole:    whether all that is found is wanted, not only a page of it.
+    Returns:  the same, with one of BY_WORD and BY_TICKET at each word of shape.
+    Source:   one EXPLAIN.
+    """
+    shape, texts = value
+    values = {f"q_{place}": text for place, text in enumerate(texts)}
+    ((plan,),) = statements.run(_estimate(shape), values)
+    *many, tickets = [each["Plan Rows"] for each in plan["Plan"]["Plans"]]
+    # By the word all tickets are looked at that have it; one by one, as many as it takes to fill a page.
+    most = tickets if whole else (PAGE * tickets) ** 0.5
+    ways = iter(BY_WORD if each < most else BY_TICKET for each in many)
+    return tuple(tuple((*word[:2], next(ways)) for word in words) for words in shape), texts
 
 
 def _any(queries):
@@ -79,28 +134,32 @@ def _any(queries):
     return first
 
 
-def _has(table, query, searches):
+def _has(table, query, searches, way=None):
     words = searches.alias()
-    return (
-        select(words.c.ticket_id)
-        .where(words.c.ticket_id == table.c.ticket_id, words.c.words.bool_op("@@")(query))
-        .exists()
-    )
+    found = select(words.c.ticket_id).where(words.c.words.bool_op("@@")(query))
+    if way == BY_WORD:
+        return table.c.ticket_id == func.any(func.array(found.scalar_subquery()))
+    its = found.where(words.c.ticket_id == table.c.ticket_id)
+    if way == BY_TICKET:
+        # What has a limit is not made a join of.
+        return its.correlate(table).limit(literal_column("1")).scalar_subquery().is_not(None)
+    return its.exists()
 
 
 def condition(shape, table, searches):
     """Return the condition on table's ticket_id that a query's shape means."""
     alternatives = _queries(shape)
+    ways = [[None, *word[2:]][-1] for words in shape for word in words]
     if all(len(words) == 1 and not words[0][0] for words in alternatives):
-        return _has(table, _any([words[0][1] for words in alternatives]), searches)
+        way = BY_TICKET if BY_TICKET in ways else ways[0]
+        return _has(table, _any([words[0][1] for words in alternatives]), searches, way)
+    ways = iter(ways)
 
     def meets(words, tickets):
-        return and_(
-            *(
-                not_(_has(tickets, query, searches)) if excluded else _has(tickets, query, searches)
-                for excluded, query in words
-            )
-        )
+        found = [
+            (excluded, _has(tickets, query, searches, next(ways))) for excluded, query in words
+        ]
+        return and_(*(not_(each) if excluded else each for excluded, each in found))
 
     if len(alternatives) == 1:
         return meets(alternatives[0], table)

@@ -163,7 +163,7 @@ INSERT INTO tickets ({columns}, ticket_id, created, updated, closed, version) OV
         FROM places JOIN drafts ON drafts.ticket_id = places.place JOIN ended ON ended.ticket_id = places.ticket_id
         WHERE places.is_new ORDER BY places.ticket_id;
 INSERT INTO searches
-    SELECT places.ticket_id, 0, ticket_words(drafts.title, drafts.description, drafts.labels)
+    SELECT places.ticket_id, 0, ticket_words(drafts.title, drafts.description, drafts.labels), drafts.created
         FROM places JOIN drafts ON drafts.ticket_id = places.place WHERE places.is_new;
 
 UPDATE tickets SET version = tickets.version + ended.times, updated = greatest(tickets.updated, ended.at) FROM ended
@@ -175,8 +175,8 @@ UPDATE tickets SET {renewed}, closed = CASE WHEN (made.ticket).status = tickets.
         FROM renewed JOIN tickets USING (ticket_id) JOIN places USING (ticket_id) JOIN drafts ON drafts.ticket_id = places.place
             LEFT JOIN statuses ON statuses.status = renewed.delta ->> 'status' OFFSET 0) AS made
     WHERE made.ticket_id = tickets.ticket_id;
-UPDATE searches SET words = ticket_words(tickets.title, tickets.description, tickets.labels)
-    FROM tickets JOIN renewed USING (ticket_id)
+UPDATE searches SET words = ticket_words(tickets.title, tickets.description, tickets.labels), since = happenings.at
+    FROM tickets JOIN renewed USING (ticket_id) JOIN happenings ON happenings.ticket_id = tickets.ticket_id AND happenings.kind = 'changed'
     WHERE searches.ticket_id = tickets.ticket_id AND searches.comment_id = 0 AND renewed.delta ?| '{title,description,labels}';
 
 INSERT INTO comments ({said}, comment_id, ticket_id, author, created, updated) OVERRIDING SYSTEM VALUE
@@ -186,11 +186,11 @@ INSERT INTO comments ({said}, comment_id, ticket_id, author, created, updated) O
             JOIN happenings ON happenings.ticket_id = replies.ticket_id AND happenings.comment_id = replies.comment_id
         WHERE replies.is_new ORDER BY replies.comment_id;
 INSERT INTO searches
-    SELECT replies.ticket_id, replies.comment_id, body_words(remarks.body)
+    SELECT replies.ticket_id, replies.comment_id, body_words(remarks.body), remarks.created
         FROM replies JOIN remarks ON remarks.ticket_id = replies.place AND remarks.comment_id = replies.remark WHERE replies.is_new;
 UPDATE comments SET body = rewritten.now, updated = greatest(comments.updated, happenings.at) FROM rewritten JOIN happenings USING (ticket_id, comment_id)
     WHERE comments.ticket_id = rewritten.ticket_id AND comments.comment_id = rewritten.comment_id AND rewritten.here = rewritten.was;
-UPDATE searches SET words = body_words(rewritten.now) FROM rewritten
+UPDATE searches SET words = body_words(rewritten.now), since = happenings.at FROM rewritten JOIN happenings USING (ticket_id, comment_id)
     WHERE searches.ticket_id = rewritten.ticket_id AND searches.comment_id = rewritten.comment_id AND rewritten.here = rewritten.was;
 
 INSERT INTO links SELECT tied.ticket_id, tied.kind, tied.other_id FROM tied ORDER BY tied.nth

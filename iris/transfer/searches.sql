@@ -1,3 +1,5 @@
--- The words of all tickets and comments, which an export leaves out.
-INSERT INTO searches SELECT ticket_id, 0, ticket_words(title, description, labels) FROM tickets;
-INSERT INTO searches SELECT ticket_id, comment_id, body_words(body) FROM comments;
+-- The words of all tickets and comments, which an export leaves out, since when history has it.
+INSERT INTO searches SELECT tickets.ticket_id, 0, ticket_words(title, description, labels), coalesce((SELECT max(events.at) FROM events
+        WHERE events.ticket_id = tickets.ticket_id AND events.kind IN ('created', 'changed') AND events.changes ?| '{title,description,labels}'), tickets.created)
+    FROM tickets;
+INSERT INTO searches SELECT ticket_id, comment_id, body_words(body), updated FROM comments;

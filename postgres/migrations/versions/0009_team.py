@@ -19,7 +19,7 @@ down_revision = "0008"
 # An index made anew is done sooner; and the planner is told of the new words.
 WORDS = """
     DROP INDEX searches_words_idx;
-    UPDATE searches SET words = ticket_words(title, description, labels)
+    UPDATE searches SET words = ticket_words(title, description, labels){own}
         FROM tickets WHERE tickets.ticket_id = searches.ticket_id AND searches.comment_id = 0;
     UPDATE searches SET words = {words}
         FROM comments
@@ -27,6 +27,11 @@ WORDS = """
     CREATE INDEX searches_words_idx ON searches USING gin (words);
     ANALYZE searches
 """
+# Since when they are these.
+SINCE = """, since = coalesce(
+        (SELECT max(at) FROM events WHERE events.ticket_id = tickets.ticket_id
+            AND kind IN ('created', 'changed') AND changes ?| '{title,description,labels}'),
+        tickets.created)"""
 
 # A blank stands for each row of control characters and ends of lines, a dash for a title of nothing
 # else. It is a change as any other, and the history says what stood there; it is written here, for the
@@ -144,7 +149,10 @@ def upgrade():
     op.execute("ALTER TYPE event_kind ADD VALUE IF NOT EXISTS 'token_revoked'")
     migrations.run("rules/words.sql", "rules/checks.sql")
     op.execute(migrations.literal(TITLES))
-    op.execute(migrations.literal(WORDS.format(words="body_words(body)")))
+    op.execute("ALTER TABLE searches ADD since timestamptz")
+    words = WORDS.format(own=SINCE, words="body_words(body), since = comments.updated")
+    op.execute(migrations.literal(words))
+    op.execute("ALTER TABLE searches ALTER since SET NOT NULL")
     op.execute(TOKENS)
     op.execute(migrations.literal(CHANGES))
     op.execute(DIGESTS)
@@ -180,4 +188,5 @@ def downgrade():
             || setweight(to_tsvector('simple', coalesce(description, '')), 'C')
         """
     )
-    op.execute(migrations.literal(WORDS.format(words="to_tsvector('simple', body)")))
+    op.execute("ALTER TABLE searches DROP since")
+    op.execute(migrations.literal(WORDS.format(own="", words="to_tsvector('simple', body)")))

@@ -136,10 +136,11 @@ BEGIN
             IF said_until IS NOT NULL THEN
                 INSERT INTO past_searches VALUES (number, 0, said, step.at, said_until);
             END IF;
-            said_until := CASE WHEN step.kind <> 'created' OR isfinite(step.since) THEN step.at END;
+            -- Before it was filed, or brought back, it had none.
+            said_until := CASE WHEN step.kind <> 'created' THEN step.at END;
             worded := jsonb_populate_record(worded, (SELECT jsonb_object_agg(pair.key, pair.value -> 0)
                 FROM jsonb_each(step.changes) AS pair WHERE pair.key IN ('title', 'description', 'labels')));
-            said := CASE WHEN step.kind = 'created' THEN '' ELSE ticket_words(worded.title, worded.description, worded.labels) END;
+            said := ticket_words(worded.title, worded.description, worded.labels);
         END IF;
         -- Of what happened at one time, the first event tells what was before.
         IF step.since < step.at AND then_.created < step.at THEN
@@ -148,8 +149,8 @@ BEGIN
         END IF;
     END LOOP;
     IF said_until IS NOT NULL THEN
-        INSERT INTO past_searches VALUES (number, 0, said, coalesce((SELECT max(past_searches.past_until) FROM past_searches
-            WHERE past_searches.ticket_id = number AND past_searches.comment_id = 0 AND past_searches.past_until < said_until), '-infinity'), said_until);
+        INSERT INTO past_searches VALUES (number, 0, said, coalesce((SELECT max(events.at) FROM events WHERE events.ticket_id = number AND events.at < begins
+            AND events.kind IN ('created', 'changed') AND events.changes ?| '{title,description,labels}'), '-infinity'), said_until);
     END IF;
     IF has_said THEN
         INSERT INTO past_searches SELECT number, told.comment_id, body_words(told.changes -> 'body' ->> 0), coalesce(told.since, '-infinity'), told.at FROM (
@@ -177,6 +178,8 @@ COMMENT ON FUNCTION write_past_of(bigint, timestamptz) IS 'Writes anew what one 
 CREATE OR REPLACE FUNCTION write_past(most integer DEFAULT 5000) RETURNS bigint
 LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = pg_catalog, public, pg_temp
+-- What is empty when a session plans its statements doesn't stay so: read from end to end for each ticket, it took minutes.
+SET enable_seqscan = off
 AS $$
 #variable_conflict use_variable
 DECLARE
@@ -338,11 +341,15 @@ DECLARE
 BEGIN
     IF late IS NULL OR late <> '{}' THEN
         RETURN QUERY
-            SELECT then_.ticket_id, 0::bigint, ticket_words(then_.title, then_.description, then_.labels) FROM tickets_touched_since(searches_lately.moment) AS then_
-                WHERE late IS NULL OR then_.ticket_id = ANY (late)
-            UNION ALL
-            SELECT then_.ticket_id, then_.comment_id, body_words(then_.body) FROM comments_touched_since(searches_lately.moment) AS then_
-                WHERE late IS NULL OR then_.ticket_id = ANY (late);
+            SELECT made.* FROM (
+                SELECT then_.ticket_id, 0::bigint AS comment_id, ticket_words(then_.title, then_.description, then_.labels) AS words, then_.updated AS since
+                    FROM tickets_touched_since(searches_lately.moment) AS then_ WHERE late IS NULL OR then_.ticket_id = ANY (late)
+                UNION ALL
+                SELECT then_.ticket_id, then_.comment_id, body_words(then_.body), then_.updated
+                    FROM comments_touched_since(searches_lately.moment) AS then_ WHERE late IS NULL OR then_.ticket_id = ANY (late)) AS made
+            -- Where they are what they were, they are there.
+            WHERE NOT EXISTS (SELECT FROM searches WHERE searches.ticket_id = made.ticket_id AND searches.comment_id = made.comment_id
+                AND searches.since <= searches_lately.moment);
     END IF;
 END $$;
 COMMENT ON FUNCTION searches_lately(timestamptz) IS
@@ -351,20 +358,16 @@ COMMENT ON FUNCTION searches_lately(timestamptz) IS
 CREATE OR REPLACE FUNCTION searches_as_of(moment timestamptz) RETURNS SETOF searches
 LANGUAGE sql STABLE
 BEGIN ATOMIC
-    -- What are its words today, if none came between.
-    SELECT searches.* FROM searches JOIN tickets ON tickets.ticket_id = searches.ticket_id
-        WHERE searches.comment_id = 0 AND tickets.created <= searches_as_of.moment
-            AND (tickets.updated <= searches_as_of.moment
-                OR searches.ticket_id <> ALL ((SELECT unwritten())::bigint[]) AND NOT EXISTS (SELECT FROM past_searches AS past
-                    WHERE past.ticket_id = searches.ticket_id AND past.comment_id = 0 AND past.past_until > searches_as_of.moment))
-    UNION ALL
-    SELECT searches.* FROM searches
-        JOIN comments ON comments.ticket_id = searches.ticket_id AND comments.comment_id = searches.comment_id
-        WHERE comments.updated <= searches_as_of.moment
-    UNION ALL
-    SELECT past.ticket_id, past.comment_id, past.words FROM past_searches AS past
-        WHERE past.past_since <= searches_as_of.moment AND past.past_until > searches_as_of.moment AND past.ticket_id <> ALL ((SELECT unwritten())::bigint[])
-    UNION ALL
-    SELECT late.* FROM searches_lately(searches_as_of.moment) AS late;
+    -- As in tickets_as_of(), with the conditions around.
+    SELECT then_.ticket_id, then_.comment_id, then_.words, then_.since FROM (
+            SELECT searches.*, true AS past_is_now, timestamptz 'infinity' AS past_until FROM searches
+            UNION ALL
+            SELECT past.ticket_id, past.comment_id, past.words, past.past_since, false, past.past_until FROM past_searches AS past
+            UNION ALL
+            SELECT late.ticket_id, late.comment_id, late.words, timestamptz '-infinity', true, timestamptz 'infinity'
+                FROM searches_lately(searches_as_of.moment) AS late) AS then_
+        WHERE then_.since <= searches_as_of.moment
+            AND (then_.past_is_now OR then_.past_until > searches_as_of.moment)
+            AND (then_.past_is_now OR then_.ticket_id <> ALL ((SELECT unwritten())::bigint[]));
 END;
 COMMENT ON FUNCTION searches_as_of(timestamptz) IS 'The words as they were at some moment';

@@ -64,7 +64,7 @@ BEGIN
         INTO moment, was FROM tickets WHERE ticket_id = touched FOR NO KEY UPDATE;
     UPDATE tickets SET version = version + 1, updated = moment WHERE ticket_id = touched;
     IF TG_OP = 'INSERT' THEN
-        INSERT INTO searches VALUES (NEW.ticket_id, NEW.comment_id, body_words(NEW.body));
+        INSERT INTO searches VALUES (NEW.ticket_id, NEW.comment_id, body_words(NEW.body), NEW.updated);
         INSERT INTO events (at, actor, source, ticket_id, kind, comment_id, changes, kept)
             VALUES (moment, left(actor(), 100), source(), NEW.ticket_id, 'commented', NEW.comment_id,
                 {given}, CASE WHEN NEW.updated = NEW.created THEN was
@@ -72,7 +72,7 @@ BEGIN
                     ELSE was || jsonb_build_object('comment', jsonb_build_object('author', jsonb_build_array(NULL, NEW.author),
                         'created', jsonb_build_array(NULL, NEW.created), 'updated', jsonb_build_array(NULL, NEW.updated))) END);
     ELSIF TG_OP = 'UPDATE' THEN
-        UPDATE searches SET words = body_words(NEW.body)
+        UPDATE searches SET words = body_words(NEW.body), since = NEW.updated
             WHERE ticket_id = NEW.ticket_id AND comment_id = NEW.comment_id;
         INSERT INTO events (at, actor, source, ticket_id, kind, comment_id, changes, kept)
             VALUES (moment, left(actor(), 100), source(), NEW.ticket_id, 'comment_changed', NEW.comment_id,

@@ -165,7 +165,7 @@ DECLARE
     changes jsonb;
 BEGIN
     IF TG_OP = 'INSERT' THEN
-        INSERT INTO searches VALUES (NEW.ticket_id, 0, ticket_words(NEW.title, NEW.description, NEW.labels));
+        INSERT INTO searches VALUES (NEW.ticket_id, 0, ticket_words(NEW.title, NEW.description, NEW.labels), NEW.updated);
         IF NEW.version = 1 THEN
             INSERT INTO events (at, actor, source, ticket_id, kind, changes)
                 VALUES (NEW.created, left(actor(), 100), source(), NEW.ticket_id, 'created',
@@ -201,7 +201,7 @@ BEGIN
                 jsonb_build_object('version', jsonb_build_array(OLD.version),
                     'updated', jsonb_build_array(OLD.updated), 'closed', jsonb_build_array(OLD.closed)));
         IF changes ?| '{title,description,labels}' THEN
-            UPDATE searches SET words = ticket_words(NEW.title, NEW.description, NEW.labels)
+            UPDATE searches SET words = ticket_words(NEW.title, NEW.description, NEW.labels), since = NEW.updated
                 WHERE ticket_id = NEW.ticket_id AND comment_id = 0;
         END IF;
     END IF;

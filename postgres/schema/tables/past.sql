@@ -33,7 +33,7 @@ CREATE TABLE past_searches (
 COMMENT ON TABLE past_searches IS 'Words of tickets and comments that are not theirs any more, as searches has those that are; read by searches_as_of()';
 COMMENT ON COLUMN past_searches.ticket_id IS 'The ticket';
 COMMENT ON COLUMN past_searches.comment_id IS 'The comment whose words these were, 0 for the ticket''s own';
-COMMENT ON COLUMN past_searches.words IS 'Title (A), labels (B), description (C), comment (D); none while the ticket was gone';
+COMMENT ON COLUMN past_searches.words IS 'Title (A), labels (B), description (C), comment (D)';
 COMMENT ON COLUMN past_searches.past_since IS 'Since when they were its words';
 COMMENT ON COLUMN past_searches.past_until IS 'Until when; no more at this time itself';
 

@@ -5,12 +5,14 @@ CREATE TABLE searches (
     ticket_id bigint NOT NULL,
     comment_id bigint NOT NULL,
     words tsvector NOT NULL,
+    since timestamptz NOT NULL,
     CONSTRAINT searches_pkey PRIMARY KEY (ticket_id, comment_id)
 );
 COMMENT ON TABLE searches IS 'The words of tickets and comments; kept by the database';
 COMMENT ON COLUMN searches.ticket_id IS 'The ticket';
 COMMENT ON COLUMN searches.comment_id IS 'The comment whose words these are, 0 for the ticket''s own';
 COMMENT ON COLUMN searches.words IS 'Title (A), labels (B), description (C), comment (D)';
+COMMENT ON COLUMN searches.since IS 'Since when they are its words, for searches_as_of()';
 
 -- q=.
 CREATE INDEX searches_words_idx ON searches USING gin (words);
