@@ -356,9 +356,9 @@ def test_the_command_writes_lists_and_tells_it(doors, when):
     heads, row = iris("ls", "id=17", f"columns={','.join(given)}").splitlines()
     assert heads.split() == list(given)
     assert row.split() == ["one", "a,", "b", "n:", "1", "17", "true", "low"]
-    for told in (iris("log", "1"), iris("changes")):
-        for said in ("was: one", "ids: a, b", "id: 17", "touched: true", "seen: low"):
-            assert said in told
+    told = iris("log", "1")
+    for said in ("was: one", "ids: a, b", "id: 17", "touched: true", "seen: low"):
+        assert said in told
 
 
 @each("tickets", "comments")
