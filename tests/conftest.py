@@ -212,9 +212,8 @@ class Sql:
         return caught.value
 
 
-@pytest.fixture(scope="session")
-def described(server):
-    """Return what the OpenAPI document says of the app in this process."""
+def describe():
+    """Return a Described of the app in this process, where DATABASE_URL names a database."""
     from iris.api import API  # noqa: PLC0415 (not before the database is there)
     from iris.app import app  # noqa: PLC0415
     from iris.described import document, facts  # noqa: PLC0415
@@ -222,6 +221,12 @@ def described(server):
     found = facts.read(facts.statuses())
     find = API.http.falcon._router.find
     return Described(app, find, lambda: document.make(API.http.routes[""], found))
+
+
+@pytest.fixture(scope="session")
+def described(server):
+    """Return what the OpenAPI document says of the app in this process."""
+    return describe()
 
 
 @pytest.fixture

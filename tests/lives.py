@@ -541,6 +541,15 @@ class Life:
                 wanted[number] = (kind, {**columns, "closed": pair}, *more)
 
 
+def doors(url):
+    """Return both doors of an Iris, whose database DATABASE_URL names, too."""
+    from conftest import Http, Sql, describe  # noqa: PLC0415 (starts nothing, but needs pytest)
+    from falcon.testing import TestClient  # noqa: PLC0415
+
+    described = describe()
+    return Http(TestClient(described.app), described), Sql(url)
+
+
 def main():
     """Live for some time, and ask; exit status 1 when Iris and the model don't agree."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
@@ -557,16 +566,11 @@ def main():
         try:
             server.seed()
             os.environ["DATABASE_URL"] = server.url()
-            from conftest import Http, Sql  # noqa: PLC0415 (starts nothing, but needs pytest)
-            from falcon.testing import TestClient  # noqa: PLC0415
-
-            from iris.app import app  # noqa: PLC0415 (not before the database is there)
-
-            life = Life(given.seed, Http(TestClient(app)), Sql(server.url()))
+            life = Life(given.seed, *doors(server.url()))
             life.run(given.steps)
             print(f"lived: {dict(sorted(life.done.items()))}", flush=True)
             life.check(deep=max(20, given.steps // 20))
-        except Wrong as wrong:
+        except AssertionError as wrong:
             print(wrong)
             return 1
         finally:

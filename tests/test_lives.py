@@ -4,8 +4,8 @@ import lives
 import replay
 
 
-def test_a_life_is_at_each_moment_what_it_was(http, sql, owner):
-    life = lives.Life("ci", http, sql)
+def test_a_life_is_at_each_moment_what_it_was(server, clean, sql, owner):
+    life = lives.Life("ci", *lives.doors(server.url()))
     life.run(100)
     assert life.done["undo done"] > 3 and life.done["undo changed_since"] > 0
     life.check(every=12, deep=2)
