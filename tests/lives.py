@@ -60,7 +60,7 @@ class Life:
             self.remember()
             if self.random.random() < 0.1:
                 moment, _, rows = self.random.choice(self.moments)
-                agree(self.seen(moment), rows, "as_of meanwhile", moment)
+                self.recall(moment, rows)
 
     def choices(self):
         state = self.state
@@ -92,9 +92,17 @@ class Life:
         made = [
             self.sql(f"SELECT * FROM {name}{then} AS it ORDER BY it", *values) for name in TABLES
         ]
-        # Of tickets that are there: of others the past may say that they have no words.
+        # Words are those of tickets that are there: of others the past may say that they have none. Since when is its own business.
         numbers = {row["ticket_id"] for row in made[0]}
-        return [*made[:-1], [row for row in made[-1] if row["ticket_id"] in numbers]]
+        words = [(row["ticket_id"], row["comment_id"], row["words"]) for row in made[-1]]
+        return [*made[:-1], [row for row in words if row[0] in numbers]]
+
+    def recall(self, moment, rows):
+        """Look whether SQL gives the rows of a moment that there were then."""
+        for name, found, wanted in zip(TABLES, self.seen(moment), rows, strict=True):
+            more = [row for row in found if row not in wanted]
+            less = [row for row in wanted if row not in found]
+            agree(more, less, f"{name}_as_of", moment)
 
     # What is done ---------------------------------------------------------------------------------
 
@@ -406,13 +414,7 @@ class Life:
         """Ask for each moment, or each so many, at both doors, and for deep of them everything."""
         some = self.moments[::-every]
         for moment, state, rows in some:
-            for name, found, wanted in zip(TABLES, self.seen(moment), rows, strict=True):
-                agree(
-                    [row for row in found if row not in wanted],
-                    [row for row in wanted if row not in found],
-                    f"{name} as_of in SQL",
-                    moment,
-                )
+            self.recall(moment, rows)
             self.check_list(moment, state)
         for moment, state, _ in self.random.sample(some, min(deep, len(some))):
             self.check_deep(moment, state)

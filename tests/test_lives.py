@@ -6,10 +6,10 @@ import replay
 
 def test_a_life_is_at_each_moment_what_it_was(server, clean, sql, owner):
     life = lives.Life("ci", *lives.doors(server.url()))
-    life.run(100)
-    assert life.done["undo done"] > 3 and life.done["undo changed_since"] > 0
-    life.check(every=12, deep=2)
-    assert sql.one("SELECT count(*) FROM events_after(0, 5000)")["count"] > 100
+    life.run(80)
+    assert life.done["undo done"] > 1 and life.done["undo changed_since"] > 0
+    life.check(every=16, deep=1)
+    assert sql.one("SELECT count(*) FROM events_after(0, 5000)")["count"] > 80
     assert sql("SELECT * FROM verify_events()") == []
     with owner.cursor() as cursor:
         for text in (replay.TICKETS, replay.COMMENTS, replay.LINKS):
