@@ -187,7 +187,7 @@ def test_a_feed_that_somebody_holds_is_found(place, monkeypatch):
         connection.cursor().execute("SELECT FROM latches WHERE name = 'feed' FOR UPDATE")
         finding = status("feed")
         assert finding.status == findings.WRONG
-        assert re.match("at 3; 1 events wait for their place, the oldest for", finding.found)
+        assert re.match("at 3; events that wait for their place: 1, the oldest for", finding.found)
     finally:
         connection.close()
     assert status("feed").found == "at 4, and nothing waits for long"

@@ -353,3 +353,17 @@ def test_what_is_new_is_told_as_one_would(http, ticket):
         "- filed it",
         "- filed it: high, for bob, due 2999-01-01 12:00, labels a, b, now active",
     ]
+
+
+def test_problems_show_letters_as_they_are(http, live):
+    """Those of Iris and those of what is no HTTP; but not what a terminal obeys."""
+    told = http.get("/tickets?sort=日本é").text
+    assert "\\u" not in told
+    refused = http.put("/tickets", {"title": "x", "status": "é\x9b\x7f"})
+    assert "é" in refused.text
+    assert not re.search("[\x7f-\x9f]", refused.text)
+    assert refused.json["detail"].startswith("there is no status")
+    status, head, body = live.send("É", "/tickets")
+    length = re.search(r"content-length: (\d+)", head.lower())[1]
+    assert (status, int(length)) == (400, len(body))
+    assert json.loads(body)["code"] == "malformed_request"

@@ -168,8 +168,10 @@ def feed(place):
     if not waiting or seconds <= FEED_SECONDS:
         yield Finding("feed", OK, f"at {position}, and nothing waits for long")
         return
-    many = "1,000 events or more" if waiting == 1000 else counted.of(waiting, "event")
-    found = f"at {position}; {many} wait for their place, the oldest for {seconds:.0f} s"
+    many = "1,000 or more" if waiting == 1000 else f"{waiting}"
+    found = (
+        f"at {position}; events that wait for their place: {many}, the oldest for {seconds:.0f} s"
+    )
     if one(place.service, f"SELECT count(*) FROM events_after({position}, 1)"):
         yield Finding("feed", NOTE, f"{found}: nobody has read it for long")
     else:
