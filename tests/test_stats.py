@@ -214,6 +214,20 @@ def test_it_rejects_odd_weeks(http, sql, weeks):
         assert sql.refusal(f"SELECT spread(weeks => {weeks})").diag.column_name == "weeks"
 
 
+@pytest.mark.parametrize(
+    "moment", ["0044-03-15 BC", "0010-12-31", "10000-01-01T00:00:01Z", "infinity", "-infinity"]
+)
+def test_it_rejects_years_that_nobody_can_read(http, sql, moment):
+    words = "statistics are of a moment in a year from 11 to 9999"
+    for path in ("/stats", "/stats.svg", "/stats?format=text"):
+        answer = http.get(f"{path}{'&' if '?' in path else '?'}as_of={moment.replace(' ', '%20')}")
+        assert answer.status == 422
+        assert "format" in path or list(answer.json["errors"]) == ["as_of"]
+    for call in ("stats", "spread"):
+        refusal = sql.refusal(f"SELECT {call}('{moment}')")
+        assert refusal.diag.message_primary == words
+
+
 def test_it_asks_once(http, ticket, statements):
     ticket()
     for path in ("/stats?assignee=!alice", "/stats.svg?chart=age", "/stats.svg?chart=flow"):

@@ -65,6 +65,9 @@ DECLARE
 BEGIN
     IF weeks IS NULL OR weeks NOT BETWEEN 1 AND 520 THEN
         RAISE invalid_parameter_value USING MESSAGE = 'weeks must be from 1 to 520', COLUMN = 'weeks';
+    ELSIF moment < '0011-01-01 00:00+00' OR moment >= '10000-01-01 00:00+00' THEN
+        -- With ten years before it; what reads JSON knows no others, nor infinity.
+        RAISE invalid_parameter_value USING MESSAGE = 'statistics are of a moment in a year from 11 to 9999', COLUMN = 'as_of';
     END IF;
     RETURN ARRAY(SELECT (monday - make_interval(weeks => back)) AT TIME ZONE zone FROM generate_series(weeks - 1, 0, -1) AS back);
 END $$;
