@@ -16,7 +16,7 @@ STRANGERS := .venv-described
 SWAGGER := 5.35.0
 
 .DEFAULT_GOAL := help
-.PHONY: help up test kills lives fuzz described swagger lint bench growth moving psql revision fresh lock
+.PHONY: help up test kills lives fuzz crowd described swagger lint bench growth moving psql revision fresh lock
 
 help:  ## print this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -44,6 +44,9 @@ swagger:  ## fetch the files of /docs anew (SWAGGER=5.35.0); needs npm
 		sed 's/^[0-9a-f]*  //' SHA256SUMS > names && tar -xzf swagger-ui-dist-*.tgz --strip-components=1 \
 		$$(sed 's/^/package\//' names) && sha256sum $$(cat names) > SHA256SUMS && rm names swagger-ui-dist-*.tgz
 	@git diff --stat -- iris/described/swagger
+
+crowd: $(READY)  ## 2,000 idle connections and 50 slow bodies: how long do others wait? (ARGS='--turns 2')
+	@exec $(BIN)/python -W ignore tests/crowd.py $(ARGS)
 
 lint: $(READY)  ## look for mistakes and untidy code
 	@$(BIN)/ruff check .

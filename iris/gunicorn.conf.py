@@ -3,6 +3,7 @@
 import gc
 import logging
 import os
+import resource
 import signal
 import sys
 import threading
@@ -21,7 +22,15 @@ _host, _port = settings.get("IRIS_BIND")
 bind = f"[{_host}]:{_port}" if ":" in _host else f"{_host}:{_port}"
 workers = settings.get("IRIS_WORKERS")
 worker_class = "iris.worker.Worker"
-worker_connections = 2000
+# A connection is an open file, and shells and systemd allow a process 1,024 of them unless it asks for
+# more; who comes beyond that would wait, and so would those who come next. Beside them are open: the
+# database's connections, logs and so on.
+BESIDE = 200
+_soft, _hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+_most = 2000 + BESIDE if _hard == resource.RLIM_INFINITY else min(2000 + BESIDE, _hard)
+if _soft != resource.RLIM_INFINITY and _soft < _most:
+    resource.setrlimit(resource.RLIMIT_NOFILE, (_most, _hard))
+worker_connections = max(_most - BESIDE, 1)
 proc_name = "iris"
 
 # A worker whose loop hangs this long is replaced; one that is told to stop may finish for so long.
