@@ -1,5 +1,6 @@
 """The database goes away, comes back, is slow, is full: clear answers, and nothing else is harmed."""
 
+import contextlib
 import json
 import re
 import threading
@@ -52,22 +53,26 @@ def test_restarted_between_two_requests(own, service):
     assert [service.send("PUT", "/tickets?title=x")[0] for _ in range(4)] == [201] * 4
 
 
-def cut(own, service, method, path, *headers):
-    """Send a request whose server process is ended while it waits; return (status, head, what was answered)."""
+def cut(own, service, method, path, *headers, table="tickets"):
+    """Send a request whose server process is ended while it waits; return (status, head, what was answered).
+
+    table:    what it waits for.
+    """
     answers = []
     asked = threading.Thread(
         target=lambda: answers.append(service.send(method, path, headers=headers))
     )
+    # In a transaction, which `with` a connection is one, pg_stat_activity would stay as it was first seen.
     with (
-        psycopg2.connect(own.url("postgres")) as locks,
-        psycopg2.connect(own.url("postgres")) as ends,
+        contextlib.closing(psycopg2.connect(own.url("postgres"))) as locks,
+        contextlib.closing(psycopg2.connect(own.url("postgres"))) as ends,
     ):
         ends.autocommit = True
         with locks.cursor() as cursor, ends.cursor() as ender:
-            cursor.execute("LOCK TABLE tickets IN ACCESS EXCLUSIVE MODE")
+            cursor.execute(f"LOCK TABLE {table} IN ACCESS EXCLUSIVE MODE")
             asked.start()
             waiting = "SELECT pid FROM pg_stat_activity WHERE application_name = 'http' AND wait_event_type = 'Lock'"
-            while True:
+            while asked.is_alive():
                 ender.execute(waiting)
                 if first := ender.fetchall():
                     break
@@ -75,7 +80,7 @@ def cut(own, service, method, path, *headers):
             ender.execute(
                 "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'http'"
             )
-            while True:
+            while asked.is_alive():
                 ender.execute(waiting)
                 if ender.fetchall() != first:
                     break
@@ -89,6 +94,45 @@ def test_what_reads_is_tried_once_more_when_its_server_process_ends(own, service
     number = json.loads(service.send("PUT", "/tickets?title=cut")[2])["ticket_id"]
     for path in (f"/tickets/{number}", "/tickets", "/tickets?q=cut"):
         assert cut(own, service, "GET", path)[0] == 200, path
+
+
+def test_what_only_admins_read_is_tried_once_more_too(own):
+    with psycopg2.connect(own.url()) as connection, connection.cursor() as cursor:
+        cursor.execute("SELECT add_token('ada', 'admin') ->> 'token'")
+        header = f"Authorization: Bearer {cursor.fetchone()[0]}"
+    made = Live(own.url(), IRIS_AUTH="token")
+    try:
+        # From now on she is known, and only the list waits.
+        assert made.send("GET", "/me", headers=[header])[0] == 200
+        assert cut(own, made, "GET", "/tokens", header, table="tokens")[0] == 200
+    finally:
+        made.stop()
+
+
+def test_without_a_connection_to_be_had_it_says_so(own):
+    """All that the server gives are somebody else's."""
+    made, held = Live(own.url(), IRIS_POOL="2"), []
+    try:
+        with pytest.raises(psycopg2.OperationalError, match=r"reserved|too many clients"):
+            while True:
+                held.append(psycopg2.connect(own.url()))
+        for method, path in (
+            ("GET", "/tickets"),
+            ("PUT", "/tickets?title=x"),
+            ("GET", "/db-check"),
+        ):
+            status, head, body = made.send(method, path)
+            assert (status, json.loads(body)["code"]) == (503, "database_busy")
+            assert "retry-after: 1" in head.lower()
+        while held:
+            held.pop().close()
+        with psycopg2.connect(own.url("postgres")) as connection, connection.cursor() as cursor:
+            # They have gone when their server processes have.
+            while cursor.execute("SELECT FROM pg_stat_activity") or cursor.rowcount > 50:
+                connection.rollback()
+        assert made.send("PUT", "/tickets?title=x")[0] == 201
+    finally:
+        made.stop()
 
 
 def test_what_writes_is_tried_once_more_if_it_has_a_key(own, service):

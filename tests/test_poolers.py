@@ -15,6 +15,8 @@ import replay
 from conftest import RESET, Live, free_port, seeds
 from test_feed import Reader
 
+from iris import rights
+
 PGBOUNCER = shutil.which("pgbouncer", path="/usr/sbin:/usr/local/sbin:/usr/bin:/usr/local/bin")
 pytestmark = pytest.mark.skipif(not PGBOUNCER, reason="there is no pgbouncer here")
 PEOPLE, ROUNDS = 8, 12
@@ -141,3 +143,40 @@ def test_every_part_of_iris_works_and_nobody_is_taken_for_another(pooled, bounce
             cursor.execute("SHOW TimeZone")
             assert cursor.fetchone() == ("UTC",)
         connection.close()
+
+
+def test_no_role_is_left_behind_for_the_next_ones_statement(bouncer, sql):
+    """Readers, writers and admins at once, by fewer server processes than there are of them."""
+    tokens = {
+        role: sql.one("SELECT add_token(%s, %s) ->> 'token' AS it", f"the {role}", role)["it"]
+        for role in rights.ROLES
+    }
+    made, wrong = Live(bouncer, IRIS_AUTH="token", IRIS_POOL="8"), []
+
+    def work(role):
+        header = f"Authorization: Bearer {tokens[role]}"
+        for number in range(2 * ROUNDS):
+            asked = made.send("PUT", f"/tickets?title=of+{role}+{number}", headers=[header])
+            read = made.send("GET", "/tickets?limit=1", headers=[header])
+            listed = made.send("GET", "/tokens", headers=[header])
+            found = asked[0], read[0], listed[0]
+            wanted = (403 if role == "reader" else 201, 200, 200 if role == "admin" else 403)
+            if found != wanted:
+                wrong.append((role, found))
+
+    try:
+        threads = [threading.Thread(target=work, args=(role,)) for role in 3 * rights.ROLES]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    finally:
+        log = made.stop()
+    assert wrong == []
+    assert "Traceback" not in log
+    rows = sql(
+        "SELECT reporter, split_part(title, ' ', 2) AS whose, count(*) FROM tickets GROUP BY 1, 2"
+    )
+    assert {(row["reporter"], row["whose"], row["count"]) for row in rows} == {
+        (f"the {role}", role, 6 * ROUNDS) for role in ("writer", "admin")
+    }

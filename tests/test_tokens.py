@@ -554,6 +554,20 @@ def test_one_that_ends_by_itself_is_not_believed_any_longer(guarded, add, monkey
     assert callers.remembered(digest) is None
 
 
+def test_when_it_ends_the_database_says_whatever_this_machines_clock_does(
+    guarded, add, owner, monkeypatch
+):
+    token = add("rita", expires="tomorrow")["token"]
+    with owner.cursor() as cursor:
+        cursor.execute("UPDATE tokens SET expires = clock_timestamp() + interval '0.3 seconds'")
+    monkeypatch.setattr(time, "time", lambda: 4e9)
+    digest = hashlib.sha256(token.encode()).digest()
+    assert callers.find(digest).name == "rita"
+    time.sleep(0.3)
+    assert callers.remembered(digest) is None
+    assert callers.find(digest) is None
+
+
 def test_when_the_database_is_away_nobody_new_comes_in(guarded, people, monkeypatch):
     def away(*_, **__):
         raise psycopg2.OperationalError("gone")

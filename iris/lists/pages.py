@@ -72,7 +72,7 @@ def read(listing, given, form="json", before="", **more):
     try:
         if streamed:
             return streaming.Stream(sql, values, form.heading(shape.columns), before)
-        rows = statements.rows(sql, values, before)
+        rows = statements.rows(sql, values, before, again=True)
     except psycopg2.DataError:
         # PostgreSQL does not say whose value it can't read: without its cursor the list goes well, or
         # fails for what else is wrong.
