@@ -30,6 +30,7 @@ TARGETS = {
     "lint": ".ci/run",
     "psql": "wants a terminal; iris psql is typed",
     "revision": "tests/test_schema.py takes what CONTRIBUTING says of it",
+    "crowd": "a minute; its short form is tests/test_crowd.py",
     "kills": "minutes; its short form is tests/test_kills.py",
     "fuzz": "minutes; its short form is tests/test_fuzz.py",
     "moving": "a minute; the same of 10,000 rows is tests/test_transfer.py",
