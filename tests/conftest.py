@@ -41,6 +41,9 @@ _TEMPORARY = (
 )
 _TEMPORARY.mkdir(mode=0o711, exist_ok=True)
 os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", str(_TEMPORARY))
+# What a shell starts in its background does not hear Ctrl-C, nor does what that starts; here it is tried.
+if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 ALICE, BOB, CHARLIE = "alice", "bob", "charlie"
 
 RESET = """

@@ -74,7 +74,7 @@ def plan(large, monkeypatch):
     def explain(given):
         ran = []
 
-        def rows(text, values, *_):
+        def rows(text, values, *_, **__):
             with large.cursor() as cursor:
                 # What a past is prepared by is not the list.
                 if "write_past" not in text and not text.startswith("EXPLAIN"):
