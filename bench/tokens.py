@@ -41,10 +41,7 @@ def measure(load, both, work, arguments):
 
 
 def tell(work, pairs):
-    """Print a line of one kind of work; return whether it is as fast as it has to be.
-
-    Where others use the machine, rates tell little, and it is slow only if it takes the more of the CPU, too.
-    """
+    """Print a line of one kind of work; return whether it is as fast as it has to be."""
 
     def ratios(value):
         return [value(token) / value(none) for none, token in pairs]
@@ -59,7 +56,7 @@ def tell(work, pairs):
     cells += [spread(ratios(lambda sample: sample.database)), spread(ratios(cpu))]
     row(cells)
     least = LEAST[work.method]
-    return median(rates) >= least or median(ratios(cpu)) <= 1 / least
+    return median(rates) >= least
 
 
 def compare(stack, arguments):
