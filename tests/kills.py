@@ -325,25 +325,33 @@ class Reader(threading.Thread):
 # What happens to it -------------------------------------------------------------------------------
 
 
-def end(process, number=signal.SIGKILL):
-    process.send_signal(number)
-    process.wait(timeout=60)
+def signalled(find, number):
+    """Send a signal to the process that a function finds, which may have ended meanwhile; return it."""
+    while True:
+        process = find()
+        with contextlib.suppress(psutil.NoSuchProcess):
+            process.send_signal(number)
+            return process
+
+
+def end(find, number=signal.SIGKILL):
+    signalled(find, number).wait(timeout=60)
 
 
 def kill_a_worker(iris, rng):
-    end(rng.choice(iris.workers()))
+    end(lambda: rng.choice(iris.workers()))
 
 
 def kill_the_master(iris, rng):
-    end(iris.master())
+    end(iris.master)
 
 
 def kill_a_backend(iris, rng):
-    end(iris.backends()[0])
+    end(lambda: iris.backends()[0])
 
 
 def kill_the_postmaster(iris, rng):
-    end(iris.postmaster())
+    end(iris.postmaster)
 
 
 def kill_everything(iris, rng):
@@ -354,12 +362,12 @@ def kill_everything(iris, rng):
 
 
 def stop_immediately(iris, rng):
-    end(iris.postmaster(), signal.SIGQUIT)
+    end(iris.postmaster, signal.SIGQUIT)
 
 
 @contextlib.contextmanager
-def stopped(process):
-    process.suspend()
+def stopped(find):
+    process = signalled(find, signal.SIGSTOP)
     try:
         yield
     finally:
@@ -368,18 +376,18 @@ def stopped(process):
 
 
 def hold_a_worker(iris, rng):
-    with stopped(rng.choice(iris.workers())):
+    with stopped(lambda: rng.choice(iris.workers())):
         time.sleep(iris.held)
 
 
 def hold_a_backend(iris, rng):
-    with stopped(iris.backends()[0]):
+    with stopped(lambda: iris.backends()[0]):
         time.sleep(iris.held)
 
 
 def kill_the_postmaster_under_a_held_backend(iris, rng):
-    with stopped(iris.backends()[0]):
-        end(iris.postmaster())
+    with stopped(lambda: iris.backends()[0]):
+        end(iris.postmaster)
         time.sleep(1)
 
 
