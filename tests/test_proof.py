@@ -193,6 +193,15 @@ def test_what_was_taken_out_put_in_or_moved_is_found(lived, flipping):
     assert (place, why) == (half, "its digest is not that of its contents and of the one before")
 
 
+def test_where_nothing_has_a_place_yet_that_is_said(sql, server, monkeypatch, capsys):
+    monkeypatch.setenv("DATABASE_URL", server.url())
+    monkeypatch.setattr("sys.argv", ["iris", "verify"])
+    with pytest.raises(SystemExit) as ended:
+        cli.main()
+    assert not ended.value.code
+    assert capsys.readouterr().out == "ok      0 events; nobody has read the feed yet\n"
+
+
 def test_the_end_that_was_cut_off_is_found_by_what_was_noted(
     lived, sql, owner, server, monkeypatch, capsys
 ):

@@ -55,9 +55,10 @@ def run(arguments):
     elif wrong:
         common.show(f"WRONG   {wrong}")
     else:
-        common.show(
-            f"ok      {counted.of(found.position, 'event')}; the last digest is {found.digest}"
+        last = (
+            f"the last digest is {found.digest}" if found.digest else "nobody has read the feed yet"
         )
+        common.show(f"ok      {counted.of(found.position, 'event')}; {last}")
         if place:
             common.show(f"ok      the digest that was noted is that of position {place}")
     return 1 if wrong else 0
