@@ -2,6 +2,8 @@
 
 import json
 import subprocess
+import time
+from contextlib import closing
 
 import psycopg2
 import pytest
@@ -31,9 +33,21 @@ def disk(tmp_path_factory):
 @pytest.fixture
 def small(disk):
     """Return (a server on the small disk, a service of it)."""
-    server = embedded.Server(disk, options={"max_wal_size": "64MB", "min_wal_size": "32MB"})
+    options = {
+        "max_wal_size": "64MB",
+        "min_wal_size": "32MB",
+        # Else PostgreSQL tries again by itself, and now and then what it throws away is room enough.
+        "restart_after_crash": "off",
+    }
+    server = embedded.Server(disk, options=options)
     server.start()
     server.seed()
+    # The next piece of the log is a new one, with room for all that a test files.
+    with (
+        closing(psycopg2.connect(server.url("postgres"))) as connection,
+        connection.cursor() as cursor,
+    ):
+        cursor.execute("SELECT pg_switch_wal()")
     service = Live(server.url())
     yield server, service
     service.stop()
@@ -102,6 +116,11 @@ def test_a_log_that_finds_no_room_ends_the_database_and_loses_nothing(disk, smal
         with connection.cursor() as cursor:
             for _ in range(200):
                 cursor.execute("SELECT pg_logical_emit_message(true, '', %s)", (WORDS * 10,))
+    # Whose connection has ended is one thing, that all of PostgreSQL has ended another.
+    until = time.monotonic() + 30
+    while server.pid() is not None:
+        assert time.monotonic() < until
+        time.sleep(0.05)
     for path in ("/tickets", "/db-check"):
         status, _, answer = service.send("GET", path)
         assert (status, json.loads(answer)["code"]) == (503, "database_unavailable")
