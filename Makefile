@@ -14,9 +14,11 @@ PEERS := .venv-bench
 STRANGERS := .venv-described
 # Of npm's swagger-ui-dist.
 SWAGGER := 5.35.0
+# Of npm's axe-core.
+AXE := 4.14.1
 
 .DEFAULT_GOAL := help
-.PHONY: help up test kills lives fuzz crowd described swagger lint bench growth moving psql revision fresh lock
+.PHONY: help up test kills lives fuzz crowd described swagger axe lint bench growth moving psql revision fresh lock
 
 help:  ## print this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -44,6 +46,12 @@ swagger:  ## fetch the files of /docs anew (SWAGGER=5.35.0); needs npm
 		sed 's/^[0-9a-f]*  //' SHA256SUMS > names && tar -xzf swagger-ui-dist-*.tgz --strip-components=1 \
 		$$(sed 's/^/package\//' names) && sha256sum $$(cat names) > SHA256SUMS && rm names swagger-ui-dist-*.tgz
 	@git diff --stat -- iris/described/swagger
+
+axe:  ## fetch axe-core, by which the pages are tested, anew (AXE=4.14.1); needs npm
+	@cd tests/axe && npm pack --silent axe-core@$(AXE) > /dev/null && sed 's/^[0-9a-f]*  //' SHA256SUMS > names && \
+		tar -xzf axe-core-*.tgz --strip-components=1 $$(sed 's/^/package\//' names) && \
+		sha256sum $$(cat names) > SHA256SUMS && rm names axe-core-*.tgz
+	@git diff --stat -- tests/axe
 
 crowd: $(READY)  ## 2,000 idle connections and 50 slow bodies: how long do others wait? (ARGS='--turns 2')
 	@exec $(BIN)/python -W ignore tests/crowd.py $(ARGS)

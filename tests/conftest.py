@@ -44,6 +44,7 @@ os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", str(_TEMPORARY))
 # What a shell starts in its background does not hear Ctrl-C, nor does what that starts; here it is tried.
 if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
+pytest_plugins = ["chromium"]
 ALICE, BOB, CHARLIE = "alice", "bob", "charlie"
 
 RESET = """

@@ -37,6 +37,7 @@ TARGETS = {
     "lives": "minutes; its short form is in the tests",
     "described": "minutes; its short form is tests/test_described.py",
     "swagger": "wants npm's registry; what it makes is kept",
+    "axe": "the same",
     "bench": "an hour",
     "growth": "hours",
     "lock": "wants uv, and what is newest today",

@@ -1,0 +1,26 @@
+"""The pages in a real Chromium."""
+
+import hashlib
+
+from chromium import AXE, faults
+
+
+def test_axe_is_as_npm_has_it():
+    """`make axe` fetches it anew."""
+    folder = AXE.parent
+    known = dict(
+        reversed(line.split()) for line in (folder / "SHA256SUMS").read_text().splitlines()
+    )
+    assert known.keys() | {"SHA256SUMS"} == {path.name for path in folder.iterdir()}
+    for name, digest in known.items():
+        assert hashlib.sha256((folder / name).read_bytes()).hexdigest() == digest, name
+    assert "Mozilla Public License" in (folder / "LICENSE").read_text()
+
+
+def test_axe_finds_what_is_wrong(chromium):
+    """Or the tests that it finds nothing would say nothing."""
+    page = chromium.new_page()
+    page.add_init_script(path=AXE)
+    page.goto("data:text/html,<title>x</title><img src='data:'>")
+    assert any(each.startswith("image-alt") for each in faults(page))
+    page.close()
