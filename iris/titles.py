@@ -1,0 +1,36 @@
+"""The statement behind what a text's reference to a ticket shows: one for all texts of a page."""
+
+from sqlalchemy import BigInteger, bindparam, cast, func, select
+from sqlalchemy.dialects.postgresql import ARRAY
+
+from iris import models
+from iris.database import statements
+from iris.formats import markdown
+
+
+def _titles(tables):
+    table = tables.tickets
+    wanted = cast(bindparam("numbers"), ARRAY(BigInteger))
+    return statements.compiled(
+        select(table.c.ticket_id, table.c.title, table.c.closed.is_(None)).where(
+            table.c.ticket_id == func.any(wanted)
+        )
+    )
+
+
+TITLES, TITLES_THEN = _titles(models.NOW), _titles(models.THEN)
+
+
+def of(texts, as_of=None, zone=statements.ZONE):
+    """Return what the tickets are called that texts name, {number: markdown.Ticket}.
+
+    as_of:    the moment that they are shown of, or None for now.
+    zone:     the time zone of that, where it names none.
+    Source:   one SELECT, where a text names any.
+    """
+    numbers = markdown.numbers(texts)
+    if not numbers:
+        return {}
+    values = {"numbers": numbers, "as_of": as_of, "zone": zone}
+    rows = statements.rows(TITLES if as_of is None else TITLES_THEN, values)
+    return {number: markdown.Ticket(title, is_open) for number, title, is_open in rows}
