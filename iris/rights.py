@@ -49,6 +49,7 @@ RIGHTS = (
             "GET /stats",
             "GET /stats.svg",
             "GET /workflow",
+            "GET /workflow.svg",
             "GET /me",
         ),
         (

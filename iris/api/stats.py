@@ -37,7 +37,5 @@ def picture(request, response, chart="flow", **given):
     """
     given = auth.with_names(given, request)
     read = stats.spread if chart in charts.SPREAD else stats.read
-    response.content_type = charts.MEDIA
-    # Opened by itself it has its style sheet, and nothing else.
-    response.set_header("Content-Security-Policy", charts.POLICY)
+    charts.served(response)
     return charts.draw(chart, json.loads(read(given)))

@@ -3,7 +3,7 @@
 from iris import workflow
 from iris.api import ROUTE, drawn
 from iris.database.statements import ZONE
-from iris.formats import told
+from iris.formats import charts, graph, terminal, told
 from iris.intake import auth, routes, types
 from iris.tickets import AS_OF
 
@@ -17,6 +17,18 @@ def read(request, response, as_of=None, tz=ZONE):
     curl 0.0.0.0:8000/workflow
     """
     return _shown(request, response, workflow.read(as_of, tz))
+
+
+@ROUTE.get("/workflow.svg")
+@routes.serves(charts.MEDIA)
+@routes.takes(as_of=AS_OF, tz=types.Zone())
+def picture(request, response, as_of=None, tz=ZONE):
+    """Draw the workflow: its statuses in their order, ways on to the right, ways back to the left.
+
+    curl -o workflow.svg 0.0.0.0:8000/workflow.svg
+    """
+    charts.served(response)
+    return graph.draw(terminal.read(workflow.read(as_of, tz)))
 
 
 @ROUTE.put("/workflow")

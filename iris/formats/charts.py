@@ -109,8 +109,9 @@ class Picture:
     title:    what it is called; told says in words what one sees in it.
     """
 
-    def __init__(self, title):
+    def __init__(self, title, width=WIDTH, height=HEIGHT):
         self.title, self.told, self.parts = title, "", []
+        self.width, self.height = width, height
 
     def add(self, *parts):
         self.parts += parts
@@ -167,17 +168,17 @@ class Picture:
             words = f"{date.fromisoformat(days[place]):%-d %b %y}"
             self.add(text(x(place), HEIGHT - BOTTOM + 20, words, kind))
 
-    def svg(self):
-        """Return the picture."""
+    def svg(self, is_headed=True):
+        """Return the picture; its title stands in it, unless it has no room for one."""
         names = f'<title id="t">{escape(self.title)}</title><desc id="d">{escape(safe(self.told))}</desc>'
         return "\n".join(
             [
-                f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {HEIGHT}" role="img"'
+                f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {self.width} {self.height}" role="img"'
                 ' aria-labelledby="t d">',
                 names,
                 f"<style>{STYLE}</style>",
-                f'<rect width="{WIDTH}" height="{HEIGHT}" class="ground shape"/>',
-                text(LEFT, 30, self.title, "ink head"),
+                f'<rect width="{self.width}" height="{self.height}" class="ground shape"/>',
+                *([text(LEFT, 30, self.title, "ink head")] if is_headed else []),
                 *self.parts,
                 "</svg>",
                 "",
@@ -364,3 +365,10 @@ def draw(chart, found):
     Returns:  SVG, as text.
     """
     return CHARTS[chart](found).svg()
+
+
+def served(response):
+    """Say of an answer that it is a picture."""
+    response.content_type = MEDIA
+    # Opened by itself it has its style sheet, and nothing else.
+    response.set_header("Content-Security-Policy", POLICY)
