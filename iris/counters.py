@@ -21,7 +21,7 @@ SLOTS = 200
 # Routes there may be; and the bytes of a name in the table of those that have been met, METHOD PATH.
 ROUTES, NAME = 128, 96
 # Statuses that are told apart, by their place; the first one stands for all others.
-STATUSES = (0, 200, 201, 204, 304, *sorted({status for status, _ in problems.CODES.values()}))
+STATUSES = (0, 200, 201, 204, 303, 304, *sorted({status for status, _ in problems.CODES.values()}))
 # Seconds up to which a duration falls into each bucket; into one more, whatever took longer.
 BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
 _NANOSECONDS = tuple(round(seconds * 1e9) for seconds in BUCKETS)

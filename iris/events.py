@@ -76,9 +76,8 @@ def _after():
 # Bytes of a piece, unless its reader wants less.
 LARGEST = 8 << 20
 AFTER = _after()
-END = statements.compiled(
-    select(func.coalesce(func.max(TABLE.c.position), 0)).where(TABLE.c.position.is_not(None))
-)
+LAST = select(func.coalesce(func.max(TABLE.c.position), 0)).where(TABLE.c.position.is_not(None))
+END = statements.compiled(LAST)
 
 
 def end():

@@ -37,6 +37,7 @@ RIGHTS = (
             "GET /openapi.json",
             "GET /docs",
             "GET /docs/{file}",
+            "GET /assets/{version}/{asset}",
             "GET /tickets",
             "GET /tickets/{ticket_id}",
             "GET /ticket",

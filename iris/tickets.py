@@ -218,6 +218,18 @@ def _listing(tables, *moment):
         table=tables.tickets,
         shown=("ticket_id", "status", "priority", "assignee", "due", "age", "title"),
         seldom=("assignee", "due"),
+        paged=(
+            "ticket_id",
+            "title",
+            "status",
+            "assignee",
+            "priority",
+            "labels",
+            "due",
+            "updated",
+            "closed",
+            "version",
+        ),
         filters={
             **filters.of_all(models.Ticket),
             "status": _status(*moment),

@@ -36,9 +36,8 @@ LINGER, MOST_AFTER = 2, 64 << 20
 GREETING_SECONDS = 10
 # What browsers are told of whatever they get here: to take it for what it says it is, to show it in no frame,
 # to load and run nothing for it, and not to tell others its address.
-STRICT = (
-    "X-Content-Type-Options: nosniff\r\nX-Frame-Options: DENY\r\nReferrer-Policy: no-referrer\r\n"
-)
+STRICT = "X-Content-Type-Options: nosniff\r\nX-Frame-Options: DENY\r\n"
+TELLS_NOBODY = "Referrer-Policy: no-referrer\r\n"
 LOADS_NOTHING = "Content-Security-Policy: default-src 'none'; frame-ancestors 'none'\r\n"
 
 # {greenlet: its Timeout} of the connections that wait for a request.
@@ -138,9 +137,12 @@ class Answer(wsgi.Response):
     def default_headers(self):
         headers = super().default_headers()
         headers.append(STRICT)
-        # Pages say for themselves what they load.
-        if not any(name == "content-security-policy" for name, _ in self.headers):
+        # Pages say for themselves what they load, and whom they tell.
+        said = {name for name, _ in self.headers}
+        if "content-security-policy" not in said:
             headers.append(LOADS_NOTHING)
+        if "referrer-policy" not in said:
+            headers.append(TELLS_NOBODY)
         return headers
 
     def write(self, arg):
@@ -194,7 +196,7 @@ def write_problem(client, status, reason, detail):
     head = (
         f"HTTP/1.1 {problem_format.line(problem)}\r\nConnection: close\r\n"
         f"Content-Type: {problem_format.PROBLEM}\r\nContent-Length: {len(body)}\r\n"
-        f"X-Request-Id: {number}\r\n{STRICT}{LOADS_NOTHING}\r\n"
+        f"X-Request-Id: {number}\r\n{STRICT}{TELLS_NOBODY}{LOADS_NOTHING}\r\n"
     )
     util.write_nonblock(client, head.encode() + body)
     util.close_graceful(client, LINGER, MOST_AFTER)

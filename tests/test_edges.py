@@ -8,7 +8,7 @@ import pytest
 from conftest import Live, free_port, read_all
 
 from iris import worker
-from iris.intake import middleware
+from iris.intake import cross
 
 STRICT = (
     "x-content-type-options: nosniff",
@@ -37,7 +37,7 @@ BOARD = "https://board.example.org"
 
 @pytest.fixture
 def open_to_board(http, monkeypatch):
-    monkeypatch.setattr(middleware, "ORIGINS", frozenset([BOARD]))
+    monkeypatch.setattr(cross, "ORIGINS", frozenset([BOARD]))
     return http
 
 
@@ -59,7 +59,7 @@ def test_pages_of_an_origin_that_is_named_may(open_to_board):
     made = open_to_board.put("/tickets", title="x", headers={"Origin": BOARD})
     assert made.status == 201
     assert made.headers["access-control-allow-origin"] == BOARD
-    assert made.headers["vary"] == "Origin"
+    assert made.headers["vary"] == "Origin, Accept"
     assert "ETag" in made.headers["access-control-expose-headers"]
     # Not with what a browser keeps of its own accord, and a problem is told, too.
     assert "access-control-allow-credentials" not in made.headers

@@ -324,6 +324,8 @@ PATHS = {
     "other_id": 2,
     "name": "rita",
     "file": "page.js",
+    "version": "now",
+    "asset": "iris.css",
 }
 
 

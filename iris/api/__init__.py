@@ -9,8 +9,10 @@ from iris import formats
 from iris.database.statements import ZONE
 from iris.described import shapes
 from iris.formats import entries, problem, terminal, told
-from iris.intake import auth, handlers, routes
+from iris.intake import auth, routes
+from iris.intake.places import address, host
 from iris.lists.statement import MOST_LEFT
+from iris.web import pages, templates
 
 # future: no commas split in a query, no blank value dropped.
 API = hug.API(__name__, future=True)
@@ -29,12 +31,13 @@ def lists(noun, kinds=formats.LISTS, **others):
     return lambda function: described(offered(function))
 
 
-def listed(noun, given, request, response, onwards=None, **more):
+def listed(noun, given, request, response, onwards=None, data=None, **more):
     """Answer with a list, in the format that was asked for.
 
     noun:     a module with LIST and page(given, form).
     given:    what the request has, validated.
     onwards:  {name: value} that the next page's address has, too.
+    data:     {name: value} that the template of its page knows beside.
     more:     what else page() takes.
     """
     form, name = request.context.format, noun.LIST.name
@@ -55,6 +58,8 @@ def listed(noun, given, request, response, onwards=None, **more):
         response.set_header("Link", f'<{there}>; rel="next"')
     if found.total is not None:
         response.set_header("Total-Count", str(found.total))
+    if kind.page:
+        return browsed(noun, found, request, response, **(data or {}))
     if kind.publish:
         return kind.publish(found.rows, asked(request, given, there))
     if not kind.drawn:
@@ -71,6 +76,26 @@ def listed(noun, given, request, response, onwards=None, **more):
     return kind.render(found.rows, columns, noun.LIST.times, look(given, found))
 
 
+def browsed(noun, found, request, response, **data):
+    """Answer with a list as a page: by a template of its name, unless the request chooses columns.
+
+    found:    a pages.Page.
+    data:     what that template knows beside.
+    """
+    name = f"{noun.LIST.name}.html"
+    own = name in templates.NAMES and "columns" not in request.context.given
+    return pages.page(
+        request,
+        response,
+        name if own else "rows.html",
+        found=found,
+        rows=[terminal.read(row) for row in found.rows],
+        listing=noun.LIST,
+        next=found.cursor and request.context.here(cursor=found.cursor),
+        **data,
+    )
+
+
 def asked(request, given, onwards):
     """Return what somebody has subscribed to.
 
@@ -80,7 +105,7 @@ def asked(request, given, onwards):
     here = request.context.here()
     whole = re.sub("(?<=[?&])cursor=[^&]*&?", "", here).rstrip("&")
     zone, root = given.get("tz", ZONE), address(request, "/")
-    return entries.Asked(handlers.host(request), whole, here, onwards, root, zone)
+    return entries.Asked(host(request), whole, here, onwards, root, zone)
 
 
 def look(given, found=None):
@@ -109,11 +134,15 @@ def look(given, found=None):
     )
 
 
-def said(request, response, row, words):
-    """Return what was written; as text, a sentence about it.
+def said(request, response, row, words, page="/"):
+    """Return what was written; as text, a sentence about it; to a browser, where it is to be seen.
 
     row:      JSON text, or None where the answer is 204: as text it is 200, for it has the sentence.
+    page:     the path of the page that shows it.
     """
+    if request.context.format == "html":
+        pages.done(request, response, page)
+        return None
     if request.context.format != "text":
         return row
     if row is None:
@@ -149,11 +178,6 @@ def versions(header):
         found += [int(number) for number in tag.groups() if number]
         place = tag.end()
     return found
-
-
-def address(request, path):
-    """Return a path as seen from a request's: under whatever prefix a proxy has put it, it leads there."""
-    return "../" * (request.env["PATH_INFO"].count("/") - 1) + path.lstrip("/")
 
 
 def tagged(response, version):

@@ -6,6 +6,7 @@ from iris import problems
 from iris.api import API, ROUTE, address
 from iris.described import document, page, shapes
 from iris.intake import routes, types
+from iris.web import assets
 
 DOCUMENT = document.Document(API.http.routes[""])
 
@@ -54,6 +55,30 @@ def docs_file(request, response, file):
         raise problems.Problem("no_such_route", f"/docs has no file {file}")
     response.content_type = page.TYPES[file]
     return sent(request, response, *page.file(file))
+
+
+@ROUTE.get("/assets/{version}/{asset}")
+@routes.serves(*assets.KINDS.values())
+@routes.gives(shapes.MEDIA, ("ETag",), status_304=None)
+@routes.refuses("no_such_route")
+@routes.heeds("If-None-Match")
+@routes.asks_nobody
+@routes.takes(
+    version=types.about("The digest of all of them", types.Word()),
+    asset=types.about("Its name", types.Word()),
+)
+def asset_file(request, response, version, asset):
+    """Give a file that pages load; its address changes whenever it does.
+
+    curl 0.0.0.0:8000/assets/now/iris.css
+    """
+    if asset not in assets.files():
+        raise problems.Problem("no_such_route", f"/assets has no file {asset}")
+    response.content_type = assets.kind(asset)
+    made = sent(request, response, *assets.files()[asset])
+    if version == assets.digest():
+        response.set_header("Cache-Control", "public, max-age=31536000, immutable")
+    return made
 
 
 def sent(request, response, tag, plain, packed):

@@ -3,9 +3,9 @@
 import json
 
 from iris import __version__, welcome
-from iris.api import API, ROUTE, drawn
+from iris.api import API, ROUTE, drawn, host
 from iris.described import shapes
-from iris.intake import auth, handlers, routes
+from iris.intake import auth, routes
 
 # What describes all of this to programs, shows it to people, and says whether Iris is there (RFC 8631).
 LINKS = {"service-desc": "openapi.json", "service-doc": "docs", "status": "health"}
@@ -39,7 +39,7 @@ def start(request, response):
     curl 0.0.0.0:8000
     """
     if request.context.format == "text":
-        return drawn(response, welcome.page(handlers.host(request), auth.WANTED))
+        return drawn(response, welcome.page(host(request), auth.WANTED))
     response.set_header("Link", ", ".join(f'<{href}>; rel="{rel}"' for rel, href in LINKS.items()))
     found = [
         {

@@ -2,7 +2,7 @@
 
 import falcon
 
-from iris import counted, formats, models, tickets
+from iris import counted, formats, models, surroundings, tickets
 from iris.api import ROUTE, address, drawn, listed, lists, look, said, tagged, versions
 from iris.database.statements import ZONE
 from iris.described import shapes
@@ -40,7 +40,10 @@ def index(request, response, **given):
 
     curl '0.0.0.0:8000/tickets?status=open,active&sort=-priority&columns=ticket_id,title'
     """
-    return listed(tickets, given, request, response)
+    if request.context.format != "html":
+        return listed(tickets, given, request, response)
+    around = surroundings.read(given.get("as_of"), given.get("tz", ZONE))
+    return listed(tickets, given, request, response, data={"around": around})
 
 
 @ROUTE.put("/tickets")

@@ -7,8 +7,9 @@ from iris.described import examples, shapes
 from iris.formats import problem as problem_format
 from iris.intake import auth, headers, negotiation, routes, types
 
-JSON, FORM, TEXT, NDJSON = (
+JSON, PAGE, FORM, TEXT, NDJSON = (
     routes.JSON,
+    "text/html",
     "application/x-www-form-urlencoded",
     "text/plain",
     "application/x-ndjson",
@@ -236,6 +237,10 @@ class Describer:
             # As text it says so.
             text = {"content": {TEXT: {"schema": shapes.MEDIA}}}
             made["200"] = {"description": STATUSES[200], "headers": made["204"]["headers"], **text}
+        if route.writes:
+            # A browser is sent on to the page that shows it.
+            location = {"Location": _header("Location")}
+            made["303"] = {"description": STATUSES[303], "headers": location}
         by_status = {}
         for code in dict.fromkeys(route.codes()):
             by_status.setdefault(problems.CODES[code][0], []).append(code)
@@ -299,7 +304,10 @@ class Describer:
         made = {
             "description": f"{STATUSES[status]}\n\n{told}",
             "headers": {"X-Request-Id": _header("X-Request-Id")},
-            "content": {problem_format.PROBLEM: {"schema": schema}, TEXT: {"schema": shapes.MEDIA}},
+            "content": {
+                problem_format.PROBLEM: {"schema": schema},
+                **{media: {"schema": shapes.MEDIA} for media in (TEXT, PAGE)},
+            },
         }
         if status in (429, 503):
             made["headers"]["Retry-After"] = _header("Retry-After")

@@ -18,6 +18,7 @@ class Format(NamedTuple):
               it is to look) → the answer.
     drawn:    whether it is for eyes: what a list shows unless asked for more, and how much more there is.
     publish:  of one that people subscribe to: (rows as JSON texts, an entries.Asked) → the answer.
+    page:     whether it is a page for a browser, which a template draws.
     usual:    parameters that it has unless the request has others, {name: value}.
     """
 
@@ -27,10 +28,12 @@ class Format(NamedTuple):
     render: Callable | None = None
     drawn: bool = False
     publish: Callable | None = None
+    page: bool = False
     usual: dict = {}
 
 
 LISTS = {
+    "html": Format("text/html", drawn=True, page=True),
     "ndjson": Format("application/x-ndjson", line=json.line),
     "tsv": Format("text/tab-separated-values", line=csv.tsv_line, heading=csv.tsv_heading),
     "csv": Format("text/csv", line=csv.csv_line, heading=csv.csv_heading),

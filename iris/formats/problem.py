@@ -8,6 +8,8 @@ from falcon.vendor import mimeparse
 
 from iris import problems
 from iris.formats import terminal
+from iris.intake import forms
+from iris.web import pages
 
 PROBLEM, JSON, TEXT = "application/problem+json", "application/json", "text/plain"
 REASONS = {status.value: status.phrase for status in HTTPStatus}
@@ -23,7 +25,9 @@ def write(problem, request, response):
     response.status = line(problem)
     _hint_at_plus(problem, request)
     response.body, response.stream = None, None
-    if _is_for_people(request):
+    if forms.wants_page(request):
+        response.data = pages.problem(problem, request, response)
+    elif _is_for_people(request):
         response.data = sentences(problem, _width(request)).encode()
         response.content_type = "text/plain; charset=utf-8"
     else:

@@ -6,6 +6,7 @@ import hug
 
 from iris.formats import terminal
 from iris.formats.json import as_json
+from iris.web import pages
 
 # Cells between the names of what a document has and what they are.
 GAP = 2
@@ -18,6 +19,12 @@ def answer(content, request=None, response=None):
     if is_drawn and response.content_type == "application/json":
         response.content_type = "text/plain; charset=utf-8"
         content = document(content, look(request)).encode()
+    if (
+        content is not None
+        and not isinstance(content, bytes)
+        and request.context.get("format") == "html"
+    ):
+        content = pages.document(request, response, content)
     return as_json(content)
 
 

@@ -21,8 +21,8 @@ REQUIRE_IF_MATCH = settings.get("IRIS_REQUIRE_IF_MATCH")
 # Whether everybody has to show a token; and how many requests a minute one is good for, None for any number.
 WANTED = settings.get("IRIS_AUTH") == "token"
 RATE = settings.get("IRIS_RATE")
-# What needs none.
-OPEN = ("/health",)
+# What needs none: whether there is anybody, and what even the page that asks for a token is drawn with.
+OPEN = ("/health", "/assets/{version}/{asset}")
 # Of failed attempts, from one address, in so many seconds.
 ATTEMPTS, ATTEMPT_SECONDS = 10, 60
 # Formats that programs ask for which know no other way in than Basic.
@@ -37,7 +37,8 @@ def enter(request, response):
 
     Raises:   Problem 400, 401, 429; psycopg2.Error.
     """
-    if request.path in OPEN or request.method == "OPTIONS":
+    path = request.path
+    if path == "/health" or path.startswith("/assets/") or request.method == "OPTIONS":
         # Who asks whether there is anybody, and browsers, before they send a token.
         return
     # For the log: nobody, whatever Iris-Actor says.

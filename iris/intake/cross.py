@@ -1,11 +1,40 @@
-"""Pages of other origins that may use Iris: what their browser asks and is told (CORS)."""
+"""Pages of other sites: they may not write with their reader's browser, unless they are named (CORS)."""
+
+from urllib.parse import urlsplit
 
 import falcon
 
+from iris import problems, settings
 from iris.intake import headers
 
+# Pages of these may do what Iris's own may.
+ORIGINS = settings.get("IRIS_ORIGINS") or frozenset()
 # Of an answer, what a page's script may see beside the body; of a request, what it may send.
 SHOWN, TAKEN = (", ".join(each) for each in (headers.SHOWN, headers.TAKEN))
+
+
+def guard(request, response):
+    """Let pages of Iris's own and of ORIGINS write, and no others; who is no browser says neither header.
+
+    Raises:   Problem 403.
+    """
+    origin, site = (request.env.get(f"HTTP_{name}") for name in ("ORIGIN", "SEC_FETCH_SITE"))
+    if origin in ORIGINS:
+        greet(request, response)
+    elif request.method in ("GET", "OPTIONS"):
+        return
+    elif origin and _host(origin) != request.env.get("HTTP_HOST"):
+        raise problems.Problem("cross_origin", f"pages of {origin} may not write here")
+    elif not origin and site in ("cross-site", "same-site"):
+        # A browser that does not tell which.
+        raise problems.Problem("cross_origin", "pages of other sites may not write here")
+
+
+def _host(origin):
+    try:
+        return urlsplit(origin).netloc
+    except ValueError:
+        return None
 
 
 def greet(request, response):

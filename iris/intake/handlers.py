@@ -1,12 +1,11 @@
 """Errors, whatever their kind, told as problems."""
 
 import logging
-import re
 
 from iris import problems
 from iris.database import holders, refusals
 from iris.formats import problem as problem_format
-from iris.intake import auth
+from iris.intake import auth, places
 
 log = logging.getLogger("iris")
 
@@ -15,12 +14,6 @@ FALCON = {
     405: ("method_not_allowed", "this address does not take this method"),
     400: ("malformed_request", None),
 }
-
-
-def host(request):
-    """Return HOST:PORT as who asks has it, to be typed again."""
-    given = request.env.get("HTTP_HOST", "")
-    return given if re.fullmatch(r"[\w.:\[\]-]{1,255}", given, re.ASCII) else "0.0.0.0:8000"
 
 
 def on_problem(request, response, problem, params):
@@ -68,5 +61,5 @@ def on_missing(request, response, **params):
     raise problems.Problem(
         "no_such_route",
         f"there is nothing at {request.path}",
-        hint=f"What there is: curl {host(request)}",
+        hint=f"What there is: curl {places.host(request)}",
     )

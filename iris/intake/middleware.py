@@ -4,17 +4,15 @@ import contextlib
 import difflib
 import random
 import re
-from urllib.parse import urlencode, urlsplit
+from urllib.parse import urlencode
 
 import falcon
 
-from iris import bounds, problems, settings
+from iris import bounds, problems
 from iris.database import statements
-from iris.intake import auth, bodies, cross, negotiation, routes, types
+from iris.intake import auth, bodies, cross, forms, negotiation, routes, types
 
 FIELD = "fields."
-# Pages of these may do what Iris's own may.
-ORIGINS = settings.get("IRIS_ORIGINS") or frozenset()
 # What may stand in a query as it is: a link must not get longer than what it goes on from.
 LEFT = ",!:*()@/?$~"
 # Bytes of a request's first line beside the address, and of the longest cursor; what fits whatever is in it.
@@ -38,13 +36,8 @@ class Intake:
         request._params = bodies.parse_form(request.query_string) if request.query_string else {}
         if "HTTP_HOST" not in request.env and request.env["SERVER_PROTOCOL"] == "HTTP/1.1":
             raise problems.Problem("malformed_request", "a request of HTTP/1.1 has a Host")
-        origin = request.env.get("HTTP_ORIGIN")
-        writes = request.method not in ("GET", "OPTIONS")
-        # A page somewhere on the web must not file tickets with the reader's browser.
-        if origin in ORIGINS:
-            cross.greet(request, response)
-        elif origin and writes and _host(origin) != request.env.get("HTTP_HOST"):
-            raise problems.Problem("cross_origin", f"pages of {origin} may not write here")
+        cross.guard(request, response)
+        forms.begin(request)
         if auth.WANTED and not response.complete:
             auth.enter(request, response)
 
@@ -71,8 +64,10 @@ class Intake:
         spec = route.interface.spec
         many = getattr(spec, "takes_many", False)
         raw = bodies.body(request, bodies.MAX_BULK if many else bodies.MAX_BODY)
-        query, given, request.context.rows = request._params, {}, None
-        if raw:
+        forms.without_blanks(request, known)
+        form, query, request.context.rows = request.context.get("form"), request._params, None
+        given = form or {}
+        if raw and form is None:
             split = getattr(spec, "takes_text", None)
             given = bodies.parse(raw, request.content_type, many, split)
         if isinstance(given, str):
@@ -90,7 +85,7 @@ class Intake:
         reads = request.method == "GET"
         asked = {**query, **given} if reads else {**query}
         if not hasattr(spec, "serves"):
-            negotiation.choose(request, asked, getattr(spec, "offers", routes.EACH))
+            negotiation.choose(request, response, asked, getattr(spec, "offers", routes.EACH))
             negotiation.look(request, asked, known)
         given = asked if reads else {**asked, **given}
         if "fields" in known and known["fields"].__class__ is types.Pairs:
@@ -143,13 +138,6 @@ def _say_where(given, names, response):
     ):
         with contextlib.suppress(ValueError):
             response.set_header("Iris-Timezone", types.Zone()(given.get("tz", statements.ZONE)))
-
-
-def _host(origin):
-    try:
-        return urlsplit(origin).netloc
-    except ValueError:
-        return None
 
 
 def _gather_fields(given):

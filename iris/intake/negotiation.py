@@ -32,7 +32,7 @@ def _preferred(accept, offers):
     return next((name for name, known in _formats(offers).items() if known == media), None)
 
 
-def choose(request, given, offers):
+def choose(request, response, given, offers):
     """Settle the format of the answer: what ?format= says, else what Accept prefers."""
     known = _formats(offers)
     name = given.pop("format", None)
@@ -43,6 +43,7 @@ def choose(request, given, offers):
         hint = f"format= takes {', '.join(reversed(known))}." if len(known) > 1 else None
         raise problems.Problem("not_acceptable", detail, hint=hint)
     request.context.format = name
+    response.append_header("Vary", "Accept")
 
 
 def look(request, given, known):

@@ -5,9 +5,9 @@ from functools import lru_cache
 from iris.intake import types
 
 # What every route offers, unless it says otherwise: somebody may sit at a terminal. What has no
-# text of its own is drawn by formats/told.py.
+# text or page of its own is drawn by formats/told.py.
 JSON = "application/json"
-EACH = ("text/plain", JSON)
+EACH = ("text/html", "text/plain", JSON)
 # Of what writes: whether only to say what would happen.
 DRY_RUN = types.about("Only to say what would happen", types.Flag())
 

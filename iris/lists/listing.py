@@ -42,6 +42,7 @@ class List:
     more:     {name: (table) → expression} of what `columns` may name beside the columns.
     known_by: where the ticket has to be found whose list is asked for by ticket_id=; None where there
               is no such filter.
+    paged:    those that a page for a browser has, unless the request chooses; all, if none are named.
     told:     (rows as JSON texts, terminal.Look) → a page of it as text, where that is not a table.
     """
 
@@ -55,6 +56,7 @@ class List:
     seldom: tuple[str, ...] = ()
     more: dict = dataclasses.field(default_factory=dict)
     known_by: FromClause | None = None
+    paged: tuple[str, ...] = ()
     told: Callable | None = None
 
     def where(self, shapes):
@@ -64,6 +66,12 @@ class List:
     def column(self, name):
         """Return a column as its model has it."""
         return self.model.__table__.c[name]
+
+    def usual(self, form):
+        """Return the columns that a format has, a formats.Format, unless a request chooses."""
+        if form.page:
+            return self.paged or self.columns
+        return self.shown if form.drawn else self.columns
 
     @functools.cached_property
     def columns(self):

@@ -52,7 +52,7 @@ def read(listing, given, form="json", before="", **more):
     shape = statement.Shape(
         filters=shapes,
         sort=sort,
-        columns=given.get("columns", listing.shown if form.drawn else listing.columns),
+        columns=given.get("columns", listing.usual(form)),
         goes_on=cursor is not None,
         counted=given.get("count", False) and not streamed,
         line=form.line,

@@ -1,0 +1,1 @@
+// What a page does more, where there is a script.

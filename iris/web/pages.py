@@ -1,0 +1,214 @@
+"""A page: who asks, where they are, what they may, and how to go on from there."""
+
+import hashlib
+import json
+import secrets
+from urllib.parse import urlencode
+
+import falcon
+
+from iris import models, rights
+from iris.formats import terminal
+from iris.intake import auth, forms, places
+from iris.web import assets, templates
+
+# Only what Iris itself has is loaded, nothing that stands in a page runs, and forms go nowhere else.
+POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self';"
+    " form-action 'self'; base-uri 'none'; frame-ancestors 'none';"
+    " require-trusted-types-for 'script'; trusted-types iris"
+)
+# The pages that are named on each, {path: (what it is called, which key leads there)}.
+NAMED = {
+    "tickets": "Tickets",
+    "tickets?view=board": "Board",
+    "changes?since=monday": "Changes",
+    "events": "History",
+    "stats": "Statistics",
+    "workflow": "Workflow",
+    "tokens": "Tokens",
+}
+# What stands for the keys of forms, which differ each time, while a page's ETag is made.
+KEY = "iris-form-key"
+
+
+class Page:
+    """What a template knows of the request: `page`.
+
+    root:     the way to `/`.
+    form:     {name: text} that was sent and refused; else empty.
+    wrong:    {name: words} of what was refused of it.
+    """
+
+    def __init__(self, request):
+        self.request, self.root = request, places.address(request, "")
+        self.path = request.path.lstrip("/")
+        self.query = {name: str(value) for name, value in (request._params or {}).items()}
+        self.query.pop("format", None)
+        self.form, self.wrong = {}, {}
+
+    @property
+    def named(self):
+        """Return the pages that are named on each, for who may read them."""
+        return {
+            path: name for path, name in NAMED.items() if self.may(f"GET /{path.partition('?')[0]}")
+        }
+
+    @property
+    def role(self):
+        caller = self.request.context.get("caller")
+        return caller.role if caller else None if auth.WANTED else rights.ROLES[-1]
+
+    @property
+    def actor(self):
+        caller = self.request.context.get("caller")
+        return caller.actor if caller else None
+
+    @property
+    def zone(self):
+        return self.query.get("tz", "UTC")
+
+    @property
+    def as_of(self):
+        """Return the moment that is asked for, as it was asked for, or None."""
+        return self.query.get("as_of")
+
+    @property
+    def done(self):
+        """Return the number of the change that led here, or None."""
+        return self.request.context.get("done")
+
+    def may(self, route):
+        """Whether who asks may do what a route does, such as `PUT /tickets`; in a past nobody may."""
+        right = rights.of(*route.split())
+        if self.role is None:
+            return False
+        is_write = not route.startswith("GET ")
+        return rights.suffices(self.role, right.role) and not (is_write and self.as_of)
+
+    def here(self, **more):
+        """Return the query of this address, with other values for some names; None leaves one out."""
+        given = {**self.query, **more}
+        given = {name: value for name, value in given.items() if value is not None}
+        return f"?{urlencode(given, safe=LEFT)}"
+
+    @property
+    def back(self):
+        """Return this address as a form's _back has it."""
+        return self.path + (self.here(cursor=self.query.get("cursor")) if self.query else "")
+
+    @property
+    def curl(self):
+        """Return the command that gives the same."""
+        return self.command()
+
+    def command(self, **more):
+        """Return the command that gives what stands at this address, with more in its query."""
+        query = self.here(**{**dict.fromkeys(SHOWN_ONLY), **more})
+        address = f"{self.request.scheme}://{places.host(self.request)}{self.request.path}"
+        return f"curl -s '{address}{query if len(query) > 1 else ''}'".replace("’", "%E2%80%99")
+
+    @property
+    def view(self):
+        """Return the query of this view, as the names of pages have it."""
+        view = self.query.get("view", "list")
+        return "" if view == "list" else f"?view={view}"
+
+    def sorts(self, listing):
+        """Return the orders that a list can have."""
+        known = (sign + name for name in listing.sorts for sign in ("", "-"))
+        return [name for name in known if name.lstrip("-") != "rank" or "q" in self.query]
+
+    def ticket(self, number):
+        """Return the address of a ticket, as it was then where a past is shown."""
+        then = {name: self.query[name] for name in ("as_of", "tz") if name in self.query}
+        return f"{self.root}tickets/{number}" + (f"?{urlencode(then, safe=LEFT)}" if then else "")
+
+    def filtered(self, **given):
+        """Return the address of the list with other filters; their values as they are."""
+        quoted = {name: f'"{value.replace(QUOTE, QUOTE * 2)}"' for name, value in given.items()}
+        return f"{self.root}tickets{self.here(cursor=None, **quoted)}"
+
+    def asset(self, name):
+        """Return the address of a file."""
+        return f"{self.root}assets/{assets.digest()}/{name}"
+
+    def to(self, path):
+        """Return the address of a page, by its path from `/`."""
+        return self.root + path if path else self.root or "./"
+
+
+QUOTE = '"'
+# What may stand in a query as it is, but for what a shell's quotes would end at.
+LEFT = ",!:*()@/?$~"
+# What says how a page looks, and nothing of what it tells.
+SHOWN_ONLY = ("view", "by")
+
+
+def page(request, response, template, **data):
+    """Answer with a page.
+
+    template: a name in templates/.
+    data:     what it knows beside `page`.
+    Returns:  its bytes; or None, with 304, where who asks has just that.
+    """
+    body = _drawn(request, response, template, data)
+    tag = f'W/"{hashlib.sha256(body).hexdigest()[:32]}"'
+    response.set_header("ETag", tag)
+    if response.status[:3] == "200" and tag[2:] in (request.get_header("If-None-Match") or ""):
+        response.status = falcon.HTTP_304
+        return None
+    return body.replace(KEY.encode(), secrets.token_urlsafe(12).encode())
+
+
+def _drawn(request, response, template, data):
+    response.content_type = "text/html; charset=utf-8"
+    response.set_headers(
+        {
+            "Content-Security-Policy": POLICY,
+            # By no-referrer a browser would send forms with the Origin null.
+            "Referrer-Policy": "same-origin",
+            "Cache-Control": "private, no-cache",
+        }
+    )
+    known = {"page": data.pop("page", None) or Page(request), "KEY": KEY, "ENUMS": models.ENUMS}
+    return templates.render(template, **known, **data)
+
+
+def document(request, response, text):
+    """Answer with a page of a JSON document, which has none of its own."""
+    return page(request, response, "document.html", document=terminal.read(text))
+
+
+def problem(problem, request, response):
+    """Return a page that tells a problem; a form that was refused is in it, filled in."""
+    made = Page(request)
+    errors = problem.more.get("errors")
+    made.form = dict(request.context.get("form") or {})
+    made.wrong = errors if isinstance(errors, dict) else {}
+    current = problem.more.get("current")
+    body = _drawn(
+        request,
+        response,
+        "problem.html",
+        {
+            "page": made,
+            "problem": problem,
+            "own": request.context.get("own") or {},
+            "request_id": request.context.get("request_id"),
+            "current": json.loads(current) if current else None,
+        },
+    )
+    return body.replace(KEY.encode(), secrets.token_urlsafe(12).encode())
+
+
+def done(request, response, path, change=None):
+    """Send a browser to the page that shows what it has done: where its form says, else to a path.
+
+    change:   the number of the change, which can be taken back there.
+    """
+    path = (request.context.get("own") or {}).get("_back", path.lstrip("/"))
+    if change is not None:
+        path += f"{'&' if '?' in path else '?'}{forms.DONE}={change}"
+    response.status = falcon.HTTP_303
+    response.set_header("Location", places.address(request, path) or "./")
