@@ -44,10 +44,29 @@ EventKind = ENUM(
     "workflow_changed",
     "token_added",
     "token_revoked",
+    "hook_added",
+    "hook_changed",
+    "hook_removed",
     name="event_kind",
 )
 TokenRole = ENUM("reader", "writer", "admin", name="token_role")
-ENUMS = {enum.name: list(enum.enums) for enum in (Priority, LinkKind, EventKind, TokenRole)}
+HookState = ENUM("active", "stopped", "disabled", name="hook_state")
+HookFailure = ENUM("park", "stop", name="hook_failure")
+DeliveryOutcome = ENUM(
+    "accepted", "failed", "parked", "stopped", "disabled", name="delivery_outcome"
+)
+ENUMS = {
+    enum.name: list(enum.enums)
+    for enum in (
+        Priority,
+        LinkKind,
+        EventKind,
+        TokenRole,
+        HookState,
+        HookFailure,
+        DeliveryOutcome,
+    )
+}
 
 
 class Base(DeclarativeBase):
@@ -353,6 +372,54 @@ class Token(Base):
     digest: Mapped[bytes] = mapped_column(info=INTERNAL)
 
     __table_args__ = (UniqueConstraint("digest", name="tokens_digest_key"),)
+
+
+class Hook(Base):
+    """Who is told."""
+
+    __tablename__ = "hooks"
+
+    hook_id: Mapped[int] = mapped_column(Identity(always=True), primary_key=True)
+    url: Mapped[str]
+    kind: Mapped[list[str]] = mapped_column(ARRAY(EventKind), server_default="{}")
+    filter: Mapped[dict] = mapped_column(server_default="{}")
+    position: Mapped[int | None] = mapped_column(info=SORTED)
+    state: Mapped[str] = mapped_column(HookState, server_default="active", info=FILTERED)
+    on_failure: Mapped[str] = mapped_column(HookFailure, server_default="park", info=FILTERED)
+    reason: Mapped[str | None] = kept()
+    tried: Mapped[int] = mapped_column(Integer, server_default=text("0"), info={"kept": True})
+    next_try: Mapped[datetime | None] = kept()
+    created: Mapped[datetime] = kept()
+    holder: Mapped[str | None] = kept(**INTERNAL)
+    until: Mapped[datetime | None] = kept(**INTERNAL)
+    epoch: Mapped[int] = mapped_column(server_default=text("0"), info={"kept": True, **INTERNAL})
+    begins: Mapped[int | None] = kept(**INTERNAL)
+    secrets: Mapped[list[str]] = mapped_column(server_default=FetchedValue(), info=INTERNAL)
+    rotated: Mapped[datetime | None] = kept()
+
+    deliveries: Mapped[list["Delivery"]] = relationship(
+        back_populates="hook", order_by="Delivery.delivery_id", **OWNED
+    )
+
+
+class Delivery(Base):
+    """A try to tell a hook of an event."""
+
+    __tablename__ = "deliveries"
+
+    delivery_id: Mapped[int] = mapped_column(Identity(always=True), primary_key=True)
+    hook_id: Mapped[int] = mapped_column(ForeignKey("hooks.hook_id", ondelete="CASCADE"))
+    position: Mapped[int]
+    at: Mapped[datetime] = mapped_column(info=FILTERED)
+    tried: Mapped[int] = mapped_column(Integer)
+    outcome: Mapped[str] = mapped_column(DeliveryOutcome, info=FILTERED)
+    status: Mapped[int | None] = mapped_column(Integer)
+    took: Mapped[int] = mapped_column(Integer)
+    answer: Mapped[str | None]
+
+    hook: Mapped[Hook] = relationship(back_populates="deliveries")
+
+    __table_args__ = (Index("deliveries_hook_id_idx", "hook_id", "delivery_id"),)
 
 
 class Tables(NamedTuple):

@@ -28,6 +28,7 @@ CODES = {
     "no_such_event": (404, "No such event"),
     "no_such_change": (404, "No such change"),
     "no_such_token": (404, "No such token"),
+    "no_such_hook": (404, "No such hook"),
     "method_not_allowed": (405, "This address does not take this method"),
     "not_acceptable": (406, "No such format"),
     "body_too_slow": (408, "The body took too long"),

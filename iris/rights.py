@@ -130,6 +130,25 @@ RIGHTS = (
             "DELETE FROM tokens WHERE name = 'alice'",
         ),
     ),
+    Right(
+        "see, make, change and delete hooks, and see what they were told",
+        "admin",
+        (
+            "GET /hooks",
+            "PUT /hooks",
+            "GET /hooks/{hook_id}",
+            "PUT /hooks/{hook_id}",
+            "DELETE /hooks/{hook_id}",
+            "GET /hooks/{hook_id}/deliveries",
+        ),
+        (
+            "SELECT hook_id, url, position FROM hooks",
+            "INSERT INTO hooks (url) VALUES ('https://ci.example.org/iris')",
+            "UPDATE hooks SET position = 0, secrets = ARRAY[new_secret()]",
+            "DELETE FROM hooks",
+            "SELECT FROM deliveries",
+        ),
+    ),
 )
 
 # Other names of the same.

@@ -45,6 +45,8 @@ ALTER ROLE iris_service PASSWORD :'iris_service_pass';
 \ir schema/tables/replays.sql
 \ir schema/tables/workflow_recorded.sql
 \ir schema/tables/tokens.sql
+\ir schema/tables/hooks.sql
+\ir schema/tables/deliveries.sql
 \ir schema/revision.sql
 
 -- The rules that hold for whoever writes.
@@ -54,6 +56,7 @@ ALTER ROLE iris_service PASSWORD :'iris_service_pass';
 \ir schema/rules/links.sql
 \ir schema/rules/workflow.sql
 \ir schema/rules/tokens.sql
+\ir schema/rules/hooks.sql
 
 -- What clients call.
 \ir schema/calls/moment.sql
@@ -69,6 +72,7 @@ ALTER ROLE iris_service PASSWORD :'iris_service_pass';
 \ir schema/calls/feed.sql
 \ir schema/calls/once.sql
 \ir schema/calls/tokens.sql
+\ir schema/calls/hooks.sql
 
 \ir schema/privileges.sql
 \ir schema/seeds.sql

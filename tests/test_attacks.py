@@ -95,6 +95,16 @@ DRIVE = """
     SELECT public.add_login('postgres', 'x')
     SELECT public.token_of(pg_catalog.sha256('x')), public.token_fits('a', 'b', 'tomorrow', pg_catalog.sha256('x'))
     DELETE FROM public.tokens
+    INSERT INTO public.hooks (url, kind, filter) VALUES ('https://ci.example.org/?key=sesame', '{created}', '{"open": "true"}')
+    INSERT INTO public.hooks (url) VALUES ('https://alice:sesame@ci.example.org/')
+    UPDATE public.hooks SET position = 0, state = 'stopped', secrets = ARRAY['whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw']
+    UPDATE public.hooks SET state = 'active', secrets = ARRAY[public.new_secret()]
+    SELECT public.hook_fits('https://a', '{}', 0, ARRAY[public.new_secret()])
+    SELECT feed_end, pg_catalog.json_array_length(due) FROM public.hooks_due('eve')
+    SELECT public.keep_hooks('eve', '[{"hook_id": 1, "epoch": 5}]')
+    SELECT public.settle_hooks('eve', '[{"hook_id": 1, "epoch": 5, "position": 1, "tried": 0, "tries": [{"position": 1, "ago": 0, "tried": 1, "outcome": "accepted", "took": 1}]}]')
+    SELECT public.delivery_body(event, NULL), public.shortened('["abc"]', 2) FROM public.events AS event
+    DELETE FROM public.hooks
     DELETE FROM public.comments
     DELETE FROM public.tickets WHERE ticket_id OPERATOR(pg_catalog.=) {m}
 """

@@ -19,6 +19,7 @@ NOUNS = {
     "iris.workflow",
     "iris.events",
     "iris.feed",
+    "iris.hooks",
     "iris.metrics",
     "iris.stats",
 }

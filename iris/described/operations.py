@@ -48,8 +48,10 @@ class Route:
     def in_body(self):
         return [
             name
-            for name in self.types
-            if self.writes and name not in (*self.in_path, *self.said("how", ()))
+            for name, kind in self.types.items()
+            if self.writes
+            and name not in (*self.in_path, *self.said("how", ()))
+            and not isinstance(kind, types.Pairs)
         ]
 
     @property

@@ -192,7 +192,7 @@ class Writer:
         column = getattr(kind, "column", None)
         made = dict(_schema(kind, self, column, typed))
         words = getattr(kind, "words", None) or (self.comment(column) if column is not None else "")
-        itself = kind.kind if isinstance(kind, types.Nullable) else kind
+        itself = kind.kind if isinstance(kind, types.Nullable | types.Kept) else kind
         told = itself.__doc__ if isinstance(itself, TELLING) or not words else ""
         description = ". ".join(each for each in (words, told) if each)
         return {**made, "description": description} if description else made
@@ -276,6 +276,21 @@ def _(kind: types.Labels, writer, column, typed):
 def _(kind: types.SomeLabels, writer, column, typed):
     labels = _schema.dispatch(types.Labels)(kind, writer, models.Ticket.__table__.c.labels, typed)
     return labels if not typed else {"anyOf": [labels, labels["items"]]}
+
+
+@_schema.register
+def _(kind: types.Enums, writer, column, typed):
+    one = {"type": "string", "enum": kind.allowed}
+    if typed:
+        return {"anyOf": [{"type": "array", "items": one}, one]}
+    words = "|".join(kind.allowed)
+    return {"type": "string", "pattern": f"^(({words})(,({words}))*)?$"}
+
+
+@_schema.register
+def _(kind: types.Kept, writer, column, typed):
+    made = _schema(kind.kind, writer, column, typed)
+    return nullable(made) if typed else made
 
 
 @_schema.register

@@ -169,6 +169,17 @@ class SomeLabels(Labels):
         return super().__call__([value])
 
 
+class Enums(SomeLabels):
+    """Words of an enumeration, which PostgreSQL looks at; in a form or a query, separated by commas"""
+
+    def __init__(self, allowed):
+        self.allowed = list(allowed)
+
+    def is_unfit(self, value, message):
+        """Whether one of these is no word of the enumeration."""
+        return not set(self(value)) <= set(self.allowed)
+
+
 class Json(hug.types.Type):
     """Any JSON value; in a form or a query, its text"""
 
@@ -317,6 +328,25 @@ class Pairs(hug.types.Type):
         return tuple((strict.clean(name), Word()(text)) for name, text in value)
 
 
+class Kept(hug.types.Type):
+    """What another type takes, to be kept as the text that a query would have; null takes it away"""
+
+    def __init__(self, kind):
+        self.kind, self.__doc__ = kind, kind.__doc__
+        for name in ("column", "words", "is_time", "is_unfit", "allowed"):
+            if hasattr(kind, name):
+                setattr(self, name, getattr(kind, name))
+
+    def __call__(self, value, context=None):
+        """Return it as text; of several values a Chosen."""
+        if value is None or (isinstance(value, bodies.Untyped) and value == ""):
+            return None
+        meant = self.kind(value)
+        if isinstance(meant, Chosen) or isinstance(self.kind, Time):
+            return meant
+        return str(value).lower() if type(value) is bool else str(value)
+
+
 class Names(hug.types.Type):
     """Names out of a known set, separated by commas"""
 
@@ -357,5 +387,9 @@ TYPES = {
 def of(column):
     """Return the type for values of a model's column."""
     enums = getattr(column.type, "enums", None)
-    kind = Enum(enums) if enums else TYPES.get(type(column.type), Text)()
+    words = getattr(getattr(column.type, "item_type", None), "enums", None)
+    if enums or words:
+        kind = Enum(enums) if enums else Enums(words)
+    else:
+        kind = TYPES.get(type(column.type), Text)()
     return concerning(column, Nullable(kind, column.nullable))

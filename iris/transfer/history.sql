@@ -13,7 +13,7 @@ WITH told AS MATERIALIZED (
             FROM events CROSS JOIN jsonb_each(changes)
             CROSS JOIN LATERAL (SELECT key = ANY (ARRAY(SELECT attname::text FROM pg_attribute
                 WHERE attrelid = 'tickets'::regclass AND atttypid = 'timestamptz'::regtype)) AS is_time) AS typed
-            WHERE other_id IS NULL AND kind NOT IN ('token_added', 'token_revoked')) AS said
+            WHERE other_id IS NULL AND kind NOT IN ('token_added', 'token_revoked', 'hook_added', 'hook_changed', 'hook_removed')) AS said
         WINDOW alike AS (PARTITION BY ticket_id, comment_id, key ORDER BY at, event_id)),
 last AS MATERIALIZED (
     SELECT ticket_id, comment_id, jsonb_object_agg(key, new) AS told, max(event_id) AS event_id

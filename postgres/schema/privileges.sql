@@ -43,6 +43,14 @@ GRANT SELECT (name, role, actor, created, expires, used, is_login), INSERT (name
     TO iris_admin;
 GRANT EXECUTE ON FUNCTION add_token(text, token_role, text, timestamptz, bytea), add_login(text, text) TO iris_admin;
 
+-- And say who is told, but for what the database keeps of hooks. Nobody sees a secret again.
+GRANT SELECT (hook_id, url, kind, filter, position, state, on_failure, reason, tried, next_try, created, holder, until, epoch, begins, rotated),
+    INSERT (url, kind, filter, position, state, on_failure, secrets), UPDATE (url, kind, filter, position, state, on_failure, secrets), DELETE ON hooks TO iris_admin;
+GRANT SELECT ON deliveries TO iris_admin;
+-- The service tells them, as itself.
+GRANT EXECUTE ON FUNCTION hooks_due(text, integer, double precision), keep_hooks(text, jsonb, double precision), settle_hooks(text, jsonb),
+    delivery_body(events, tickets), shortened(jsonb, integer) TO iris;
+
 -- The service asks who sends a token, as itself and not under anybody's role.
 GRANT EXECUTE ON FUNCTION token_of(bytea) TO iris;
 

@@ -7,6 +7,7 @@
 - Events have digests.
 - What tickets were is written down, and how many there were is counted by an index.
 - Moves from status to status are found by indexes, for statistics.
+- Hooks: who is told, and what was tried.
 """
 
 from alembic import op
@@ -141,12 +142,52 @@ MOVES = """
             AND changes ?| '{status,closed}'
 """
 
+HOOKS = """
+    CREATE TYPE hook_state AS ENUM ('active', 'stopped', 'disabled');
+    CREATE TYPE hook_failure AS ENUM ('park', 'stop');
+    CREATE TYPE delivery_outcome AS ENUM ('accepted', 'failed', 'parked', 'stopped', 'disabled');
+    CREATE TABLE hooks (
+        hook_id bigint GENERATED ALWAYS AS IDENTITY CONSTRAINT hooks_pkey PRIMARY KEY,
+        url text NOT NULL,
+        kind event_kind[] NOT NULL DEFAULT '{}',
+        filter jsonb NOT NULL DEFAULT '{}',
+        position bigint,
+        state hook_state NOT NULL DEFAULT 'active',
+        on_failure hook_failure NOT NULL DEFAULT 'park',
+        reason text,
+        tried integer NOT NULL DEFAULT 0,
+        next_try timestamptz,
+        created timestamptz NOT NULL,
+        holder text,
+        until timestamptz,
+        epoch bigint NOT NULL DEFAULT 0,
+        begins bigint,
+        secrets text[] NOT NULL DEFAULT ARRAY[new_secret()],
+        rotated timestamptz,
+        CONSTRAINT hooks_check CHECK (hook_fits(url, filter, position, secrets))
+    );
+    CREATE TABLE deliveries (
+        delivery_id bigint GENERATED ALWAYS AS IDENTITY CONSTRAINT deliveries_pkey PRIMARY KEY,
+        hook_id bigint NOT NULL CONSTRAINT deliveries_hook_id_fkey REFERENCES hooks ON DELETE CASCADE,
+        position bigint NOT NULL,
+        at timestamptz NOT NULL,
+        tried integer NOT NULL,
+        outcome delivery_outcome NOT NULL,
+        status integer,
+        took integer NOT NULL,
+        answer text
+    );
+    CREATE INDEX deliveries_hook_id_idx ON deliveries (hook_id, delivery_id)
+"""
+
 
 def upgrade():
     """Go up, with data in the tables; the rules of today follow."""
     migrations.drop_rules()
     op.execute("ALTER TYPE event_kind ADD VALUE IF NOT EXISTS 'token_added'")
     op.execute("ALTER TYPE event_kind ADD VALUE IF NOT EXISTS 'token_revoked'")
+    for kind in ("hook_added", "hook_changed", "hook_removed"):
+        op.execute(f"ALTER TYPE event_kind ADD VALUE IF NOT EXISTS '{kind}'")
     migrations.run("rules/words.sql", "rules/checks.sql")
     op.execute(migrations.literal(TITLES))
     op.execute("ALTER TABLE searches ADD since timestamptz")
@@ -163,13 +204,14 @@ def upgrade():
     op.execute(COUNTED.format(include=" INCLUDE (created)"))
     op.execute(PAST)
     op.execute(migrations.literal(MOVES))
+    op.execute(HOOKS)
 
 
 def downgrade():
     """Go back down, with data in the tables; the rules of 0008 follow.
 
-    All tokens are gone then. What history tells of them stays, under the kinds that it has; titles stay
-    one line.
+    All tokens and hooks are gone then. What history tells of them stays, under the kinds that it has;
+    titles stay one line.
     """
     op.execute("DROP MATERIALIZED VIEW change_base_set")
     migrations.drop_rules()
@@ -179,6 +221,8 @@ def downgrade():
     op.execute("ALTER TABLE events DROP change, DROP undoes, DROP digest")
     op.execute("DROP SEQUENCE change_base; DROP TYPE event_contents")
     op.execute("DROP TABLE tokens; DROP FUNCTION token_fits; DROP TYPE token_role")
+    op.execute("DROP TABLE deliveries, hooks; DROP FUNCTION hook_fits, new_secret")
+    op.execute("DROP TYPE hook_state, hook_failure, delivery_outcome")
     op.execute(
         """
         CREATE OR REPLACE FUNCTION ticket_words(title text, description text, labels text[]) RETURNS tsvector

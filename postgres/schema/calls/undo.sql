@@ -153,6 +153,9 @@ BEGIN
     IF kinds && '{token_added,token_revoked}' THEN
         RAISE invalid_parameter_value USING MESSAGE = 'what was done to tokens is not taken back by undo()',
             HINT = 'Revoke the token, or add one anew.';
+    ELSIF kinds && '{hook_added,hook_changed,hook_removed}' THEN
+        RAISE invalid_parameter_value USING MESSAGE = 'what was done to hooks is not taken back by undo()',
+            HINT = 'Change the hook, delete it, or add one anew.';
     END IF;
     IF 'created' = ANY (kinds) AND NOT has_table_privilege(caller, 'tickets', 'DELETE')
         OR 'deleted' = ANY (kinds) AND NOT has_any_column_privilege(caller, 'tickets', 'INSERT')

@@ -84,3 +84,40 @@ COMMENT ON FUNCTION token_fits(text, text, timestamptz, bytea) IS
     'Whether a token''s columns are what they may be; refuses what is not, in words';
 
 GRANT EXECUTE ON FUNCTION token_fits(text, text, timestamptz, bytea) TO iris_admin;
+
+CREATE OR REPLACE FUNCTION new_secret() RETURNS text
+LANGUAGE sql VOLATILE
+-- 244 bits by chance, in 32 bytes.
+RETURN 'whsec_' || encode(decode(replace(gen_random_uuid()::text || gen_random_uuid()::text, '-', ''), 'hex'), 'base64');
+COMMENT ON FUNCTION new_secret() IS 'What deliveries of a hook may be signed with: UPDATE hooks SET secrets = ARRAY[new_secret()]';
+
+CREATE OR REPLACE FUNCTION hook_fits(url text, filter jsonb, "position" bigint, secrets text[]) RETURNS boolean
+LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE
+SET search_path = pg_catalog, public, pg_temp
+AS $$
+DECLARE
+    secret text;
+BEGIN
+    IF char_length(url) > 2000 OR url ~ '[[:cntrl:]]'
+        OR url !~ '^https?://(\[[0-9a-fA-F:.]+\]|[^][/?#@:%\\[:space:]]+)(:[0-9]{1,5})?([/?][^#\\[:space:]]*)?$|^mailto:[^@\\[:space:]]+@[^@\\[:space:]]+$' THEN
+        RETURN refuse('url must be https://…, http://… or mailto:…, of at most 2,000 characters, with no name or password before the host', 'hooks_check', 'url');
+    ELSIF jsonb_typeof(filter) <> 'object' OR octet_length(filter::text) > 4096 THEN
+        RETURN refuse('filter must be a JSON object of at most 4 KiB', 'hooks_check', 'filter');
+    ELSIF jsonb_path_exists(filter, '$.* ? (@.type() != "string")') THEN
+        RETURN refuse('filter must have texts, as GET /tickets takes them: {"open": "true"}', 'hooks_check', 'filter');
+    ELSIF position < 0 THEN
+        RETURN refuse('position must be 0 or more', 'hooks_check', 'position');
+    ELSIF coalesce(cardinality(secrets), 0) NOT BETWEEN 1 AND 2 THEN
+        RETURN refuse('secrets must have one or two', 'hooks_check', 'secret');
+    END IF;
+    FOREACH secret IN ARRAY secrets LOOP
+        IF secret IS NULL OR secret !~ '^whsec_([A-Za-z0-9+/]{4})*([A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?$' OR char_length(secret) > 100
+            OR octet_length(decode(substr(secret, 7), 'base64')) NOT BETWEEN 24 AND 64 THEN
+            RETURN refuse('secret must be whsec_ and the base64 of 24 to 64 bytes', 'hooks_check', 'secret');
+        END IF;
+    END LOOP;
+    RETURN true;
+END $$;
+COMMENT ON FUNCTION hook_fits(text, jsonb, bigint, text[]) IS 'Whether a hook''s columns are what they may be; refuses what is not, in words';
+
+GRANT EXECUTE ON FUNCTION new_secret(), hook_fits(text, jsonb, bigint, text[]) TO iris_admin;

@@ -23,15 +23,15 @@ CREATE TABLE events (
     -- All events, newest first.
     CONSTRAINT events_pkey PRIMARY KEY (event_id)
 );
-COMMENT ON TABLE events IS 'The history: a row for each change of a ticket, a comment, a link, the workflow or a token, through whichever door; written by the rules, never changed';
+COMMENT ON TABLE events IS 'The history: a row for each change of a ticket, a comment, a link, the workflow, a token or a hook, through whichever door; written by the rules, never changed';
 COMMENT ON COLUMN events.event_id IS 'Its number; not the order of commits: that is position';
 COMMENT ON COLUMN events.at IS 'When it happened';
 COMMENT ON COLUMN events.actor IS 'Who did it: the setting iris.actor, where the session may speak for others, else its user';
 COMMENT ON COLUMN events.source IS 'By which door: http, or the client''s application_name, such as psql';
-COMMENT ON COLUMN events.ticket_id IS 'The ticket, which may be gone by now; null where it was the workflow that changed, or a token';
+COMMENT ON COLUMN events.ticket_id IS 'The ticket, which may be gone by now; null where it was the workflow that changed, a token or a hook';
 COMMENT ON COLUMN events.kind IS 'What happened';
 COMMENT ON COLUMN events.comment_id IS 'The comment that was written, changed or deleted';
-COMMENT ON COLUMN events.changes IS '{"column": [old, new]}; of the workflow {"statuses": [old, new], "transitions": [old, new]}; of a token its name, role, actor and end';
+COMMENT ON COLUMN events.changes IS '{"column": [old, new]}; of the workflow {"statuses": [old, new], "transitions": [old, new]}; of a token its name, role, actor and end; of a hook its number and what is not secret';
 COMMENT ON COLUMN events.position IS 'Its place in the feed, given when the feed is first read; null until then';
 COMMENT ON COLUMN events.kept IS 'What the database kept of the ticket (and the comment) before: {"version": [old], …}, for tickets_as_of()';
 COMMENT ON COLUMN events.other_id IS 'Of a link: the other ticket';

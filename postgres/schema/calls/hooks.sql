@@ -1,0 +1,137 @@
+-- HOOKS: what a deliverer asks and says. A hook is taken by one at a time, for some seconds (until), and each time has a number
+-- (epoch): who has been too slow, or whose hook was changed meanwhile, writes nothing any more. A session's advisory lock
+-- would not pass a pooler. Nobody waits for a hook that somebody else has locked.
+
+CREATE OR REPLACE FUNCTION hooks_due(holder text, most integer DEFAULT 1000, seconds double precision DEFAULT 30)
+RETURNS TABLE (feed_end bigint, due json)
+LANGUAGE plpgsql SECURITY DEFINER
+SET search_path = pg_catalog, public, pg_temp
+AS $$
+#variable_conflict use_column
+DECLARE
+    last bigint;
+BEGIN
+    IF current_setting('transaction_read_only') = 'on' OR NOT EXISTS (SELECT FROM hooks WHERE state = 'active') THEN
+        RETURN;
+    END IF;
+    IF EXISTS (SELECT FROM events WHERE position IS NULL) THEN
+        PERFORM FROM events_after(9223372036854775807, 0);
+    END IF;
+    SELECT coalesce(max(position), 0) INTO last FROM events WHERE position IS NOT NULL;
+    IF EXISTS (SELECT FROM hooks WHERE position IS NULL AND state = 'active') THEN
+        -- From its making on; where that is not known, from now on.
+        UPDATE hooks SET position = CASE WHEN made.event_id IS NULL THEN last ELSE made.position END
+            FROM (SELECT hook_id FROM hooks WHERE position IS NULL AND state = 'active' FOR NO KEY UPDATE SKIP LOCKED) AS found
+                JOIN hooks AS its USING (hook_id) LEFT JOIN events AS made ON made.event_id = its.begins
+            WHERE hooks.hook_id = found.hook_id;
+    END IF;
+    RETURN QUERY
+        WITH found AS (
+            SELECT hook_id FROM hooks
+                WHERE state = 'active' AND position < last AND coalesce(until < clock_timestamp(), true) AND coalesce(next_try <= clock_timestamp(), true)
+                ORDER BY next_try, hook_id LIMIT most FOR NO KEY UPDATE SKIP LOCKED),
+        taken AS (
+            UPDATE hooks SET holder = hooks_due.holder, until = clock_timestamp() + make_interval(secs => seconds), epoch = epoch + 1
+                FROM found WHERE hooks.hook_id = found.hook_id
+                RETURNING hooks.hook_id, hooks.epoch, hooks.url, hooks.kind, hooks.filter, hooks.position, hooks.tried, hooks.on_failure,
+                    CASE WHEN hooks.rotated > clock_timestamp() - interval '1 day' THEN hooks.secrets ELSE hooks.secrets[1:1] END AS secrets)
+        SELECT last, (SELECT coalesce(json_agg(taken), '[]') FROM taken);
+END $$;
+COMMENT ON FUNCTION hooks_due(text, integer, double precision) IS
+    'Takes the hooks for which there is something, with their secrets, and says how far the feed is; no row where no hook is active. For a deliverer';
+
+CREATE OR REPLACE FUNCTION keep_hooks(holder text, held jsonb, seconds double precision DEFAULT 30) RETURNS TABLE (hook_id bigint)
+LANGUAGE plpgsql SECURITY DEFINER
+SET search_path = pg_catalog, public, pg_temp
+AS $$
+#variable_conflict use_column
+BEGIN
+    -- One that somebody has locked is still held, as long as it was.
+    RETURN QUERY SELECT hooks.hook_id FROM hooks JOIN jsonb_to_recordset(held) AS had(hook_id bigint, epoch bigint) USING (hook_id, epoch)
+        WHERE hooks.holder = keep_hooks.holder AND hooks.until > clock_timestamp();
+    UPDATE hooks SET until = clock_timestamp() + make_interval(secs => seconds)
+        FROM (SELECT hooks.hook_id FROM hooks JOIN jsonb_to_recordset(held) AS had(hook_id bigint, epoch bigint) USING (hook_id, epoch)
+            WHERE hooks.holder = keep_hooks.holder ORDER BY 1 FOR NO KEY UPDATE OF hooks SKIP LOCKED) AS mine
+        WHERE hooks.hook_id = mine.hook_id;
+    -- No more of each than somebody would read.
+    DELETE FROM deliveries USING (
+            SELECT had.hook_id, greatest(
+                (SELECT delivery_id FROM deliveries WHERE deliveries.hook_id = had.hook_id ORDER BY delivery_id DESC OFFSET 1000 LIMIT 1),
+                (SELECT max(delivery_id) FROM deliveries WHERE deliveries.hook_id = had.hook_id AND at < clock_timestamp() - interval '30 days')) AS last
+            FROM jsonb_to_recordset(held) AS had(hook_id bigint)) AS old
+        WHERE deliveries.hook_id = old.hook_id AND deliveries.delivery_id <= old.last;
+END $$;
+COMMENT ON FUNCTION keep_hooks(text, jsonb, double precision) IS
+    'Keeps hooks that a deliverer has, [{"hook_id", "epoch"}], for some seconds more, and says which of them it has; drops old deliveries of theirs';
+
+CREATE OR REPLACE FUNCTION settle_hooks(holder text, told jsonb) RETURNS TABLE (hook_id bigint, is_held boolean)
+LANGUAGE plpgsql SECURITY DEFINER
+SET search_path = pg_catalog, public, pg_temp
+AS $$
+#variable_conflict use_column
+DECLARE
+    mine bigint[];
+    theirs bigint[];
+BEGIN
+    WITH said AS (
+        SELECT * FROM jsonb_to_recordset(told) AS said(hook_id bigint, epoch bigint)),
+    locked AS (
+        SELECT hooks.hook_id, hooks.holder = settle_hooks.holder AND hooks.epoch = said.epoch AS is_held FROM hooks JOIN said USING (hook_id)
+            ORDER BY 1 FOR NO KEY UPDATE OF hooks SKIP LOCKED)
+    SELECT array_agg(hook_id) FILTER (WHERE is_held), array_agg(hook_id) FILTER (WHERE is_held IS NOT TRUE) INTO mine, theirs FROM locked;
+    INSERT INTO deliveries (hook_id, position, at, tried, outcome, status, took, answer)
+        SELECT said.hook_id, each.position, clock_timestamp() - make_interval(secs => each.ago), each.tried, each.outcome, each.status, each.took, each.answer
+            FROM jsonb_to_recordset(told) AS said(hook_id bigint, tries jsonb),
+                jsonb_to_recordset(said.tries) AS each("position" bigint, ago double precision, tried integer, outcome delivery_outcome, status integer, took integer, answer text)
+            WHERE said.hook_id = ANY (mine) ORDER BY each.ago DESC;
+    UPDATE hooks SET position = said.position, tried = said.tried, next_try = clock_timestamp() + make_interval(secs => said.wait),
+            state = coalesce(said.state, state), reason = said.reason,
+            holder = CASE WHEN said.ends THEN NULL ELSE hooks.holder END, until = CASE WHEN said.ends THEN NULL ELSE until END
+        FROM jsonb_to_recordset(told) AS said(hook_id bigint, "position" bigint, tried integer, wait double precision, state hook_state, reason text, ends boolean)
+        WHERE hooks.hook_id = said.hook_id AND said.hook_id = ANY (mine);
+    RETURN QUERY SELECT said.hook_id, said.hook_id = ANY (mine) IS TRUE FROM jsonb_to_recordset(told) AS said(hook_id bigint)
+        WHERE said.hook_id = ANY (mine || theirs) OR NOT EXISTS (SELECT FROM hooks WHERE hooks.hook_id = said.hook_id);
+END $$;
+COMMENT ON FUNCTION settle_hooks(text, jsonb) IS
+    'Says how far hooks have come that a deliverer has, and what was tried; gives whether it has them still, and no row of one that somebody else has locked, of which nothing is written';
+
+CREATE OR REPLACE FUNCTION shortened(value jsonb, most integer) RETURNS jsonb
+LANGUAGE plpgsql IMMUTABLE
+SET search_path = pg_catalog, public, pg_temp
+AS $$
+BEGIN
+    RETURN CASE jsonb_typeof(value)
+        WHEN 'string' THEN CASE WHEN char_length(value #>> '{}') > most THEN to_jsonb(left(value #>> '{}', most) || '…') ELSE value END
+        WHEN 'array' THEN (SELECT coalesce(jsonb_agg(shortened(item, most) ORDER BY place), '[]') FROM jsonb_array_elements(value) WITH ORDINALITY AS listed(item, place))
+        WHEN 'object' THEN (SELECT coalesce(jsonb_object_agg(pair.key, shortened(pair.value, most)), '{}') FROM jsonb_each(value) AS pair)
+        ELSE value END;
+END $$;
+COMMENT ON FUNCTION shortened(jsonb, integer) IS 'JSON whose texts have at most so many characters, and … where there were more';
+
+CREATE OR REPLACE FUNCTION delivery_body(event events, ticket tickets) RETURNS text
+LANGUAGE plpgsql STABLE
+SET search_path = pg_catalog, public, pg_temp
+SET timezone = 'UTC'
+AS $$
+DECLARE
+    told json := json_build_object('position', event.position, 'event_id', event.event_id, 'at', event.at, 'actor', event.actor, 'source', event.source,
+        'ticket_id', event.ticket_id, 'kind', event.kind, 'comment_id', event.comment_id, 'changes', event.changes, 'change', event.change,
+        'undoes', event.undoes, 'digest', encode(event.digest, 'hex'));
+    of json := CASE WHEN ticket.ticket_id IS NOT NULL THEN row_to_json(ticket) END;
+    made text := json_build_object('type', event.kind, 'timestamp', event.at, 'data', json_build_object('event', told, 'ticket', of));
+    most integer;
+BEGIN
+    -- What receivers take; and the same whenever it is asked, or one message would have two bodies.
+    FOREACH most IN ARRAY '{2000,200,40}'::integer[] LOOP
+        EXIT WHEN octet_length(made) < 20000;
+        made := json_build_object('type', event.kind, 'timestamp', event.at, 'cut', most,
+            'data', json_build_object('event', shortened(told::jsonb, most), 'ticket', shortened(of::jsonb, most)));
+    END LOOP;
+    IF octet_length(made) >= 20000 THEN
+        made := json_build_object('type', event.kind, 'timestamp', event.at, 'cut', 0,
+            'data', json_build_object('event', told::jsonb || '{"changes": null}', 'ticket', shortened(of::jsonb - '{description,fields}'::text[], 40)));
+    END IF;
+    RETURN made;
+END $$;
+COMMENT ON FUNCTION delivery_body(events, tickets) IS
+    'What hooks are sent of an event: it, and its ticket as it was then; less than 20,000 bytes, "cut" says to how many characters texts were cut for that, 0 that changes, description and fields are left out';

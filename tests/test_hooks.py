@@ -1,0 +1,239 @@
+"""Hooks: who is told, by the rules of both doors. Who tells them is in test_delivery.py."""
+
+import json
+
+import pytest
+
+URL = "https://ci.example.org/iris?key=sesame"
+
+
+@pytest.fixture
+def hook(http):
+    """Return a factory of hooks: the number of each."""
+
+    def make(url=URL, **given):
+        answer = http.put("/hooks", {"url": url, **given})
+        assert answer.status == 201, answer.text
+        return answer.json["hook_id"]
+
+    return make
+
+
+def test_a_hook_is_made_and_its_secret_is_shown_once(http):
+    answer = http.put("/hooks", url=URL, kind=["created"], status="open", on_failure="stop")
+    made = answer.json
+    assert (answer.status, answer.headers["location"]) == (201, f"hooks/{made['hook_id']}")
+    assert made["secret"].startswith("whsec_")
+    assert made["filter"] == {"status": "open"}
+    assert (made["kind"], made["state"], made["on_failure"]) == (["created"], "active", "stop")
+    assert made["position"] is None
+    del made["secret"]
+    assert http.get(f"/hooks/{made['hook_id']}").json == made
+    assert http.get("/hooks").json == [made]
+
+
+def test_in_sql_likewise(http, sql):
+    sql(
+        "INSERT INTO hooks (url, kind, filter) VALUES (%s, '{created}', '{\"open\": \"true\"}')",
+        URL,
+    )
+    (made,) = http.get("/hooks").json
+    assert (made["url"], made["kind"], made["filter"]) == (URL, ["created"], {"open": "true"})
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ({}, "url is required"),
+        ({"url": "ftp://example.org"}, "url must be https://"),
+        ({"url": "https://alice:sesame@example.org/"}, "with no name or password before the host"),
+        ({"url": "https://alice@example.org/"}, "with no name or password before the host"),
+        ({"url": "https://"}, "url must be"),
+        ({"url": "https://exa mple.org"}, "url must be"),
+        ({"url": "https://example.org\\@127.0.0.1/"}, "url must be"),
+        ({"url": "https://example.org/\r\nX: 1"}, "url must be"),
+        ({"url": "https://example.org/" + "x" * 2000}, "url must be"),
+        ({"url": "mailto:nobody"}, "url must be"),
+        ({"url": URL, "position": 5}, "position must be one that the feed has given: at most 0"),
+        ({"url": URL, "kind": ["exploded"]}, 'invalid input value for enum event_kind: "exploded"'),
+        ({"url": URL, "state": "asleep"}, 'invalid input value for enum hook_state: "asleep"'),
+    ],
+)
+def test_what_is_no_hook_is_refused_at_both_doors(http, sql, given, said):
+    answer = http.put("/hooks", given)
+    assert (answer.status, said in answer.json["detail"]) == (422, True), answer.text
+    names = ", ".join(given) or "state"
+    values = list(given.values()) or ["active"]
+    places = ", ".join("%s::event_kind[]" if name == "kind" else "%s" for name in given) or "%s"
+    refusal = sql.refusal(f"INSERT INTO hooks ({names}) VALUES ({places})", *values)
+    assert said in str(refusal)
+    assert http.get("/hooks").json == []
+
+
+@pytest.mark.parametrize(
+    "secret", ["sesame", "whsec_", "whsec_c2hvcnQ=", "whsec_!!!!", "whsec_" + "QUJD" * 30]
+)
+def test_a_secret_is_one_of_standard_webhooks(http, sql, hook, secret):
+    said = "secret must be whsec_ and the base64 of 24 to 64 bytes"
+    assert http.put("/hooks", url=URL, secret=secret).json["detail"] == said
+    assert http.put(f"/hooks/{hook()}", secret=secret).json["detail"] == said
+    assert said in str(sql.refusal("UPDATE hooks SET secrets = ARRAY[%s]", secret))
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ({"status": "asleep"}, 'there is no status "asleep"'),
+        ({"priority": "huge"}, "enum"),
+        ({"created_after": "yesterdy"}, "yesterdy"),
+        ({"open": "perhaps"}, "open must be true or false"),
+        ({"colour": "red"}, "colour is unknown here"),
+        ({"filter": {"colour": "red"}}, "filter has colour, which is no filter of tickets"),
+        ({"filter": {"open": True}}, "filter must be an object of texts"),
+        ({"filter": {"open": "perhaps"}}, "filter has open, which must be true or false"),
+        ({"filter": []}, "filter must be an object of texts"),
+        ({"filter": {"q": "x" * 5000}}, "filter must be a JSON object of at most 4 KiB"),
+    ],
+)
+def test_a_filter_is_one_of_tickets(http, given, said):
+    answer = http.put("/hooks", url=URL, **given)
+    assert (answer.status in (400, 422), said in answer.json["detail"]) == (True, True), answer.text
+
+
+def test_filters_are_kept_as_a_query_has_them(http):
+    made = http.put(
+        "/hooks",
+        {"url": URL, "assignee": 'me,"a, b"', "reporter": "!bob", "open": True, "linked": 7, "fields.os": "x",
+         "age_over": "30d", "q": '"on fire" or smoke', "created_after": "2020-01-01"},
+        actor="alice",
+    ).json  # fmt: skip
+    assert made["filter"] == {
+        "assignee": 'alice,"a, b"', "reporter": "!bob", "open": "true", "linked": "7", "fields.os": "x",
+        "age_over": "30d", "q": '"on fire" or smoke', "created_after": "2020-01-01",
+    }  # fmt: skip
+    path = f"/hooks/{made['hook_id']}"
+    changed = http.put(path, {"open": None, "linked": None, "status": "open"}).json["filter"]
+    assert changed == {
+        **{k: v for k, v in made["filter"].items() if k not in ("open", "linked")},
+        "status": "open",
+    }
+    assert http.put(path, filter={"assignee": "me"}, actor="bob").json["filter"] == {
+        "assignee": "bob"
+    }
+    assert http.put(path, filter={}).json["filter"] == {}
+
+
+def test_what_was_read_may_be_sent_back(http, hook):
+    path = f"/hooks/{hook(status='open')}"
+    read = http.get(path).json
+    assert http.put(path, read).json == read
+
+
+def test_a_hook_that_is_not_there(http):
+    for method in ("GET", "PUT", "DELETE"):
+        answer = http(method, "/hooks/99", {"state": "active"} if method == "PUT" else None)
+        assert (answer.status, answer.json["code"]) == (404, "no_such_hook")
+    assert http.get("/hooks/99/deliveries").json["code"] == "no_such_hook"
+
+
+def test_what_the_database_keeps_of_it_nobody_writes(http, sql, hook):
+    number = hook()
+    before = http.get(f"/hooks/{number}").json
+    http.put(
+        f"/hooks/{number}",
+        tried=5,
+        next_try="tomorrow",
+        created="2020-01-01",
+        reason="x",
+        rotated="now",
+    )
+    assert http.get(f"/hooks/{number}").json == before
+    for column in (
+        "hook_id",
+        "tried",
+        "next_try",
+        "holder",
+        "until",
+        "epoch",
+        "begins",
+        "created",
+        "rotated",
+    ):
+        assert sql.refusal(f"UPDATE hooks SET {column} = NULL").pgcode in ("42501", "428C9")
+
+
+def test_its_changes_are_events_without_anything_secret(http, sql, hook):
+    number = hook(label="ops")
+    http.put(
+        f"/hooks/{number}",
+        url="https://ci.example.org/other?key=sesame",
+        state="stopped",
+        secret="new",
+    )
+    http.get("/events?after=0")
+    sql("UPDATE hooks SET position = 1")
+    sql("UPDATE hooks SET position = position")
+    http.delete(f"/hooks/{number}")
+    events = http.get("/events?after=0").json
+    assert [each["kind"] for each in events] == [
+        "hook_added",
+        "hook_changed",
+        "hook_changed",
+        "hook_removed",
+    ]
+    added, changed, back, removed = (each["changes"] for each in events)
+    assert added["filter"] == [None, {"label": "ops"}]
+    assert added["hook"] == [None, number]
+    assert changed == {
+        "hook": [number, number], "state": ["active", "stopped"], "secret": ["…", "…"],
+        "url": ["https://ci.example.org/…", "https://ci.example.org/…"],
+    }  # fmt: skip
+    assert back == {"hook": [number, number], "position": [None, 1]}
+    assert removed["hook"] == [number, None]
+    assert "sesame" not in json.dumps(events) and "whsec" not in json.dumps(events)
+    assert all(each["ticket_id"] is None for each in events)
+
+
+def test_what_was_done_to_hooks_is_not_undone(http, hook):
+    hook()
+    (event,) = http.get("/events?after=0").json
+    answer = http.put("/undo", event_id=event["event_id"])
+    assert (answer.status, answer.json["detail"]) == (
+        422,
+        "what was done to hooks is not taken back by undo()",
+    )
+
+
+def test_a_secret_that_is_rotated_leaves_the_one_before_good(http, sql, owner, hook):
+    def secrets():
+        with owner.cursor() as cursor:
+            cursor.execute("SELECT secrets FROM hooks")
+            return cursor.fetchone()[0]
+
+    number, (first,) = hook(), secrets()
+    second = http.put(f"/hooks/{number}", secret="new").json["secret"]
+    assert secrets() == [second, first]
+    sql("UPDATE hooks SET secrets = ARRAY[new_secret()]")
+    third, before = secrets()
+    assert (before, third not in (first, second)) == (second, True)
+    mine = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
+    assert "secret" not in http.put(f"/hooks/{number}", secret=mine).json
+    assert secrets() == [mine, third]
+
+
+def test_the_same_key_makes_one_hook_and_shows_its_secret_once(http):
+    key = {"Idempotency-Key": "once"}
+    first, again = (http.put("/hooks", url=URL, headers=key) for _ in range(2))
+    assert "secret" in first.json and "secret" not in again.json
+    assert again.headers["idempotent-replayed"] == "true"
+    assert len(http.get("/hooks").json) == 1
+
+
+def test_they_are_drawn(http, hook):
+    hook(status="open")
+    text = http.get("/hooks?format=text&width=200").text
+    assert "https://ci.example.org/iris?key=sesame" in text and "status: open" in text
+    assert http.get("/hooks?format=csv").text.startswith("hook_id,url,kind,filter")
+    assert "hook 2 is told from now on" in http.put("/hooks?format=text", url=URL).text
+    assert http.delete("/hooks/2?format=text").text == "hook 2 deleted\n"
+    assert http.get("/hooks/1/deliveries").json == []
