@@ -6,7 +6,7 @@ from sqlalchemy import func, literal_column, or_, select
 
 from iris import models, past, tickets
 from iris.database import statements
-from iris.formats import terminal
+from iris.formats import standup
 from iris.intake import types
 from iris.lists import listing, pages
 
@@ -32,7 +32,7 @@ LIST = Differences(
     filters=tickets.LIST.filters,
     sorts=listing.sorts(models.Change),
     order="-last",
-    told=terminal.changes,
+    told=standup.changes,
 )
 PARAMETERS = {**LIST.parameters(), "since": types.Time(), "until": types.Time()}
 # As JSON has them.

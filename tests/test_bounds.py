@@ -16,8 +16,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from iris import bounds
-from iris.formats import terminal
+from iris.formats import fitting, letters, terminal
 from iris.intake import bodies, rows
+from iris.visible import safe
 
 # Drawing ------------------------------------------------------------------------------------------
 
@@ -49,18 +50,18 @@ LONG = {
 @given(st.lists(st.sampled_from(WORDS), max_size=40), st.sampled_from([20, 91, 100]))
 def test_lines_break_where_they_always_did(words, width):
     line = " ".join(["It", *words])
-    assert terminal.broken(line, width) == wcwidth.wrap(terminal.safe(line.expandtabs()), width)
+    assert fitting.broken(line, width) == wcwidth.wrap(safe(line.expandtabs()), width)
 
 
 @pytest.mark.parametrize("name", LONG)
 def test_any_text_is_drawn_in_no_time(name):
     began = time.process_time()
-    lines = terminal.wrapped(LONG[name]).split("\n")
+    lines = fitting.wrapped(LONG[name]).split("\n")
     row = json.dumps({"title": LONG[name], "status": "open"})
     table = terminal.table([row] * 10, ("title", "status")).splitlines()
     assert time.process_time() - began < 1
-    assert all(wcwidth.width(line) <= terminal.WIDTH for line in lines + table)
-    assert all(len(line) < terminal.CELL + terminal.WIDTH for line in table)
+    assert all(wcwidth.width(line) <= fitting.WIDTH for line in lines + table)
+    assert all(len(line) < fitting.CELL + fitting.WIDTH for line in table)
 
 
 def letter(**more):
@@ -76,13 +77,13 @@ def letter(**more):
 def test_a_letter_says_what_it_leaves_out():
     comment = {"author": "bob", "created": "2026-11-20T18:25:11", "body": "word " * 20_000}
     links = [{"ticket_id": 1, "kind": "relates", "other_id": n} for n in range(2, 10_000)]
-    drawn = terminal.letter(letter(comments=[comment] * 7, links=links))
+    drawn = letters.letter(letter(comments=[comment] * 7, links=links))
     assert drawn.count("-- bob") == 2
     assert drawn.endswith("\n\n… 5 more comments; format=json shows all\n")
     assert drawn.count("more characters; format=json shows all") == 1
-    drawn = terminal.letter(letter(description="x" * 99_000, comments=[comment, comment]))
+    drawn = letters.letter(letter(description="x" * 99_000, comments=[comment, comment]))
     assert drawn.endswith("… 99,000 more characters; format=json shows all\n")
-    few = terminal.letter(letter(comments=[{**comment, "body": ',"comments":[{"links":[\\'}]))
+    few = letters.letter(letter(comments=[{**comment, "body": ',"comments":[{"links":[\\'}]))
     assert few.endswith('-\n,"comments":[{"links":[\\\n')
 
 

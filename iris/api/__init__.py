@@ -8,7 +8,7 @@ import hug
 from iris import formats
 from iris.database.statements import ZONE
 from iris.described import shapes
-from iris.formats import entries, problem, terminal, told
+from iris.formats import entries, fitting, problem, terminal, told
 from iris.intake import auth, routes
 from iris.intake.places import address, host
 from iris.lists.statement import MOST_LEFT
@@ -127,7 +127,7 @@ def look(given, found=None):
             f": limit={many} shows them" if many <= 1000 else f": go on with cursor={found.cursor}"
         )
     return terminal.Look(
-        given.get("width", terminal.WIDTH),
+        given.get("width", fitting.WIDTH),
         given.get("tz", ZONE),
         given.get("color") == "always",
         last,
@@ -147,7 +147,7 @@ def said(request, response, row, words, page="/"):
         return row
     if row is None:
         response.status = falcon.HTTP_200
-    lines = terminal.broken(words, told.look(request).width)
+    lines = fitting.broken(words, told.look(request).width)
     return drawn(response, "".join(f"{line}\n" for line in lines))
 
 

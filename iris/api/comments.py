@@ -6,7 +6,7 @@ from iris import comments, formats, models
 from iris.api import ROUTE, address, drawn, listed, lists, look, said
 from iris.database.statements import ZONE
 from iris.described import shapes
-from iris.formats import terminal
+from iris.formats import letters
 from iris.intake import auth, routes, types
 from iris.intake.negotiation import LOOK
 
@@ -58,7 +58,7 @@ def one(request, response, comment_id, tz=ZONE, **given):
     formats.of(request.context.format, given)
     if request.context.format != "text":
         return row
-    return drawn(response, terminal.comment(row, look({"tz": tz, **given})))
+    return drawn(response, letters.comment(row, look({"tz": tz, **given})))
 
 
 @ROUTE.put("/comments/{comment_id}")

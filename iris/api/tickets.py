@@ -6,7 +6,7 @@ from iris import counted, formats, models, surroundings, tickets
 from iris.api import ROUTE, address, drawn, listed, lists, look, said, tagged, versions
 from iris.database.statements import ZONE
 from iris.described import shapes
-from iris.formats import terminal
+from iris.formats import letters
 from iris.intake import auth, routes, types
 from iris.intake import rows as many
 from iris.intake.negotiation import LOOK
@@ -93,7 +93,7 @@ def read(request, response, ticket_id, as_of=None, tz=ZONE, **given):
         response.status = falcon.HTTP_304
         return None
     if request.context.format == "text":
-        return drawn(response, terminal.letter(row, look({"tz": tz, **given})))
+        return drawn(response, letters.letter(row, look({"tz": tz, **given})))
     formats.of(request.context.format, given)
     return row
 

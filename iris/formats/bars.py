@@ -2,7 +2,7 @@
 
 import wcwidth
 
-from iris.formats import terminal
+from iris.formats import fitting, terminal
 from iris.visible import safe
 
 # Eighths of a cell, from the left; and from below.
@@ -49,7 +49,7 @@ def _table(head, rows, look, most):
     for place, (name, numbers) in enumerate(zip([head[0], *names], texts, strict=True)):
         cells = [text.rjust(width) for text, width in zip(numbers, widths, strict=True)]
         drawn = bar(rows[place - 1][2], most, room) if place else ""
-        line = "  ".join([terminal.fit(name, wide), *cells, drawn]).rstrip()
+        line = "  ".join([fitting.fit(name, wide), *cells, drawn]).rstrip()
         yield look.paint(line, terminal.BOLD) if not place else line
 
 
@@ -146,7 +146,7 @@ def page(found, look=terminal.PLAIN):
     closed = f"Closed in these weeks: {took['tickets']:,}"
     if took["tickets"]:
         closed += f"; half were open for {span(took['median'])} at most, 85 of 100 for {span(took['p85'])}"
-    lines += ["", *terminal.broken(closed, look.width)]
+    lines += ["", *fitting.broken(closed, look.width)]
     lines += _took("in a status", found["hours_in_status"], "stays", look)
     lines += _took("open since", found["hours_open"], "tickets", look)
     if look.zone != "UTC":

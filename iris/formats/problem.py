@@ -7,8 +7,9 @@ import hug
 from falcon.vendor import mimeparse
 
 from iris import problems
-from iris.formats import terminal
+from iris.formats import fitting, terminal
 from iris.intake import forms
+from iris.visible import safe
 from iris.web import pages
 
 PROBLEM, JSON, TEXT = "application/problem+json", "application/json", "text/plain"
@@ -83,8 +84,8 @@ def sentences(problem, width=None):
     others = [f"row {row['index']}: {row['detail']}" for row in rows]
     lines = [problem.detail, *others, *([f"hint: {hint}"] if hint else [])]
     if width:
-        lines = [piece for each in lines for piece in terminal.broken(each, width)]
-    return "".join(f"{terminal.safe(each)}\n" for each in lines)
+        lines = [piece for each in lines for piece in fitting.broken(each, width)]
+    return "".join(f"{safe(each)}\n" for each in lines)
 
 
 @hug.format.content_type(PROBLEM)

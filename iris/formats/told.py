@@ -4,8 +4,9 @@ import json
 
 import hug
 
-from iris.formats import terminal
+from iris.formats import fitting, terminal
 from iris.formats.json import as_json
+from iris.visible import safe
 from iris.web import pages
 
 # Cells between the names of what a document has and what they are.
@@ -31,7 +32,7 @@ def answer(content, request=None, response=None):
 def look(request):
     """Return how an answer is to look whose route leaves that to others."""
     asked = request.context.get("look") or {}
-    return terminal.Look(asked.get("width", terminal.WIDTH), color=asked.get("color") == "always")
+    return terminal.Look(asked.get("width", fitting.WIDTH), color=asked.get("color") == "always")
 
 
 def document(text, look):
@@ -42,8 +43,8 @@ def document(text, look):
     indent = min(most, max((len(name) for name in told), default=0) + 1) + GAP
     made = []
     for name, value in told.items():
-        head = terminal.fit(terminal.safe(f"{name}:"), indent - GAP) + " " * GAP
-        first, *others = terminal.broken(value[: terminal.HEAD], look.width - indent) or [""]
+        head = fitting.fit(safe(f"{name}:"), indent - GAP) + " " * GAP
+        first, *others = fitting.broken(value[: terminal.HEAD], look.width - indent) or [""]
         made += [look.paint(head, terminal.BOLD) + first, *(" " * indent + each for each in others)]
     return "".join(f"{line}\n" for line in made)
 
