@@ -1,1 +1,6 @@
-// What a page does more, where there is a script.
+// All that the pages do by script. Without it they do the same by links and forms.
+
+import "./board.js";
+import "./keys.js";
+import "./live.js";
+import "./past.js";
