@@ -20,6 +20,7 @@ from iris.api import (
     tickets,
     tokens,
     undo,
+    watchers,
     workflow,
 )
 from iris.intake import handlers, middleware
@@ -39,6 +40,7 @@ __all__ = [
     "tickets",
     "tokens",
     "undo",
+    "watchers",
     "workflow",
 ]
 

@@ -275,6 +275,19 @@ class Link(Base):
     )
 
 
+class Watch(Base):
+    """Who joined a ticket by hand, or left it."""
+
+    __tablename__ = "watches"
+
+    # No foreign key: it stays when its ticket goes, which may come back.
+    ticket_id: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    who: Mapped[str] = mapped_column(primary_key=True)
+    muted: Mapped[bool] = mapped_column(server_default=text("false"))
+
+    __table_args__ = (Index("watches_who_idx", "who", "ticket_id"),)
+
+
 class Search(Base):
     """The words of a ticket (comment_id 0) or of one comment."""
 
@@ -422,6 +435,9 @@ class Delivery(Base):
     __table_args__ = (Index("deliveries_hook_id_idx", "hook_id", "delivery_id"),)
 
 
+WATCHES = Watch.__table__
+
+
 class Tables(NamedTuple):
     """Where reading reads: the tables as they are, or as they were."""
 
@@ -480,5 +496,18 @@ class Change(Apart):
     last: Mapped[datetime] = mapped_column(comment="When it last changed", info=SORTED)
 
 
+class Watcher(Apart):
+    """Who hears of a ticket: a row of the view watchers."""
+
+    __tablename__ = "watchers"
+
+    ticket_id: Mapped[int] = mapped_column(primary_key=True, comment="The ticket")
+    who: Mapped[str] = mapped_column(primary_key=True, comment="Who it is", info=FILTERED | PERSON)
+    muted: Mapped[bool] = mapped_column(
+        comment="Whether they left: they hear nothing of it, whoever calls them", info=FILTERED
+    )
+
+
+WATCHERS = Watcher.__table__
 SINCE, UNTIL = moment("since"), moment("until")
 CHANGES = _like(Change, func.changes_between(SINCE, UNTIL))

@@ -49,18 +49,42 @@ RIGHTS = (
             "GET /changes",
             "GET /stats",
             "GET /stats.svg",
+            "GET /tickets/{ticket_id}/watchers",
             "GET /workflow",
             "GET /workflow.svg",
             "GET /me",
         ),
         (
             "SELECT FROM tickets, comments, links, searches, statuses, transitions, events",
+            "SELECT FROM watchers, watched('alice'), watches",
             "SELECT FROM events_after(0, 10)",
             "SELECT FROM tickets_as_of(now()), comments_as_of(now()), links_as_of(now())",
             "SELECT FROM searches_as_of(now()), changes_between('yesterday'), verify_events()",
             "SELECT FROM cycle_times(), moves(), stats(), spread()",
             "SELECT workflow(), workflow_as_of(now()), read_ticket(1)",
             "SELECT write_past(), read_ticket_as_of(1, now()) FROM ticket_as_of(1, now())",
+        ),
+    ),
+    Right(
+        "watch a ticket, or no more",
+        "reader",
+        (
+            "PUT /tickets/{ticket_id}/watchers/{who}",
+            "DELETE /tickets/{ticket_id}/watchers/{who}",
+        ),
+        (
+            "INSERT INTO watchers VALUES (1, actor())",
+            "UPDATE watchers SET muted = true WHERE ticket_id = 1 AND who = actor()",
+            "DELETE FROM watchers WHERE ticket_id = 1 AND who = actor()",
+        ),
+    ),
+    Right(
+        "have others watch a ticket, or no more",
+        "writer",
+        (),
+        (
+            "INSERT INTO watchers VALUES (1, 'zoe')",
+            "INSERT INTO watches VALUES (1, 'zoe')",
         ),
     ),
     Right(

@@ -19,10 +19,11 @@ from sqlalchemy import (
     not_,
     or_,
     select,
+    true,
     union_all,
     update,
 )
-from sqlalchemy.dialects.postgresql import ARRAY, INTERVAL, JSONB, TIMESTAMP
+from sqlalchemy.dialects.postgresql import ARRAY, INTERVAL, JSONB, TIMESTAMP, array
 
 from iris import formats, models, past, problems
 from iris.database import statements, writing
@@ -170,7 +171,7 @@ def _listing(tables, *moment):
         itself = func.concat_ws("\n", own.c.title, own.c.description)
 
         def found(text):
-            return text.op("~*")(func.mentioning(names))
+            return func.is_mentioned(text, names, type_=Boolean)
 
         if moment:
             # Words of a past are made anew from its texts, which takes longer than to look through them.
@@ -193,6 +194,42 @@ def _listing(tables, *moment):
             select(words.c.ticket_id).where(
                 words.c.words.bool_op("@@")(func.wanted_any(names)), found(text)
             )
+        )
+
+    def watched_by(name, shape, table):
+        each = func.unnest(filters.as_list(name, shape)).table_valued("name", name="each_one")
+        if not moment:
+            return table.c.ticket_id.in_(select(func.watched(each.c.name)).select_from(each))
+        # Who joined or left by hand did: that has no past.
+        own, said, by_hand = tables.tickets.alias(), tables.comments.alias(), models.WATCHES
+        itself, who = func.concat_ws("\n", own.c.title, own.c.description), each.c.name
+
+        def calls(text):
+            return func.is_mentioned(text, array([who]), type_=Boolean)
+
+        found = union_all(
+            select(own.c.ticket_id, who).where(
+                or_(own.c.assignee == who, own.c.reporter == who, calls(itself))
+            ),
+            select(said.c.ticket_id, who).where(or_(said.c.author == who, calls(said.c.body))),
+            select(by_hand.c.ticket_id, who).where(by_hand.c.who == who),
+        ).subquery("found")
+        left = (
+            select(by_hand.c.ticket_id)
+            .where(
+                by_hand.c.ticket_id == found.c.ticket_id,
+                by_hand.c.who == found.c.name,
+                by_hand.c.muted,
+            )
+            .exists()
+        )
+        return table.c.ticket_id.in_(select(found.c.ticket_id).where(not_(left)))
+
+    def mine(name, shape, table):
+        return or_(
+            filters.is_any(table.c.assignee, name, shape).is_(true()),
+            mentions(name, shape, table),
+            watched_by(name, shape, table),
         )
 
     def comments(table):
@@ -251,6 +288,12 @@ def _listing(tables, *moment):
             "commented_by": filters.somebody(commented_by, "Who commented on it"),
             "mentions": filters.somebody(
                 mentions, "Whom it, or a comment on it, calls by @ and their name"
+            ),
+            "watched_by": filters.somebody(watched_by, "Who watches it"),
+            "mine": filters.somebody(
+                mine,
+                "Whether it is assigned to who asks, watched by them, or calls them by @ and their name",
+                types.Mine(),
             ),
             "age_over": before("created", "Filed longer ago than that"),
             "idle_over": before("updated", "Last touched longer ago than that"),

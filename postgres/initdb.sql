@@ -39,6 +39,7 @@ ALTER ROLE iris_service PASSWORD :'iris_service_pass';
 \ir schema/tables/tickets.sql
 \ir schema/tables/comments.sql
 \ir schema/tables/links.sql
+\ir schema/tables/watches.sql
 \ir schema/tables/searches.sql
 \ir schema/tables/events.sql
 \ir schema/tables/past.sql
@@ -54,6 +55,7 @@ ALTER ROLE iris_service PASSWORD :'iris_service_pass';
 \ir schema/rules/tickets.sql
 \ir schema/rules/comments.sql
 \ir schema/rules/links.sql
+\ir schema/rules/watchers.sql
 \ir schema/rules/workflow.sql
 \ir schema/rules/tokens.sql
 \ir schema/rules/hooks.sql

@@ -50,7 +50,7 @@ ALICE, BOB, CHARLIE = "alice", "bob", "charlie"
 RESET = """
     SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE state LIKE 'idle in transaction%';
     SET session_replication_role = replica;
-    DELETE FROM links; DELETE FROM comments; DELETE FROM searches; DELETE FROM tickets;
+    DELETE FROM links; DELETE FROM watches; DELETE FROM comments; DELETE FROM searches; DELETE FROM tickets;
     DELETE FROM transitions; DELETE FROM statuses; DELETE FROM events; DELETE FROM replays;
     DELETE FROM workflow_recorded; DELETE FROM tokens; DELETE FROM deliveries; DELETE FROM hooks; DELETE FROM past_tickets; DELETE FROM past_searches; UPDATE past_reached SET position = 0;
     SELECT setval('tickets_ticket_id_seq', 1, false), setval('comments_comment_id_seq', 1, false),

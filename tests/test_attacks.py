@@ -80,6 +80,14 @@ DRIVE = """
     SELECT public.is_blank('x'), public.ticket_words('a', 'b', '{}'), public.body_words('a.b 日本')
     SELECT public.wanted('a.b 日本', true), public.parted('a'), public.paired('日本'), public.eastern(), public.wanted_any('{a}'),
         public.mentioning('{a}'), public.elapsed('1 day')
+    SELECT public.spoken('`a` @b'), public.is_mentioned('@a', '{a}'), public.mentioned('@a'), public.watch_fits('a')
+    INSERT INTO public.watchers VALUES ({n}, 'eve')
+    UPDATE public.watchers SET muted = true WHERE ticket_id OPERATOR(pg_catalog.=) {n}
+    SELECT pg_catalog.count(*) FROM public.watched('eve')
+    DELETE FROM public.watchers WHERE ticket_id OPERATOR(pg_catalog.=) {n}
+    INSERT INTO public.watches VALUES ({n}, 'zoe')
+    UPDATE public.watches SET muted = true
+    DELETE FROM public.watches
     SELECT public.ticket_fits('a', 'b', 'c', 'd', '{}', '{}', 'tomorrow'), public.comment_fits('a', 'b')
     SELECT * FROM public.events_after(0, 100)
     SELECT public.contents(event, 1), public.escaped('a') FROM public.events AS event

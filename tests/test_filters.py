@@ -139,10 +139,19 @@ def test_me_is_who_asks_in_every_filter_of_people(http, ticket, walk):
 
 
 def test_me_may_stand_in_every_filter_of_people(http):
-    from iris import comments, events, tickets, tokens  # noqa: PLC0415 (not before the database is there)
+    from iris import comments, events, tickets, tokens, watchers  # noqa: PLC0415 (not before the database is there)
 
-    people = {"assignee", "reporter", "commented_by", "mentions", "author", "actor"}
-    for noun in (tickets, comments, events, tokens):
+    people = {
+        "assignee",
+        "reporter",
+        "commented_by",
+        "mentions",
+        "watched_by",
+        "who",
+        "author",
+        "actor",
+    }
+    for noun in (tickets, comments, events, tokens, watchers):
         for name, filter_ in noun.LIST.filters.items():
             assert getattr(filter_.kind, "people", False) == (name in people), (noun, name)
     assert http.get("/tokens?actor=me", actor="alice").json == []

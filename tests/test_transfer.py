@@ -253,7 +253,7 @@ def test_the_commands(sql, ticket, server, other, tmp_path):
     assert (done.returncode, done.stdout) == (0, exported(server.url()))
     assert (
         done.stderr
-        == b"iris: exported 5 statuses, 13 transitions, 1 ticket, 0 comments, 0 links, 1 event\n"
+        == b"iris: exported 5 statuses, 13 transitions, 1 ticket, 0 comments, 0 links, 0 watches, 1 event\n"
     )
     again = iris(server, "import", "-", database=other, input=done.stdout)
     assert (again.returncode, again.stderr) == (0, done.stderr.replace(b"exported", b"imported"))

@@ -3,7 +3,7 @@
 from iris.client import USAGE, Failed, asking, words
 
 EXAMPLES = """
-  iris ls mine                               # yours that are open
+  iris ls mine                               # open, and assigned to you, watched by you or naming you
   iris ls status=open,active sort=-priority
   iris ls 'q=net*' created_after=monday      # q: words, "a phrase", -not, or
   iris ls label!=wontfix unassigned=true     # != none of these
@@ -12,10 +12,10 @@ EXAMPLES = """
   iris ls format=csv > all.csv               # also ndjson, tsv, ics, atom
 
 Filters: status, assignee, reporter, priority, label (several: a,b); open, unassigned, overdue, blocked
-(=true); due_, created_, updated_, closed_ + before, after (=monday); q, mentions, commented_by,
-age_over, idle_over (=7d), fields.NAME, linked, as_of. And sort, columns, limit, count, tz.
+(=true); due_, created_, updated_, closed_ + before, after (=monday); q, mentions, commented_by, watched_by,
+mine, age_over, idle_over (=7d), fields.NAME, linked, as_of. And sort, columns, limit, count, tz.
 """
-MINE = [("assignee", "me"), ("open", "true")]
+MINE = [("mine", "true"), ("open", "true")]
 
 
 def declare(parser):
@@ -31,7 +31,7 @@ def run(arguments):
     pairs, others = words.split(arguments.words)
     for word in others:
         if word != "mine":
-            hint = f"To look for words: iris ls q='{word}'; yours that are open: iris ls mine"
+            hint = f"To look for words: iris ls q='{word}'; yours: iris ls mine"
             raise Failed(USAGE, f"{word} is no NAME=VALUE\nhint: {hint}")
     return asking.get(
         "/tickets", words.filters([*pairs, *MINE * bool(others)]), arguments, table=True

@@ -16,7 +16,7 @@ NEVER_GIVEN = {"ticket_id", "created", "updated", "closed", "version"}
 RELABELLING = ("add_label", "remove_label")
 # What a filter looks for, where that is no column.
 COLUMNS = {"label": "labels", **dict.fromkeys(RELABELLING, "labels")}
-COLUMNS |= dict.fromkeys(("commented_by", "mentions", "actor"), "assignee")
+COLUMNS |= dict.fromkeys(("commented_by", "mentions", "watched_by", "actor"), "assignee")
 FLAGS = ("true", "false")
 # What a command's words are about: the path of the list whose filters they are.
 PATHS = {"ls": "/tickets", "changes": "/changes", "log": "/events"}

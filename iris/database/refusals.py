@@ -49,6 +49,7 @@ RULES = {
     "tickets_status_fkey": "invalid_value",
     "comments_ticket_id_fkey": "no_such_ticket",
     "links_ticket_id_fkey": "no_such_ticket",
+    "watches_ticket_id_fkey": "no_such_ticket",
     "links_other_id_fkey": "no_such_ticket",
 }
 

@@ -305,6 +305,14 @@ class Several(hug.types.Type):
         )
 
 
+class Mine(Flag):
+    """true or false, of who asks"""
+
+    def __call__(self, value, context=None):
+        """Return a Chosen."""
+        return Chosen(not super().__call__(value), [Me("me")])
+
+
 class Span(hug.types.Type):
     """A span of time: 30d, 2w, 12h, 90m"""
 

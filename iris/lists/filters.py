@@ -115,18 +115,19 @@ def several(column):
     return Filter(types.Several(types.of(column), "person" in column.info), split_chosen, where)
 
 
-def somebody(condition, words):
+def somebody(condition, words, kind=None):
     """Filter by one name or any of several, or none of them: `commented_by=me`.
 
     condition: (name, shape, table) → what it means that one of them is meant.
     words:    what that is called.
+    kind:     the type of what says who it is, if not by names.
     """
 
     def where(name, shape, table):
         found = condition(name, shape, table)
         return not_(found) if shape[0] else found
 
-    return Filter(types.about(words, types.Several(people=True)), split_chosen, where)
+    return Filter(types.about(words, kind or types.Several(people=True)), split_chosen, where)
 
 
 def of(column):

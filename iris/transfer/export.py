@@ -17,9 +17,13 @@ TABLES = {
     "tickets": "ticket_id",
     "comments": "ticket_id, comment_id",
     "links": "ticket_id, kind, other_id",
+    # Who joined and who left; the other watchers are seen by looking.
+    "watches": 'ticket_id, who COLLATE "C"',
     # In the order of their digests; those that have none yet come last.
     "events": "position, event_id",
 }
+# Whose singular is shorter by two letters.
+ES = ("statuses", "watches")
 HEADER = """
     SELECT (SELECT version_num FROM alembic_version) AS revision,
         (SELECT coalesce(max(position), 0) FROM events) AS position,
@@ -30,7 +34,7 @@ HEADER = """
 
 def counts(header):
     """Return how many rows of each table an export has by its header, in words."""
-    singular = {name: name.removesuffix("es" if name == "statuses" else "s") for name in TABLES}
+    singular = {name: name.removesuffix("es" if name.endswith(ES) else "s") for name in TABLES}
     return ", ".join(counted.of(header[name], singular[name], name) for name in TABLES)
 
 

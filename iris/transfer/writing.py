@@ -34,6 +34,7 @@ CONSTRAINTS = {
     "comments_pkey": "there is another comment of this number",
     "comments_ticket_id_fkey": "there is no such ticket",
     "links_pkey": "there is this link already",
+    "watches_pkey": "they watch this ticket already",
     "links_parent_key": "the ticket has another parent",
     "links_ticket_id_fkey": "there is no ticket ticket_id",
     "links_other_id_fkey": "there is no ticket other_id",

@@ -1,4 +1,4 @@
--- Run by a revision before it drops a column or changes what a function takes or gives: all triggers
+-- Run by a revision before it drops a column or changes what a function takes or gives: all triggers, views
 -- and functions go, but those that the tables need for their defaults and checks. What is there after
 -- the revision is made anew by the rules.
 
@@ -6,6 +6,14 @@ DO $$
 DECLARE
     old text;
 BEGIN
+    -- A view that is written to by a rule of ours is one.
+    FOR old IN
+        SELECT DISTINCT tgrelid::regclass::text
+            FROM pg_trigger JOIN pg_class ON pg_class.oid = tgrelid JOIN pg_proc ON pg_proc.oid = tgfoid
+            WHERE relkind = 'v' AND relnamespace = 'public'::regnamespace AND relowner = current_user::regrole
+                AND pronamespace = 'public'::regnamespace LOOP
+        EXECUTE 'DROP VIEW ' || old;
+    END LOOP;
     FOR old IN
         SELECT format('TRIGGER %I ON %s', tgname, tgrelid::regclass)
             FROM pg_trigger JOIN pg_class ON pg_class.oid = tgrelid JOIN pg_proc ON pg_proc.oid = tgfoid

@@ -14,6 +14,10 @@ GRANT EXECUTE ON FUNCTION workflow(), events_after(bigint, integer), tickets_as_
     told_by(bigint, text), read_ticket(bigint, bigint[]), read_ticket_as_of(bigint, timestamptz, bigint[]),
     verify_events(bigint, bigint), contents(events, bigint), escaped(text) TO iris_reader;
 
+-- And watch tickets, or no more: the rule lets them do so for themselves.
+GRANT SELECT ON watchers, watches TO iris_reader;
+GRANT INSERT, UPDATE (muted), DELETE ON watchers, watches TO iris_reader;
+
 -- Writers file and change tickets, comment and link.
 GRANT DELETE ON comments TO iris_writer;
 GRANT INSERT, DELETE ON links TO iris_writer;

@@ -6,6 +6,7 @@
 - Changes have numbers, and events say what they took back.
 - Events have digests.
 - What tickets were is written down, and how many there were is counted by an index.
+- Who joined a ticket, and who left it.
 - Moves from status to status are found by indexes, for statistics.
 - Hooks: who is told, and what was tried.
 """
@@ -180,6 +181,18 @@ HOOKS = """
     CREATE INDEX deliveries_hook_id_idx ON deliveries (hook_id, delivery_id)
 """
 
+# Of what is there, watchers are seen by looking.
+WATCHES = """
+    CREATE TABLE watches (
+        ticket_id bigint NOT NULL,
+        who text NOT NULL,
+        muted boolean NOT NULL DEFAULT false,
+        CONSTRAINT watches_pkey PRIMARY KEY (ticket_id, who),
+        CONSTRAINT watches_check CHECK (watch_fits(who))
+    );
+    CREATE INDEX watches_who_idx ON watches (who, ticket_id)
+"""
+
 
 def upgrade():
     """Go up, with data in the tables; the rules of today follow."""
@@ -195,6 +208,7 @@ def upgrade():
     op.execute(migrations.literal(words))
     op.execute("ALTER TABLE searches ALTER since SET NOT NULL")
     op.execute(TOKENS)
+    op.execute(WATCHES)
     op.execute(migrations.literal(CHANGES))
     op.execute(DIGESTS)
     migrations.run("calls/proof.sql")
@@ -215,7 +229,8 @@ def downgrade():
     """
     op.execute("DROP MATERIALIZED VIEW change_base_set")
     migrations.drop_rules()
-    op.execute("DROP TABLE past_tickets, past_searches, past_reached")
+    op.execute("DROP TABLE past_tickets, past_searches, past_reached, watches")
+    op.execute("DROP FUNCTION watch_fits")
     op.execute(COUNTED.format(include=""))
     op.execute("DROP INDEX events_moves_idx, events_reopened_idx")
     op.execute("ALTER TABLE events DROP change, DROP undoes, DROP digest")

@@ -64,6 +64,18 @@ COMMENT ON FUNCTION comment_fits(text, text) IS 'Whether a comment''s columns ar
 
 GRANT EXECUTE ON FUNCTION comment_fits(text, text) TO iris_writer;
 
+CREATE OR REPLACE FUNCTION watch_fits(who text) RETURNS boolean
+LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE
+SET search_path = pg_catalog, public, pg_temp
+AS $$
+BEGIN
+    RETURN char_length(who) <= 100 AND NOT is_blank(who) AND who !~ '[[:cntrl:]]'
+        OR refuse('who must have 1 to 100 characters, not only blanks', 'watches_check', 'who');
+END $$;
+COMMENT ON FUNCTION watch_fits(text) IS 'Whether somebody may be called so who watches a ticket; refuses who may not, in words';
+
+GRANT EXECUTE ON FUNCTION watch_fits(text) TO iris_reader;
+
 CREATE OR REPLACE FUNCTION token_fits(name text, actor text, expires timestamptz, digest bytea) RETURNS boolean
 LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE
 SET search_path = pg_catalog, public, pg_temp
