@@ -47,6 +47,7 @@ RIGHTS = (
             "GET /tickets/{ticket_id}/history",
             "GET /events",
             "GET /changes",
+            "GET /new",
             "GET /stats",
             "GET /stats.svg",
             "GET /tickets/{ticket_id}/watchers",
@@ -118,6 +119,7 @@ RIGHTS = (
         "link and unlink tickets",
         "writer",
         (
+            "PUT /tickets/{ticket_id}/links",
             "PUT /tickets/{ticket_id}/links/{kind}/{other_id}",
             "DELETE /tickets/{ticket_id}/links/{kind}/{other_id}",
         ),

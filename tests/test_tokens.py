@@ -309,6 +309,7 @@ BODIES = {
     "PUT /comments": {"ticket_id": 1, "body": "x"},
     "PUT /tickets/{ticket_id}/comments": {"body": "x"},
     "PUT /comments/{comment_id}": {"body": "y"},
+    "PUT /tickets/{ticket_id}/links": {"kind": "relates", "other_id": 2},
     "PUT /workflow": {
         "statuses": [{"status": "open", "is_open": True}],
         "transitions": {"open": []},

@@ -5,6 +5,8 @@ import re
 import falcon
 import hug
 
+# By another name, for the routes of events are a module in here.
+from iris import events as history
 from iris import formats
 from iris.database.statements import ZONE
 from iris.described import shapes
@@ -82,9 +84,9 @@ def browsed(noun, found, request, response, **data):
     found:    a pages.Page.
     data:     what that template knows beside.
     """
-    name = f"{noun.LIST.name}.html"
+    name = data.pop("template", f"{noun.LIST.name}.html")
     own = name in templates.NAMES and "columns" not in request.context.given
-    return pages.page(
+    return page(
         request,
         response,
         name if own else "rows.html",
@@ -94,6 +96,20 @@ def browsed(noun, found, request, response, **data):
         next=found.cursor and request.context.here(cursor=found.cursor),
         **data,
     )
+
+
+def page(request, response, template, **data):
+    """Answer with a page, which also tells what was done just before.
+
+    template: a name in iris/web/templates/.
+    data:     {name: value} that it knows.
+    Source:   one SELECT, if something was.
+    """
+    change = request.context.get("done")
+    done = []
+    if change is not None:
+        done = [terminal.read(row) for row in history.page({"change": change, "limit": 20}).rows]
+    return pages.page(request, response, template, done=done, **data)
 
 
 def asked(request, given, onwards):
@@ -141,7 +157,8 @@ def said(request, response, row, words, page="/"):
     page:     the path of the page that shows it.
     """
     if request.context.format == "html":
-        pages.done(request, response, page)
+        writer = request.context.writer
+        pages.done(request, response, page, None if writer.replayed else writer.change)
         return None
     if request.context.format != "text":
         return row

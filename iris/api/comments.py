@@ -43,7 +43,8 @@ def put(request, response, ticket_id, **given):
     row, number = comments.create(ticket_id, given, auth.writer(request))
     response.status = falcon.HTTP_201
     response.set_header("Location", address(request, f"/comments/{number}"))
-    return said(request, response, row, f"comment {number} on ticket {ticket_id} written")
+    words = f"comment {number} on ticket {ticket_id} written"
+    return said(request, response, row, words, f"/tickets/{ticket_id}")
 
 
 @ROUTE.get("/comments/{comment_id}")
@@ -73,7 +74,7 @@ def change(request, response, comment_id, ticket_id=None, **given):
     curl -X PUT --data-urlencode 'body=It works again' 0.0.0.0:8000/comments/1
     """
     row = comments.change(comment_id, given, auth.writer(request))
-    return said(request, response, row, f"comment {comment_id} changed")
+    return said(request, response, row, f"comment {comment_id} changed", f"/comments/{comment_id}")
 
 
 @ROUTE.delete("/comments/{comment_id}", status=falcon.HTTP_204)
@@ -84,4 +85,4 @@ def remove(request, response, comment_id):
     curl -X DELETE 0.0.0.0:8000/comments/1
     """
     comments.remove(comment_id, auth.writer(request))
-    return said(request, response, None, f"comment {comment_id} deleted")
+    return said(request, response, None, f"comment {comment_id} deleted", "/comments")

@@ -24,7 +24,25 @@ def put(request, response, ticket_id, kind, other_id):
     curl -X PUT 0.0.0.0:8000/tickets/1/links/blocks/2
     """
     links.create(ticket_id, kind, other_id, auth.writer(request))
-    return said(request, response, None, f"ticket {ticket_id} {_is(kind)} {other_id}")
+    return said(
+        request,
+        response,
+        None,
+        f"ticket {ticket_id} {_is(kind)} {other_id}",
+        f"/tickets/{ticket_id}",
+    )
+
+
+@ROUTE.put("/tickets/{ticket_id}/links", status=falcon.HTTP_204)
+@ROUTE.post("/tickets/{ticket_id}/links", status=falcon.HTTP_204)
+@routes.refuses("link_cycle", "second_parent", "no_such_ticket")
+@routes.takes(**KEY)
+def put_by_body(request, response, ticket_id, kind, other_id):
+    """Link a ticket to another that the body names, as a form does.
+
+    curl -X PUT -d kind=blocks -d other_id=2 0.0.0.0:8000/tickets/1/links
+    """
+    return put(request, response, ticket_id, kind, other_id)
 
 
 @ROUTE.delete("/tickets/{ticket_id}/links/{kind}/{other_id}", status=falcon.HTTP_204)
@@ -36,7 +54,8 @@ def remove(request, response, ticket_id, kind, other_id):
     curl -X DELETE 0.0.0.0:8000/tickets/1/links/blocks/2
     """
     links.remove(ticket_id, kind, other_id, auth.writer(request))
-    return said(request, response, None, f"ticket {ticket_id} no longer {_is(kind)} {other_id}")
+    words = f"ticket {ticket_id} no longer {_is(kind)} {other_id}"
+    return said(request, response, None, words, f"/tickets/{ticket_id}")
 
 
 def _is(kind):

@@ -3,13 +3,14 @@
 import falcon
 
 from iris import counted, formats, models, surroundings, tickets
-from iris.api import ROUTE, address, drawn, listed, lists, look, said, tagged, versions
+from iris.api import ROUTE, address, drawn, listed, lists, look, said, tagged, ticket_page, versions
 from iris.database.statements import ZONE
 from iris.described import shapes
 from iris.formats import letters
 from iris.intake import auth, routes, types
 from iris.intake import rows as many
 from iris.intake.negotiation import LOOK
+from iris.web import board
 
 NUMBER = types.Number()
 TICKET = shapes.Row(models.Ticket)
@@ -34,16 +35,20 @@ CHANGED = ("no_such_ticket", "transition_not_allowed", "version_moved_on", "cond
 
 @ROUTE.get("/tickets")
 @lists(tickets, formats.TICKETS)
-@routes.takes(**tickets.PARAMETERS)
+@routes.takes(**tickets.PARAMETERS, **board.PARAMETERS)
 def index(request, response, **given):
     """List tickets, newest first.
 
     curl '0.0.0.0:8000/tickets?status=open,active&sort=-priority&columns=ticket_id,title'
     """
+    view, by = given.pop("view", "list"), given.pop("by", "status")
     if request.context.format != "html":
         return listed(tickets, given, request, response)
-    around = surroundings.read(given.get("as_of"), given.get("tz", ZONE))
-    return listed(tickets, given, request, response, data={"around": around})
+    data = {"around": surroundings.read(given.get("as_of"), given.get("tz", ZONE))}
+    if view == "board":
+        given = board.usual(given, request.context.left_open)
+        data |= {"template": "board.html", "by": by}
+    return listed(tickets, given, request, response, data=data)
 
 
 @ROUTE.put("/tickets")
@@ -73,18 +78,20 @@ def put(request, response, ticket_id=None, dry_run=False, tz=ZONE, **given):
         found = tickets.put(rows, auth.writer(request), dry_run, tz)
         number = 0 if found == "[]" else found.count("\n") + 1
         done = "would be written, and none was" if dry_run else "written"
-        return said(request, response, found, f"{counted.of(number, 'ticket')} {done}")
+        return said(request, response, found, f"{counted.of(number, 'ticket')} {done}", "/tickets")
     if ticket_id is not None:
         return change(request, response, ticket_id, tz, **given)
     row, version, number = tickets.create(given, auth.writer(request), tz)
     response.status = falcon.HTTP_201
     response.set_header("Location", address(request, f"/tickets/{number}"))
     tagged(response, version)
-    return said(request, response, row, f"ticket {number} filed")
+    return said(request, response, row, f"ticket {number} filed", f"/tickets/{number}")
 
 
 def read(request, response, ticket_id, as_of=None, tz=ZONE, **given):
     """Answer with one ticket, or with 304 to who has it already."""
+    if request.context.format == "html":
+        return ticket_page.whole(request, response, ticket_id, as_of, tz)
     header = request.get_header("If-None-Match")
     seen = versions(header)
     row, version = tickets.one(ticket_id, seen or (), as_of, tz)
@@ -145,7 +152,8 @@ def change(request, response, ticket_id, tz=ZONE, **given):
     writer = auth.writer(request, True, seen)
     row, version = tickets.change(ticket_id, given, writer, expected, tz)
     tagged(response, version)
-    return said(request, response, row, f"ticket {ticket_id} is at version {version}")
+    words = f"ticket {ticket_id} is at version {version}"
+    return said(request, response, row, words, f"/tickets/{ticket_id}")
 
 
 @ROUTE.delete("/tickets/{ticket_id}", status=falcon.HTTP_204)
@@ -159,4 +167,6 @@ def remove(request, response, ticket_id):
     """
     expected = versions(request.get_header("If-Match"))
     tickets.remove(ticket_id, auth.writer(request, True), expected)
-    return said(request, response, None, f"ticket {ticket_id} deleted; its history stays")
+    return said(
+        request, response, None, f"ticket {ticket_id} deleted; its history stays", "/tickets"
+    )

@@ -83,4 +83,4 @@ def remove(request, response, name):
     curl -X DELETE 0.0.0.0:8000/tokens/alice
     """
     tokens.revoke(name, auth.writer(request))
-    return said(request, response, None, f"{name} is revoked")
+    return said(request, response, None, f"{name} is revoked", "/tokens")

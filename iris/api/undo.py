@@ -28,4 +28,4 @@ def put(request, response, event_id=None, change=None, dry_run=False):
     found = undo.undo(event_id, change, auth.writer(request), dry_run)
     number = len(json.loads(found))
     done = "would be taken back, and none was" if dry_run else "taken back"
-    return said(request, response, found, f"{counted.of(number, 'event')} {done}")
+    return said(request, response, found, f"{counted.of(number, 'event')} {done}", "/events")

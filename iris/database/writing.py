@@ -14,11 +14,12 @@ class Writer:
     request:  a digest of the request, which the key is good for.
     role:     of rights.ROLES, under which the statement runs; None for the login's own.
     replayed: set when the answer is an earlier one.
+    change:   set, where there is a key, to the number of the change that it was, if it was one.
     """
 
     def __init__(self, actor, key=None, request=None, role=None):
         self.actor, self.key, self.request, self.role = actor, key, request, role
-        self.replayed = False
+        self.replayed, self.change = False, None
 
 
 # A transaction's own: the connection is the next one's after it, and a pooler's server process anybody's.
@@ -39,7 +40,10 @@ AS = {
 # What the service does for nobody's sake.
 AS_ITSELF = "SELECT set_config('role', 'none', true); "
 TIMEOUT = "SELECT set_config('statement_timeout', '%d', true); "
-ONCE = "SELECT answer, replayed FROM once(%(iris_key)s, %(iris_request)s, %(iris_write)s)"
+ONCE = (
+    "SELECT answer, replayed, pg_current_xact_id()::text::bigint + pg_sequence_last_value('change_base')"
+    " FROM once(%(iris_key)s, %(iris_request)s, %(iris_write)s)"
+)
 
 
 def write(sql, values, writer, seconds=None):
@@ -70,7 +74,7 @@ def write(sql, values, writer, seconds=None):
         # Whatever became of the first try, the second one is answered as the first would have been.
         again=True,
     )
-    answer, writer.replayed = row
+    answer, writer.replayed, writer.change = row
     return answer and tuple(answer.values())
 
 

@@ -243,6 +243,7 @@ class Describer:
             # A browser is sent on to the page that shows it.
             location = {"Location": _header("Location")}
             made["303"] = {"description": STATUSES[303], "headers": location}
+            made["303"]["content"] = {PAGE: {"schema": shapes.MEDIA}}
         by_status = {}
         for code in dict.fromkeys(route.codes()):
             by_status.setdefault(problems.CODES[code][0], []).append(code)

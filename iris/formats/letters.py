@@ -45,6 +45,16 @@ class Letter:
         return "\n".join(self.lines) + "\n"
 
 
+def parts(text):
+    """Return one ticket as the API has it: (its columns, where its comments begin, where its links do).
+
+    text:     JSON text; its comments may be many, and items() reads them one by one.
+    """
+    # Inside of JSON's texts no quote stands without a backslash, so these are what they look like.
+    comments, links = text.index(',"comments":['), text.rindex(',"links":[')
+    return terminal.read(text[:comments] + "}"), comments, links
+
+
 def letter(text, look=PLAIN):
     """Return one ticket, with its comments and links, as a letter.
 
@@ -55,9 +65,7 @@ def letter(text, look=PLAIN):
     def when(text):
         return _when(text, look.zone)
 
-    # Inside of JSON's texts no quote stands without a backslash, so these are what they look like.
-    comments, links = text.index(',"comments":['), text.rindex(',"links":[')
-    ticket = terminal.read(text[:comments] + "}")
+    ticket, comments, links = parts(text)
     number = ticket["ticket_id"]
     state = [ticket["status"], ticket["priority"]]
     if ticket["due"]:
@@ -70,7 +78,7 @@ def letter(text, look=PLAIN):
         "State": ", ".join(state),
         "Labels": terminal.plain(ticket["labels"]),
         "Fields": terminal.plain(ticket["fields"]),
-        "Links": ", ".join(terminal.linked(number, link) for link in _items(text, links)),
+        "Links": ", ".join(terminal.linked(number, link) for link in items(text, links)),
         "Version": f"{ticket['version']}, {when(ticket['updated'])}",
     }
     made = Letter(look.width)
@@ -87,12 +95,12 @@ def letter(text, look=PLAIN):
         made.add("")
         made.tell(ticket["description"])
     told = 0
-    for comment in _items(text, comments):
+    for comment in items(text, comments):
         if not made.room:
             break
         _remark(made, comment, look)
         told += 1
-    left = sum(1 for _ in _items(text, comments)) - told if not made.room else 0
+    left = sum(1 for _ in items(text, comments)) - told if not made.room else 0
     if left:
         made.add("", f"… {counted.of(left, 'more comment')}; format=json shows all")
     if look.zone != "UTC":
@@ -127,6 +135,6 @@ def comment(text, look=PLAIN):
     return made.text()
 
 
-def _items(text, at):
+def items(text, at):
     """Yield the items of a list that stands there in a ticket."""
     return (item for item, _, _ in bounds.items(text, text.index("[", at) + 1, DECODER.raw_decode))

@@ -43,7 +43,7 @@ def _done(row, zone):
     elif row["kind"] == "created":
         yield _filed(row, zone)
     else:
-        yield from _changed(row["changes"], zone)
+        yield from changed(row["changes"], zone)
     number = row["comments"]
     if number:
         yield counted.of(abs(number), "more comment" if number > 0 else "fewer comment")
@@ -71,7 +71,7 @@ def _filed(row, zone):
     return "filed it" + (f": {', '.join(map(_brief, told))}" if told else "")
 
 
-def _changed(changes, zone):
+def changed(changes, zone):
     """Yield what a ticket has now and had then, of an object member by member."""
     for name, pair in changes.items():
         old, new = (terminal.timed(name, each, zone) for each in pair)

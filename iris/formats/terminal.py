@@ -117,15 +117,17 @@ def _short(value):
     if isinstance(value, list) and len(value) == 2:
         old, new = (plain(item) or "–" for item in value)
         return f"{old} → {new}"
-    return _json(value) if isinstance(value, list | dict) else plain(value)
+    return as_json(value) if isinstance(value, list | dict) else plain(value)
 
 
-def _json(value):
+def as_json(value):
     """Return a JSON value as JSON, its numbers as they were."""
     if isinstance(value, list):
-        return f"[{', '.join(map(_json, value))}]"
+        return f"[{', '.join(map(as_json, value))}]"
     if isinstance(value, dict):
-        return f"{{{', '.join(f'{_json(name)}: {_json(item)}' for name, item in value.items())}}}"
+        return (
+            f"{{{', '.join(f'{as_json(name)}: {as_json(item)}' for name, item in value.items())}}}"
+        )
     return value if isinstance(value, Number) else json.dumps(value, ensure_ascii=False)
 
 

@@ -9,6 +9,7 @@ import ipaddress
 import json
 import logging
 import math
+import secrets
 
 from iris import bounds, formats, meters, problems, rights, settings
 from iris.database import callers, writing
@@ -244,6 +245,9 @@ def writer(request, conditional=False, seen=False):
     if conditional and REQUIRE_IF_MATCH and not seen and "HTTP_IF_MATCH" not in request.env:
         raise condition_required()
     key, digest = request.env.get("HTTP_IDEMPOTENCY_KEY"), None
+    if key is None and request.context.format == "html":
+        # Who does something in a page is told which change it was, and may take it back.
+        key = secrets.token_urlsafe(12)
     if key is not None:
         if not 1 <= len(key) <= 200 or not key.isascii() or not key.isprintable():
             raise problems.Problem(

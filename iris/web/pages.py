@@ -3,9 +3,10 @@
 import hashlib
 import json
 import secrets
-from urllib.parse import urlencode
+from urllib.parse import quote, urlencode
 
 import falcon
+from markupsafe import Markup
 
 from iris import models, rights
 from iris.formats import terminal
@@ -105,8 +106,12 @@ class Page:
     def command(self, **more):
         """Return the command that gives what stands at this address, with more in its query."""
         query = self.here(**{**dict.fromkeys(SHOWN_ONLY), **more})
-        address = f"{self.request.scheme}://{places.host(self.request)}{self.request.path}"
-        return f"curl -s '{address}{query if len(query) > 1 else ''}'".replace("’", "%E2%80%99")
+        path = quote(self.path, safe=LEFT)
+        return f"curl -s '{self.address(path)}{query if len(query) > 1 else ''}'"
+
+    def address(self, path):
+        """Return the whole address of a path from `/`, to be typed."""
+        return f"{self.request.scheme}://{places.host(self.request)}/{path}"
 
     @property
     def view(self):
@@ -128,6 +133,15 @@ class Page:
         """Return the address of the list with other filters; their values as they are."""
         quoted = {name: f'"{value.replace(QUOTE, QUOTE * 2)}"' for name, value in given.items()}
         return f"{self.root}tickets{self.here(cursor=None, **quoted)}"
+
+    def live(self, around):
+        """Return what the script needs to follow the feed, as attributes: not in a past."""
+        workflow = {
+            status: {"next": around.transitions.get(status, []), "open": is_open}
+            for status, is_open in around.is_open.items()
+        }
+        made = Markup(f" data-workflow={templates.data(workflow)}")
+        return made if self.as_of else made + Markup(' data-live="{}"').format(around.position)
 
     def asset(self, name):
         """Return the address of a file."""
@@ -211,4 +225,5 @@ def done(request, response, path, change=None):
     if change is not None:
         path += f"{'&' if '?' in path else '?'}{forms.DONE}={change}"
     response.status = falcon.HTTP_303
+    response.content_type = "text/html; charset=utf-8"
     response.set_header("Location", places.address(request, path) or "./")

@@ -1,12 +1,14 @@
 """The templates, compiled once; nothing that comes from anybody is markup, and nothing in it stays unseen."""
 
+import re
 from datetime import datetime
 
 import jinja2
 from markupsafe import Markup, escape
 
 from iris import bounds, visible
-from iris.formats import terminal
+from iris.formats import standup, terminal
+from iris.web import board
 
 
 def seen(value):
@@ -21,6 +23,14 @@ def seen(value):
 def kept(value):
     """Return a text for a form's field: as it is, for it will come back."""
     return escape("" if value is None else value)
+
+
+def data(value):
+    """Return a JSON value as a script reads it from an attribute, in quotes."""
+    text = terminal.as_json(value)
+    for char, told in (("&", "&amp;"), ("<", "&lt;"), ("'", "&#39;")):
+        text = text.replace(char, told)
+    return Markup(f"'{text}'")
 
 
 def when(text, zone="UTC"):
@@ -38,6 +48,41 @@ def is_past(text):
     return bool(text) and datetime.fromisoformat(text).timestamp() < datetime.now().timestamp()
 
 
+def does(event, zone="UTC"):
+    """Return what an event did, in words."""
+    changes, kind = event["changes"], event["kind"]
+    if kind == "changed":
+        return "; ".join(standup.changed(changes, zone))
+    if kind in ("linked", "unlinked"):
+        link, other = (old or new for old, new in (changes["kind"], changes["other_id"]))
+        return f"{'' if kind == 'linked' else 'no longer '}{terminal.LINKS[link][0]} {other}"
+    return DONE.get(kind) or kind.replace("_", " ")
+
+
+# What an event did of which nothing more is to be said.
+DONE = {
+    "created": "filed it",
+    "deleted": "deleted it",
+    "comment_changed": "changed a comment",
+    "comment_deleted": "deleted a comment",
+    "workflow_changed": "changed the workflow",
+}
+
+
+def in_form(row, name):
+    """Return the value of a column as a form has it, and as it may come back."""
+    value = row[name]
+    if isinstance(value, list):
+        return ", ".join(_quoted(each) for each in value)
+    return terminal.as_json(value) if isinstance(value, dict) else value
+
+
+def _quoted(text):
+    plain = text == text.strip() and not re.search('[",]', text)
+    return text if plain else f'"{text.replace(QUOTE, QUOTE * 2)}"'
+
+
+QUOTE = '"'
 ENVIRONMENT = jinja2.Environment(
     loader=jinja2.PackageLoader("iris.web"),
     autoescape=True,
@@ -48,7 +93,16 @@ ENVIRONMENT = jinja2.Environment(
     auto_reload=False,
     cache_size=-1,
 )
-ENVIRONMENT.filters |= {"kept": kept, "when": when, "is_past": is_past, "plain": terminal.plain}
+ENVIRONMENT.filters |= {
+    "kept": kept,
+    "when": when,
+    "is_past": is_past,
+    "does": does,
+    "in_form": in_form,
+    "plain": terminal.plain,
+    "data": data,
+    "columns": board.columns,
+}
 # Compiled now, not at the first request.
 NAMES = frozenset(ENVIRONMENT.list_templates())
 for _name in NAMES:

@@ -5,6 +5,8 @@
 
 -- Readers see everything. What they write by reading, the positions of the feed, functions write for them.
 GRANT SELECT ON statuses, transitions, tickets, comments, links, searches, events, past_tickets, past_searches, past_reached, alembic_version TO iris_reader;
+-- Which number their own change has.
+GRANT SELECT ON SEQUENCE change_base TO iris_reader;
 GRANT EXECUTE ON FUNCTION workflow(), events_after(bigint, integer), tickets_as_of(timestamptz), comments_as_of(timestamptz),
     links_as_of(timestamptz), tickets_touched_since(timestamptz), comments_touched_since(timestamptz), searches_as_of(timestamptz), workflow_as_of(timestamptz), changes_between(timestamptz, timestamptz),
     tickets_at(timestamptz, bigint[]), moves(timestamptz), reopenings(timestamptz), cycle_times(timestamptz, bigint[]), hours(interval),
