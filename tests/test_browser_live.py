@@ -14,7 +14,7 @@ def is_live(page):
     return page
 
 
-@pytest.mark.parametrize("view", [""])
+@pytest.mark.parametrize("view", ["", "?view=board"])
 def test_what_psql_changes_is_seen(browse, http, sql, ticket, view):
     number = ticket(assignee="alice")
     page = is_live(browse(f"/tickets{view}"))

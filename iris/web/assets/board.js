@@ -1,6 +1,6 @@
 // Cards are moved: dragged to where they may go, or by Shift and a key.
 
-import { all, ask, body, drawn, one, say } from "./shared.js";
+import { all, ask, body, drawn, element, one, say } from "./shared.js";
 
 const board = () => one("[data-by]");
 const columnWith = card => card.closest("[data-column]");
@@ -23,6 +23,12 @@ export function put(card, column) {
   if (focused) focused.focus({ preventScroll: true });
 }
 
+// Let the card's own form, for who drags nothing, say what is now.
+export function fit(card) {
+  const ways = all("[data-column]").filter(column => mayGo(card, column)).map(({ dataset }) => dataset.column);
+  one("select", card)?.replaceChildren(...ways.map(value => element("option", { value }, value || "nobody")));
+}
+
 // Take back what was done to a ticket at the time that its row says.
 async function undo(ticket, at) {
   const events = await ask("GET", `tickets/${ticket}/history?columns=change,at`);
@@ -43,6 +49,7 @@ async function move(card, column) {
   if (told) {
     const next = JSON.stringify(workflow()[told.status]?.next || []);
     Object.assign(card.dataset, { version: told.version, updated: told.updated, next });
+    fit(card);
     say(`#${ticket}: ${name} is ${value || "nobody"} now.`, false, () => undo(ticket, told.updated));
   } else {
     put(card, from);
@@ -88,6 +95,12 @@ for (const name of ["dragover", "drop"]) {
     else if (takes) move(dragged, column);
   });
 }
+on("submit", event => {
+  const card = event.target.closest("[data-by] [data-ticket]");
+  if (!card) return;
+  event.preventDefault();
+  move(card, columnOf(one("select", card).value));
+});
 on("dragend", () => {
   dragged = null;
   show();

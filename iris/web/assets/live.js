@@ -1,7 +1,7 @@
 // The page follows the feed: one connection a page, closed while nobody looks, resumed where it ended.
 
 import { address, body, card, draw, drawn, element, one, say, seen } from "./shared.js";
-import { columnOf, put, workflow } from "./board.js";
+import { columnOf, fit, put, workflow } from "./board.js";
 
 // What a card or a row shows in plain words, so that an event is enough to change it; and what none shows.
 const WORDS = ["title", "status", "assignee", "priority"];
@@ -35,6 +35,7 @@ function change(shown, { changes, at }) {
   }
   shown.dataset.version = Number(shown.dataset.version) + 1;
   shown.dataset.updated = at;
+  fit(shown);
   return true;
 }
 
