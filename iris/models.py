@@ -20,6 +20,7 @@ from sqlalchemy import (
     UniqueConstraint,
     bindparam,
     column,
+    false,
     func,
     literal_column,
     text,
@@ -461,15 +462,26 @@ def _like(model, function):
     return function.table_valued(*columns, name=table.name)
 
 
-def at(when):
-    """Return the Tables as they were at a moment, of tickets_as_of(…) and the like."""
+def at(when, in_order=True):
+    """Return the Tables as they were at a moment, of tickets_as_of(…) and the like.
+
+    in_order: whether most tickets are wanted, newest first; or few, which are found by what they are.
+    """
     return Tables(
-        *(_like(each, getattr(func, f"{each.__table__.name}_as_of")(when)) for each in _READ)
+        *(
+            _like(
+                each,
+                getattr(func, f"{each.__table__.name}_as_of")(
+                    when, *([] if in_order or each is not Ticket else [false()])
+                ),
+            )
+            for each in _READ
+        )
     )
 
 
 NOW = Tables(*(model.__table__ for model in _READ))
-THEN = at(AS_OF)
+THEN, THEN_FEW = at(AS_OF), at(AS_OF, in_order=False)
 
 
 class Apart(DeclarativeBase):

@@ -71,7 +71,7 @@ def _make(name, shapes, past):
     shapes:   of the filters; what they let through is counted.
     past:     whether it is about a moment, the parameter as_of.
     """
-    listing = tickets.LIST_THEN if past else tickets.LIST
+    listing = tickets.LIST_THEN_FEW if past else tickets.LIST
     ids = null()
     if shapes:
         found = select(listing.table.c.ticket_id).where(*listing.where(shapes))

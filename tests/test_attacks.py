@@ -94,7 +94,7 @@ DRIVE = """
     SELECT * FROM public.verify_events()
     SELECT * FROM public.tickets_as_of('yesterday'), public.comments_as_of('yesterday'), public.links_as_of('yesterday'),
         public.searches_as_of('yesterday'), public.tickets_touched_since('yesterday'), public.comments_touched_since('yesterday')
-    SELECT public.write_past(), public.unwritten(), public.is_walked('yesterday'), public.forks('yesterday'), public.tick('yesterday'), public.referred()
+    SELECT public.write_past(), public.unwritten(), public.is_walked('yesterday'), public.cells('yesterday'), public.tick('yesterday'), public.referred()
     SELECT * FROM public.ticket_as_of({n}, 'yesterday'), public.tickets_lately('yesterday'), public.searches_lately('yesterday')
     SELECT public.read_ticket_as_of({n}, 'tomorrow'), public.told_by(1, 'title')
     INSERT INTO public.tokens (name, role, actor, digest) VALUES ('eve', 'admin', 'alice', pg_catalog.sha256('x'))

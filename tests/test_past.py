@@ -146,6 +146,40 @@ def test_it_is_written_in_any_pieces(http, sql, seed):
             assert sql("SELECT * FROM ticket_as_of(%s, %s)", row["ticket_id"], moment) == [row]
 
 
+def test_what_is_only_touched_is_one_row(sql, http, ticket):
+    number = ticket()
+    other = ticket()
+    moments = []
+    for turn in range(60):
+        sql("INSERT INTO comments (ticket_id, body) VALUES (%s, 'said')", number)
+        if turn == 30:
+            sql("INSERT INTO links VALUES (%s, 'relates', %s)", other, number)
+        moments.append(
+            (
+                sql.one("SELECT clock_timestamp()::text AS now")["now"],
+                sql("SELECT * FROM tickets ORDER BY ticket_id"),
+            )
+        )
+        # In pieces, or all at once.
+        if turn % 7 == 0 and turn < 50:
+            written(sql)
+    assert written(sql) == 0
+    for moment, rows in moments:
+        assert sql(THEN, moment) == rows
+        assert sql("SELECT * FROM ticket_as_of(%s, %s)", number, moment) == rows[:1]
+        assert sql("SELECT * FROM tickets_as_of(%s, false) ORDER BY ticket_id", moment) == rows
+        at = f"as_of={moment.replace('+', '%2B')}&sort=-updated&columns=ticket_id,version"
+        expected = sorted(rows, key=lambda row: (row["updated"], row["ticket_id"]), reverse=True)
+        assert [list(row.values()) for row in http.get(f"/tickets?{at}").json] == [
+            [row["ticket_id"], row["version"]] for row in expected
+        ]
+    # A row of fifty versions, and what is left.
+    kept = sql(
+        "SELECT past_touched FROM past_tickets WHERE ticket_id = %s ORDER BY past_until", number
+    )
+    assert [len(row["past_touched"]) for row in kept] == [48, 11]
+
+
 def test_too_much_that_is_not_written_is_read_all_the_same(many, sql):
     written(sql)
     sql("UPDATE tickets SET assignee = 'eve ' || n FROM generate_series(1, 1) AS n")
@@ -199,7 +233,7 @@ def test_a_span_is_found_by_each_moment_in_it(owner):
             first, length = luck.uniform(-3e9, 9e9), 10 ** luck.uniform(-1, 9.5)
             times = (first, first + length, first + length * luck.random())
             cursor.execute(
-                "SELECT fork(to_timestamp(%s), to_timestamp(%s)) = ANY (forks(to_timestamp(%s)))",
+                "SELECT cell(to_timestamp(%s), to_timestamp(%s)) = ANY (cells(to_timestamp(%s)))",
                 times,
             )
             assert cursor.fetchone() == (True,)

@@ -7,12 +7,12 @@
 GRANT SELECT ON statuses, transitions, tickets, comments, links, searches, events, past_tickets, past_searches, past_reached, alembic_version TO iris_reader;
 -- Which number their own change has.
 GRANT SELECT ON SEQUENCE change_base TO iris_reader;
-GRANT EXECUTE ON FUNCTION workflow(), events_after(bigint, integer), tickets_as_of(timestamptz), comments_as_of(timestamptz),
+GRANT EXECUTE ON FUNCTION workflow(), events_after(bigint, integer), tickets_as_of(timestamptz, boolean), comments_as_of(timestamptz),
     links_as_of(timestamptz), tickets_touched_since(timestamptz), comments_touched_since(timestamptz), searches_as_of(timestamptz), workflow_as_of(timestamptz), changes_between(timestamptz, timestamptz),
     tickets_at(timestamptz, bigint[]), moves(timestamptz), reopenings(timestamptz), cycle_times(timestamptz, bigint[]), hours(interval),
     weeks_until(timestamptz, integer, text), stats(timestamptz, bigint[], integer, text), spread(timestamptz, bigint[], integer, text),
     are_statuses(text[], timestamptz),
-    ticket_as_of(bigint, timestamptz), tickets_lately(timestamptz), searches_lately(timestamptz), is_walked(timestamptz), unwritten(), write_past(integer), forks(timestamptz), tick(timestamptz),
+    ticket_as_of(bigint, timestamptz), tickets_lately(timestamptz, boolean), searches_lately(timestamptz), is_walked(timestamptz), unwritten(), write_past(integer), cells(timestamptz), tick(timestamptz),
     told_by(bigint, text), read_ticket(bigint, bigint[]), read_ticket_as_of(bigint, timestamptz, bigint[]),
     verify_events(bigint, bigint), contents(events, bigint), escaped(text) TO iris_reader;
 

@@ -95,16 +95,15 @@ PAST = """
     CREATE TABLE past_tickets (
         past_since timestamptz NOT NULL,
         past_until timestamptz NOT NULL,
-        past_fork integer NOT NULL,
+        past_cell integer NOT NULL,
+        past_touched timestamptz[],
         LIKE tickets,
         CONSTRAINT past_tickets_pkey PRIMARY KEY (ticket_id, past_until)
     );
-    CREATE INDEX past_tickets_created_idx ON past_tickets (created, ticket_id, past_until, past_since);
-    CREATE INDEX past_tickets_todo_idx
-        ON past_tickets (assignee, priority, created, ticket_id, past_until, past_since) WHERE closed IS NULL;
-    CREATE INDEX past_tickets_fork_idx ON past_tickets (past_fork);
-    CREATE INDEX past_tickets_until_idx ON past_tickets (past_until, past_since);
-    ALTER TABLE past_tickets ALTER past_until SET STATISTICS 500;
+    CREATE INDEX past_tickets_created_idx ON past_tickets (created, ticket_id);
+    CREATE INDEX past_tickets_cell_idx ON past_tickets (past_cell);
+    CREATE INDEX past_tickets_assignee_idx ON past_tickets (assignee, past_cell);
+    CREATE INDEX past_tickets_status_idx ON past_tickets (status, past_cell);
     CREATE TABLE past_searches (
         ticket_id bigint NOT NULL,
         comment_id bigint NOT NULL,
@@ -122,7 +121,9 @@ PAST = """
 
 COUNTED = """
     DROP INDEX tickets_updated_idx;
-    CREATE INDEX tickets_updated_idx ON tickets (updated, ticket_id){include}
+    CREATE INDEX tickets_updated_idx ON tickets (updated, ticket_id){created};
+    DROP INDEX tickets_open_idx;
+    CREATE INDEX tickets_open_idx ON tickets (created, ticket_id){updated} WHERE closed IS NULL
 """
 
 
@@ -215,7 +216,7 @@ def upgrade():
     op.execute("SELECT renew_digests()")
     # Each row stands there twice now; a table that is written anew has them once.
     op.execute("ALTER TABLE events ALTER digest TYPE bytea USING substr(digest, 1)")
-    op.execute(COUNTED.format(include=" INCLUDE (created)"))
+    op.execute(COUNTED.format(created=" INCLUDE (created)", updated=" INCLUDE (updated)"))
     op.execute(PAST)
     op.execute(migrations.literal(MOVES))
     op.execute(HOOKS)
@@ -231,7 +232,7 @@ def downgrade():
     migrations.drop_rules()
     op.execute("DROP TABLE past_tickets, past_searches, past_reached, watches")
     op.execute("DROP FUNCTION watch_fits")
-    op.execute(COUNTED.format(include=""))
+    op.execute(COUNTED.format(created="", updated=""))
     op.execute("DROP INDEX events_moves_idx, events_reopened_idx")
     op.execute("ALTER TABLE events DROP change, DROP undoes, DROP digest")
     op.execute("DROP SEQUENCE change_base; DROP TYPE event_contents")

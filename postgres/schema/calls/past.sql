@@ -40,38 +40,34 @@ CREATE OR REPLACE FUNCTION tick(moment timestamptz) RETURNS integer
 LANGUAGE sql IMMUTABLE PARALLEL SAFE
 RETURN CASE WHEN moment < '4000-01-01 00:00+00 BC' THEN 0 WHEN moment >= '10000-01-01 00:00+00' THEN (1 << 27) - 1
     ELSE floor(extract(epoch FROM moment) / 4096)::integer + (1 << 26) END;
-COMMENT ON FUNCTION tick(timestamptz) IS 'A time in pieces of 4,096 seconds, from 0 to 2^27; a part of fork()';
+COMMENT ON FUNCTION tick(timestamptz) IS 'A time in pieces of 4,096 seconds, from 0 to 2^27; a part of cell()';
 
-CREATE OR REPLACE FUNCTION fork(since timestamptz, until timestamptz) RETURNS integer
+CREATE OR REPLACE FUNCTION cell(since timestamptz, until timestamptz) RETURNS integer
 LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE
 SET search_path = pg_catalog, public, pg_temp
--- An interval tree without a tree: a moment's way to the leaf of its own leads by the forks of all spans that it is in.
+-- The longer a span, the wider its cell, a quarter of it to a half: a moment that is in the span is in one of five cells from there on, so that
+-- of what is found by cell at least four of ten are alive. Of the tree of which all that is divided by two, each width is one row.
 AS $$
 DECLARE
     first integer := tick(since);
-    last integer := tick(until);
-    level integer;
+    width integer := greatest(floor(ln(greatest(tick(until) - first, 1)::double precision) / ln(2::double precision) + 1e-9)::integer - 1, 0);
 BEGIN
-    IF first = last THEN
-        RETURN -first;
-    END IF;
-    level := floor(ln((first # last)::double precision) / ln(2::double precision) + 1e-9);
-    RETURN (last >> level) << level;
+    RETURN (1 << (27 - width)) + (first >> width);
 END $$;
-COMMENT ON FUNCTION fork(timestamptz, timestamptz) IS
-    'Of the ticks in a span the one that most can be divided by two, where the ways to its ends part; negative: it is all in one';
+COMMENT ON FUNCTION cell(timestamptz, timestamptz) IS
+    'Where a span of time begins, by a number that says how long it is, too: so many may be alive at one moment, of whatever length, and an ordinary index finds them';
 
-CREATE OR REPLACE FUNCTION forks(moment timestamptz) RETURNS integer[]
+CREATE OR REPLACE FUNCTION cells(moment timestamptz) RETURNS integer[]
 LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE
 SET search_path = pg_catalog, public, pg_temp
 AS $$
 DECLARE
     this integer := tick(moment);
 BEGIN
-    RETURN ARRAY(SELECT -this UNION SELECT (this >> level) << level FROM generate_series(0, 27) AS level
-        UNION SELECT ((this >> level) + 1) << level FROM generate_series(0, 26) AS level);
+    RETURN ARRAY(SELECT (1 << (27 - width)) + place FROM generate_series(25, 0, -1) AS width
+        CROSS JOIN LATERAL generate_series(greatest(this - (4 << width) + 1, 0) >> width, this >> width) AS place ORDER BY 1);
 END $$;
-COMMENT ON FUNCTION forks(timestamptz) IS 'The forks of all spans that a moment may be in, some thirty';
+COMMENT ON FUNCTION cells(timestamptz) IS 'The cells of all spans that a moment may be in, some hundred and thirty';
 
 CREATE OR REPLACE FUNCTION told_by(event bigint, name text) RETURNS jsonb
 LANGUAGE plpgsql STABLE
@@ -82,7 +78,7 @@ BEGIN
 END $$;
 COMMENT ON FUNCTION told_by(bigint, text) IS 'What a column was before an event changed it';
 
-DO $generate$ BEGIN EXECUTE replace(replace(replace(replace($function$
+DO $generate$ BEGIN EXECUTE replace(replace(replace($function$
 CREATE OR REPLACE FUNCTION write_past_of(number bigint, begins timestamptz) RETURNS void
 LANGUAGE plpgsql
 SET search_path = pg_catalog, public, pg_temp
@@ -91,11 +87,15 @@ AS $$
 DECLARE
     step record;
     then_ tickets;
+    was tickets;
     -- What tells the columns that are referred to.
     telling jsonb := '{}';
     ground timestamptz := '-infinity';
     is_last boolean := true;
     has_said boolean := false;
+    -- The row that is to be written when it is known since when it was so: until when, and when it was but touched in between.
+    lasted timestamptz;
+    touched timestamptz[];
     -- With all its texts; and its words before the last event that changed them, until that.
     worded tickets;
     said tsvector;
@@ -105,6 +105,9 @@ BEGIN
         SELECT events.at FROM events WHERE events.ticket_id = number AND events.at < begins
         UNION ALL
         SELECT events.at FROM events WHERE events.other_id = number AND events.at < begins) AS ends;
+    -- What was until then may go on, with no more than a comment in between.
+    SELECT least(ground, min(past_tickets.past_since)) INTO ground FROM past_tickets
+        WHERE past_tickets.ticket_id = number AND past_tickets.past_until >= ground;
     DELETE FROM past_tickets WHERE past_tickets.ticket_id = number AND past_tickets.past_until > ground;
     DELETE FROM past_searches WHERE past_searches.ticket_id = number AND past_searches.past_until > ground;
     -- From the last one on back: what each event changed is what it was before.
@@ -114,19 +117,32 @@ BEGIN
         SELECT happened.*, lag(happened.at, 1, ground) OVER (ORDER BY happened.at, happened.event_id) AS since FROM (
             SELECT events.event_id, events.at, events.kind, events.kept,
                     CASE WHEN events.kind IN ('created', 'changed', 'deleted') THEN events.changes ELSE '{}' END AS changes
-                FROM events WHERE events.ticket_id = number AND events.at >= begins
+                FROM events WHERE events.ticket_id = number AND events.at > ground
             UNION ALL
-            SELECT events.event_id, events.at, events.kind, events.other_kept, '{}' FROM events WHERE events.other_id = number AND events.at >= begins) AS happened
+            SELECT events.event_id, events.at, events.kind, events.other_kept, '{}' FROM events WHERE events.other_id = number AND events.at > ground) AS happened
         ORDER BY happened.at DESC, happened.event_id DESC LOOP
         IF is_last AND then_.updated > step.at THEN
             -- An import knows that it was touched once more, and no event of that.
-            INSERT INTO past_tickets (past_since, past_until, past_fork, {names})
-                VALUES (greatest(step.at, then_.created), then_.updated, fork(greatest(step.at, then_.created), then_.updated), {now});
+            lasted := then_.updated;
         END IF;
         is_last := false;
+        was := then_;
         IF step.changes <> '{}' OR step.kept <> '{}' THEN
             then_ := jsonb_populate_record(then_, (SELECT coalesce(jsonb_object_agg(pair.key, pair.value -> 0), '{}')
                 FROM jsonb_each((step.changes - referred()) || step.kept) AS pair));
+        END IF;
+        -- A comment or a link counts the version on, and the row stays one; fifty at most, for all of it is made anew with the next one.
+        IF lasted IS NOT NULL AND step.changes = '{}' AND step.since < step.at AND was.updated = step.at AND was.version = then_.version + 1
+            AND was.created = then_.created AND was.closed IS NOT DISTINCT FROM then_.closed AND was.version % 50 <> 0 THEN
+            touched := step.at || touched;
+        ELSE
+            IF lasted > step.at THEN
+                INSERT INTO past_tickets (past_since, past_until, past_cell, past_touched, {names})
+                    VALUES (greatest(step.at, was.created), lasted, cell(greatest(step.at, was.created), lasted), touched, {was});
+            END IF;
+            touched := NULL;
+            -- Of what happened at one time, the first event tells what was before.
+            lasted := CASE WHEN step.since < step.at AND then_.created < step.at THEN step.at END;
         END IF;
         IF step.changes ?| referred() THEN
             telling := telling || (SELECT jsonb_object_agg(pair.key, step.event_id) FROM jsonb_each(step.changes) AS pair WHERE pair.key = ANY (referred()));
@@ -142,14 +158,14 @@ BEGIN
                 FROM jsonb_each(step.changes) AS pair WHERE pair.key IN ('title', 'description', 'labels')));
             said := ticket_words(worded.title, worded.description, worded.labels);
         END IF;
-        -- Of what happened at one time, the first event tells what was before.
-        IF step.since < step.at AND then_.created < step.at THEN
-            INSERT INTO past_tickets (past_since, past_until, past_fork, {names})
-                VALUES (greatest(step.since, then_.created), step.at, fork(greatest(step.since, then_.created), step.at), {then});
-        END IF;
     END LOOP;
+    IF lasted IS NOT NULL THEN
+        was := then_;
+        INSERT INTO past_tickets (past_since, past_until, past_cell, past_touched, {names})
+            VALUES (greatest(ground, was.created), lasted, cell(greatest(ground, was.created), lasted), touched, {was});
+    END IF;
     IF said_until IS NOT NULL THEN
-        INSERT INTO past_searches VALUES (number, 0, said, coalesce((SELECT max(events.at) FROM events WHERE events.ticket_id = number AND events.at < begins
+        INSERT INTO past_searches VALUES (number, 0, said, coalesce((SELECT max(events.at) FROM events WHERE events.ticket_id = number AND events.at <= ground
             AND events.kind IN ('created', 'changed') AND events.changes ?| '{title,description,labels}'), '-infinity'), said_until);
     END IF;
     IF has_said THEN
@@ -157,7 +173,7 @@ BEGIN
                 SELECT events.comment_id, events.kind, events.changes, events.at,
                         lag(events.at) OVER (PARTITION BY events.comment_id ORDER BY events.at, events.event_id) AS since
                     FROM events WHERE events.ticket_id = number AND events.comment_id IS NOT NULL) AS told
-            WHERE told.at >= begins AND told.kind IN ('comment_changed', 'comment_deleted') AND coalesce(told.since, '-infinity') < told.at;
+            WHERE told.at > ground AND told.kind IN ('comment_changed', 'comment_deleted') AND coalesce(told.since, '-infinity') < told.at;
     END IF;
     IF telling <> '{}' THEN
         UPDATE past_tickets SET {told} WHERE past_tickets.ticket_id = number AND past_tickets.past_until <= ground;
@@ -166,10 +182,8 @@ END $$;
 $function$,
     '{names}', (SELECT string_agg(format('%I', attname), ', ' ORDER BY attnum)
         FROM pg_attribute WHERE attrelid = 'tickets'::regclass AND attnum > 0 AND NOT attisdropped)),
-    '{now}', (SELECT string_agg(CASE WHEN attname = 'ticket_id' THEN 'number' WHEN attname = ANY (referred()) THEN 'NULL' ELSE format('then_.%I', attname) END, ', ' ORDER BY attnum)
-        FROM pg_attribute WHERE attrelid = 'tickets'::regclass AND attnum > 0 AND NOT attisdropped)),
-    '{then}', (SELECT string_agg(CASE WHEN attname = 'ticket_id' THEN 'number' WHEN attname = ANY (referred()) THEN format('(telling ->> %L)::bigint', attname)
-            ELSE format('then_.%I', attname) END, ', ' ORDER BY attnum)
+    '{was}', (SELECT string_agg(CASE WHEN attname = 'ticket_id' THEN 'number' WHEN attname = ANY (referred()) THEN format('(telling ->> %L)::bigint', attname)
+            ELSE format('was.%I', attname) END, ', ' ORDER BY attnum)
         FROM pg_attribute WHERE attrelid = 'tickets'::regclass AND attnum > 0 AND NOT attisdropped)),
     '{told}', (SELECT string_agg(format('%1$I = coalesce(past_tickets.%1$I, (telling ->> %1$L)::bigint)', name), ', ') FROM unnest(referred()) AS name));
 END $generate$;
@@ -250,25 +264,35 @@ COMMENT ON FUNCTION unwritten() IS 'The tickets of which past_tickets lacks some
 CREATE OR REPLACE FUNCTION is_walked(moment timestamptz) RETURNS boolean
 LANGUAGE plpgsql STABLE
 SET search_path = pg_catalog, public, pg_temp
+-- Row by row, until there are enough.
+SET enable_bitmapscan = off
+SET enable_seqscan = off
 AS $$
 BEGIN
     RETURN unwritten() IS NOT NULL AND 100 = (SELECT count(*) FROM (SELECT FROM past_tickets
-        WHERE past_tickets.past_until > is_walked.moment AND past_tickets.past_since <= is_walked.moment LIMIT 100) AS alive);
+        WHERE past_tickets.past_cell = ANY (cells(is_walked.moment)) AND past_tickets.past_until > is_walked.moment
+            AND past_tickets.past_since <= is_walked.moment LIMIT 100) AS alive);
 END $$;
 COMMENT ON FUNCTION is_walked(timestamptz) IS
     'Whether tickets_as_of() is to read past_tickets in order: for few rows among many that would take long, so tickets_lately() has them; a part of both';
 
-CREATE OR REPLACE FUNCTION past_columns() RETURNS text
+CREATE OR REPLACE FUNCTION past_columns(moment text) RETURNS text
 LANGUAGE sql STABLE
-RETURN (SELECT string_agg(CASE WHEN attname = ANY (referred()) THEN format('CASE WHEN past.%1$I IS NULL THEN'
+RETURN (SELECT string_agg(CASE attname
+        WHEN 'updated' THEN replace('CASE WHEN past.past_touched[1] <= {moment} THEN past.past_touched[width_bucket({moment}, past.past_touched)] ELSE past.updated END AS updated',
+            '{moment}', moment)
+        WHEN 'version' THEN replace('CASE WHEN past.past_touched[1] <= {moment} THEN past.version + width_bucket({moment}, past.past_touched) ELSE past.version END AS version',
+            '{moment}', moment)
+        ELSE CASE WHEN attname = ANY (referred()) THEN format('CASE WHEN past.%1$I IS NULL THEN'
             ' (SELECT tickets.%1$I FROM tickets WHERE tickets.ticket_id = past.ticket_id) ELSE told_by(past.%1$I, %1$L)%2$s END AS %1$I',
             attname, CASE WHEN atttypid = 'jsonb'::regtype THEN '' ELSE ' #>> ''{}''' END)
-        ELSE format('past.%I', attname) END, ', ' ORDER BY attnum)
+        ELSE format('past.%I', attname) END END, ', ' ORDER BY attnum)
     FROM pg_attribute WHERE attrelid = 'tickets'::regclass AND attnum > 0 AND NOT attisdropped);
-COMMENT ON FUNCTION past_columns() IS 'Expressions for the columns of a ticket, in their order, of a row of past_tickets by the name of past';
+COMMENT ON FUNCTION past_columns(text) IS
+    'Expressions for the columns of a ticket at some moment, in their order, of a row of past_tickets by the name of past; the moment is an expression, too';
 
 DO $generate$ BEGIN EXECUTE replace($function$
-CREATE OR REPLACE FUNCTION tickets_lately(moment timestamptz) RETURNS SETOF tickets
+CREATE OR REPLACE FUNCTION tickets_lately(moment timestamptz, in_order boolean DEFAULT true) RETURNS SETOF tickets
 LANGUAGE plpgsql STABLE ROWS 10
 SET search_path = pg_catalog, public, pg_temp
 AS $$
@@ -282,12 +306,13 @@ BEGIN
     ELSIF late <> '{}' THEN
         RETURN QUERY SELECT touched.* FROM tickets_touched_since(tickets_lately.moment) AS touched WHERE touched.ticket_id = ANY (late);
     END IF;
-    IF NOT is_walked(tickets_lately.moment) THEN
+    IF tickets_lately.in_order AND NOT is_walked(tickets_lately.moment) THEN
         RETURN QUERY SELECT {columns} FROM past_tickets AS past
-            WHERE past.past_until > tickets_lately.moment AND past.past_since <= tickets_lately.moment AND past.ticket_id <> ALL (late);
+            WHERE past.past_cell = ANY (cells(tickets_lately.moment)) AND past.past_until > tickets_lately.moment
+                AND past.past_since <= tickets_lately.moment AND past.ticket_id <> ALL (late);
     END IF;
 END $$;
-$function$, '{columns}', past_columns());
+$function$, '{columns}', past_columns('tickets_lately.moment'));
 EXECUTE replace($function$
 CREATE OR REPLACE FUNCTION ticket_as_of(number bigint, moment timestamptz) RETURNS SETOF tickets
 LANGUAGE plpgsql STABLE ROWS 1
@@ -305,31 +330,34 @@ BEGIN
             WHERE past.ticket_id = number AND past.past_until > ticket_as_of.moment AND past.past_since <= ticket_as_of.moment;
     END IF;
 END $$;
-$function$, '{columns}', past_columns());
+$function$, '{columns}', past_columns('ticket_as_of.moment'));
 EXECUTE replace(replace($function$
-CREATE OR REPLACE FUNCTION tickets_as_of(moment timestamptz) RETURNS SETOF tickets
+CREATE OR REPLACE FUNCTION tickets_as_of(moment timestamptz, in_order boolean DEFAULT true) RETURNS SETOF tickets
 LANGUAGE sql STABLE
 BEGIN ATOMIC
     -- With no condition inside of the UNION, PostgreSQL merges its parts in order, so that a page is read and no more.
     SELECT {names} FROM (
-            SELECT tickets.*, true AS past_is_now, tickets.updated AS past_since, timestamptz 'infinity' AS past_until, 0 AS past_fork FROM tickets
+            SELECT tickets.*, true AS past_is_now, tickets.updated AS past_since, timestamptz 'infinity' AS past_until, 0 AS past_cell FROM tickets
             UNION ALL
-            SELECT {columns}, false, past.past_since, past.past_until, past.past_fork FROM past_tickets AS past
+            SELECT {columns}, false, past.past_since, past.past_until, past.past_cell FROM past_tickets AS past
             UNION ALL
-            SELECT late.*, true, timestamptz '-infinity', timestamptz 'infinity', 0 FROM tickets_lately(tickets_as_of.moment) AS late) AS then_
+            SELECT late.*, true, timestamptz '-infinity', timestamptz 'infinity', 0 FROM tickets_lately(tickets_as_of.moment, tickets_as_of.in_order) AS late) AS then_
         WHERE then_.created <= tickets_as_of.moment AND then_.past_since <= tickets_as_of.moment
             AND (then_.past_is_now OR then_.past_until > tickets_as_of.moment)
-            AND (then_.past_is_now OR then_.past_fork = ANY (forks(tickets_as_of.moment)))
-            AND (then_.past_is_now OR (SELECT is_walked(tickets_as_of.moment)))
+            AND (then_.past_is_now OR then_.past_cell = ANY (cells(tickets_as_of.moment)))
+            AND (then_.past_is_now OR NOT tickets_as_of.in_order OR (SELECT is_walked(tickets_as_of.moment)))
             AND (then_.past_is_now OR then_.ticket_id <> ALL ((SELECT unwritten())::bigint[]));
 END;
-$function$, '{columns}', past_columns()), '{names}', (SELECT string_agg(format('then_.%I', attname), ', ' ORDER BY attnum)
+$function$, '{columns}', replace(past_columns('tickets_as_of.moment'), 'past.created',
+    -- Something that no index has, for who does not want to walk through all that was.
+    'CASE WHEN tickets_as_of.in_order THEN past.created ELSE least(past.created, ''infinity'') END AS created')), '{names}', (SELECT string_agg(format('then_.%I', attname), ', ' ORDER BY attnum)
     FROM pg_attribute WHERE attrelid = 'tickets'::regclass AND attnum > 0 AND NOT attisdropped));
 END $generate$;
-COMMENT ON FUNCTION tickets_lately(timestamptz) IS
+COMMENT ON FUNCTION tickets_lately(timestamptz, boolean) IS
     'The tickets as they were at some moment, those that past_tickets lacks something of, and all of the past where that is little; a part of tickets_as_of()';
 COMMENT ON FUNCTION ticket_as_of(bigint, timestamptz) IS 'One ticket as it was at some moment, though it may be gone; no row, if it was not there';
-COMMENT ON FUNCTION tickets_as_of(timestamptz) IS 'The tickets as they were at some moment, deleted ones included';
+COMMENT ON FUNCTION tickets_as_of(timestamptz, boolean) IS
+    'The tickets as they were at some moment, deleted ones included; in_order: whether most of them are wanted, newest first, or few of them, which are found by what they are';
 
 CREATE OR REPLACE FUNCTION searches_lately(moment timestamptz) RETURNS SETOF searches
 LANGUAGE plpgsql STABLE ROWS 10

@@ -10,7 +10,7 @@ BEGIN ATOMIC
     SELECT tickets.* FROM tickets WHERE tickets_at.moment IS NULL
         AND (tickets_at.of IS NULL OR tickets.ticket_id IN (SELECT unnest(tickets_at.of)))
     UNION ALL
-    SELECT was.* FROM tickets_as_of(tickets_at.moment) AS was WHERE tickets_at.moment IS NOT NULL
+    SELECT was.* FROM tickets_as_of(tickets_at.moment, false) AS was WHERE tickets_at.moment IS NOT NULL
         AND (tickets_at.of IS NULL OR was.ticket_id IN (SELECT unnest(tickets_at.of)));
 END;
 COMMENT ON FUNCTION tickets_at(timestamptz, bigint[]) IS

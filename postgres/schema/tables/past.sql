@@ -3,24 +3,23 @@
 CREATE TABLE past_tickets (
     past_since timestamptz NOT NULL,
     past_until timestamptz NOT NULL,
-    past_fork integer NOT NULL,
+    past_cell integer NOT NULL,
+    past_touched timestamptz[],
     LIKE tickets,
     CONSTRAINT past_tickets_pkey PRIMARY KEY (ticket_id, past_until)
 );
 COMMENT ON TABLE past_tickets IS 'What tickets were, a row for each version that is no more; made of the events by write_past(), read by tickets_as_of()';
 COMMENT ON COLUMN past_tickets.past_since IS 'Since when it was so';
 COMMENT ON COLUMN past_tickets.past_until IS 'Until when; no more at this time itself';
-COMMENT ON COLUMN past_tickets.past_fork IS 'By which it is found among those of one moment: fork() of both';
+COMMENT ON COLUMN past_tickets.past_cell IS 'By which it is found among those of one moment: cell() of both';
+COMMENT ON COLUMN past_tickets.past_touched IS 'When comments and links counted its version on by one meanwhile, each being its updated since; null where none did';
 
--- The list as it came, newest first.
-CREATE INDEX past_tickets_created_idx ON past_tickets (created, ticket_id, past_until, past_since);
--- What somebody had to do.
-CREATE INDEX past_tickets_todo_idx ON past_tickets (assignee, priority, created, ticket_id, past_until, past_since) WHERE closed IS NULL;
--- All that was there at some moment; and how much that is, which is little where little has happened since.
-CREATE INDEX past_tickets_fork_idx ON past_tickets (past_fork);
-CREATE INDEX past_tickets_until_idx ON past_tickets (past_until, past_since);
--- Where most is of long ago, the planner should know how little is of late.
-ALTER TABLE past_tickets ALTER past_until SET STATISTICS 500;
+-- The list as it came, newest first. Of keys that are the same, which those of a ticket are, an index keeps one.
+CREATE INDEX past_tickets_created_idx ON past_tickets (created, ticket_id);
+-- All that was there at some moment; and of it what somebody had to do, or where it stood.
+CREATE INDEX past_tickets_cell_idx ON past_tickets (past_cell);
+CREATE INDEX past_tickets_assignee_idx ON past_tickets (assignee, past_cell);
+CREATE INDEX past_tickets_status_idx ON past_tickets (status, past_cell);
 
 CREATE TABLE past_searches (
     ticket_id bigint NOT NULL,

@@ -44,8 +44,8 @@ CREATE INDEX tickets_priority_idx ON tickets (priority, created, ticket_id);
 CREATE INDEX tickets_status_idx ON tickets (status, created, ticket_id);
 CREATE INDEX tickets_assignee_idx ON tickets (assignee, created, ticket_id);
 CREATE INDEX tickets_reporter_idx ON tickets (reporter, created, ticket_id);
--- open=true: most tickets of an old tracker are closed.
-CREATE INDEX tickets_open_idx ON tickets (created, ticket_id) WHERE closed IS NULL;
+-- open=true: most tickets of an old tracker are closed. And how many were open at some moment, for which updated is beside it.
+CREATE INDEX tickets_open_idx ON tickets (created, ticket_id) INCLUDE (updated) WHERE closed IS NULL;
 -- What somebody has to do, most urgent first: open=true&assignee=…&sort=-priority.
 CREATE INDEX tickets_todo_idx ON tickets (assignee, priority, created, ticket_id) WHERE closed IS NULL;
 -- closed_before and closed_after.
