@@ -30,7 +30,7 @@ from iris.database import statements, writing
 from iris.intake import strict, types
 from iris.lists import filters, keys, listing, pages, search
 
-TABLE = models.NOW.tickets
+TABLE, EVENTS = models.NOW.tickets, models.Event.__table__
 
 # The database keeps these, whatever a client writes.
 KEPT = models.names(models.Ticket, "kept")
@@ -504,6 +504,26 @@ def change(ticket_id, given, writer, expected=None, zone=statements.ZONE):
     values = _writes(given)
     text = _update(tuple(sorted(values)), expected is not None)
     return _write(text, ticket_id, {**values, "zone": zone}, expected, writer)
+
+
+SINCE = statements.compiled(
+    select(cast(EVENTS.c.changes, Text))
+    .where(
+        EVENTS.c.ticket_id == bindparam("ticket_id"),
+        EVENTS.c.kind == literal_column("'changed'"),
+        cast(EVENTS.c.kept["version"][0].astext, BigInteger) >= bindparam("version"),
+    )
+    .order_by(EVENTS.c.event_id.desc())
+)
+
+
+def changed_since(ticket_id, version):
+    """Return {column: what it was at a version} of those that have been changed since.
+
+    Source:   one SELECT, of events.
+    """
+    found = statements.rows(SINCE, {"ticket_id": ticket_id, "version": version})
+    return {name: old for (text,) in found for name, (old, _) in json.loads(text).items()}
 
 
 def remove(ticket_id, writer, expected=None):

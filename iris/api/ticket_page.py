@@ -6,6 +6,7 @@ from iris import bounds, events, models, surroundings, tickets
 from iris.api import ROUTE, address, page
 from iris.formats import letters, markdown, terminal
 from iris.intake import routes, types
+from iris.web import refused
 
 # What a form offers to change, and to file.
 CHANGED = tuple(
@@ -55,6 +56,20 @@ def whole(request, response, ticket_id, as_of, zone):
         texts=Texts(request, shown),
         FIELDS=CHANGED,
     )
+
+
+def lost(request, stale, ticket_id, version):
+    """Let the page of a lost race show both sides, and choose; return the refused.Lost.
+
+    stale:    a problems.Stale.
+    version:  the one that was seen.
+    Source:   one SELECT, of events.
+    """
+    now = terminal.read(stale.more["current"])
+    then = tickets.changed_since(ticket_id, version)
+    made = refused.Lost(now, then, request.context.get("form") or {})
+    stale.more["lost"] = made
+    return made
 
 
 class Texts:

@@ -2,7 +2,7 @@
 
 import falcon
 
-from iris import counted, formats, models, surroundings, tickets
+from iris import counted, formats, models, problems, surroundings, tickets
 from iris.api import ROUTE, address, drawn, listed, lists, look, said, tagged, ticket_page, versions
 from iris.database.statements import ZONE
 from iris.described import shapes
@@ -46,7 +46,9 @@ def index(request, response, **given):
         return listed(tickets, given, request, response)
     data = {"around": surroundings.read(given.get("as_of"), given.get("tz", ZONE))}
     if view == "board":
-        given = board.usual(given, request.context.left_open)
+        usual = board.usual(given, request.context.left_open)
+        request.context.usual = {name: board.said(value) for name, value in usual.items()}
+        given |= {name: value for name, value in usual.items() if value is not None}
         data |= {"template": "board.html", "by": by}
     return listed(tickets, given, request, response, data=data)
 
@@ -150,7 +152,15 @@ def change(request, response, ticket_id, tz=ZONE, **given):
         # It was read, and is sent back.
         expected = [given["version"]]
     writer = auth.writer(request, True, seen)
-    row, version = tickets.change(ticket_id, given, writer, expected, tz)
+    try:
+        row, version = tickets.change(ticket_id, given, writer, expected, tz)
+    except problems.Stale as stale:
+        if request.context.format != "html" or not seen:
+            raise
+        if ticket_page.lost(request, stale, ticket_id, given["version"]).is_done:
+            # Who clicks twice comes second after themselves.
+            return said(request, response, None, "", f"/tickets/{ticket_id}")
+        raise
     tagged(response, version)
     words = f"ticket {ticket_id} is at version {version}"
     return said(request, response, row, words, f"/tickets/{ticket_id}")

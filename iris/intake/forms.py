@@ -65,8 +65,9 @@ def begin(request):
 
 
 def _take(request):
+    request.context.body = bodies.body(request)
     try:
-        text = bodies.body(request).decode()
+        text = request.context.body.decode()
     except UnicodeDecodeError as error:
         raise problems.Problem("malformed_body", f"the body is not UTF-8: {error}") from None
     given = {name: _unbroken(each) for name, each in bodies.parse_form(text, True).items()}

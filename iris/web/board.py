@@ -18,15 +18,20 @@ PARAMETERS = {
 
 
 def usual(given, left_open):
-    """Return the parameters of a board, {name: value}.
+    """Return the parameters that a board has beside the request's, {name: value}; None for what is left open.
 
     given:    those of the request.
     left_open: names that it has left empty on purpose.
     """
-    made = {name: value for name, value in USUAL.items() if name not in left_open}
+    made = {name: None if name in left_open else value for name, value in USUAL.items()}
     if not given.keys().isdisjoint(SAYS_WHICH):
-        made.pop("open", None)
-    return {**made, **given}
+        made.pop("open")
+    return {name: value for name, value in made.items() if name not in given}
+
+
+def said(value):
+    """Return a parameter's value as a query has it."""
+    return "" if value is None else str(value).lower()
 
 
 def columns(rows, by, around):

@@ -1,7 +1,6 @@
 """A page: who asks, where they are, what they may, and how to go on from there."""
 
 import hashlib
-import json
 import secrets
 from urllib.parse import quote, urlencode
 
@@ -11,7 +10,7 @@ from markupsafe import Markup
 from iris import models, rights
 from iris.formats import terminal
 from iris.intake import auth, forms, places
-from iris.web import assets, templates
+from iris.web import assets, refused, templates
 
 # Only what Iris itself has is loaded, nothing that stands in a page runs, and forms go nowhere else.
 POLICY = (
@@ -37,16 +36,15 @@ class Page:
     """What a template knows of the request: `page`.
 
     root:     the way to `/`.
-    form:     {name: text} that was sent and refused; else empty.
-    wrong:    {name: words} of what was refused of it.
+    path:     of the request, without its first slash.
+    query:    {name: text} of the request, with what a view has unless one asks for something else.
     """
 
     def __init__(self, request):
         self.request, self.root = request, places.address(request, "")
         self.path = request.path.lstrip("/")
-        self.query = {name: str(value) for name, value in (request._params or {}).items()}
+        self.query = {**(request._params or {}), **request.context.get("usual", {})}
         self.query.pop("format", None)
-        self.form, self.wrong = {}, {}
 
     @property
     def named(self):
@@ -91,12 +89,14 @@ class Page:
         """Return the query of this address, with other values for some names; None leaves one out."""
         given = {**self.query, **more}
         given = {name: value for name, value in given.items() if value is not None}
-        return f"?{urlencode(given, safe=LEFT)}"
+        # Of a query that is empty browsers make none; this is the same address without one.
+        there = self.path.rpartition("/")[2] or "./"
+        return f"?{urlencode(given, safe=LEFT)}" if given else there
 
     @property
     def back(self):
         """Return this address as a form's _back has it."""
-        return self.path + (self.here(cursor=self.query.get("cursor")) if self.query else "")
+        return self.path + (self.here() if self.query else "")
 
     @property
     def curl(self):
@@ -105,9 +105,10 @@ class Page:
 
     def command(self, **more):
         """Return the command that gives what stands at this address, with more in its query."""
-        query = self.here(**{**dict.fromkeys(SHOWN_ONLY), **more})
+        given = {**self.query, **dict.fromkeys(SHOWN_ONLY), **more}
+        query = urlencode({name: value for name, value in given.items() if value}, safe=LEFT)
         path = quote(self.path, safe=LEFT)
-        return f"curl -s '{self.address(path)}{query if len(query) > 1 else ''}'"
+        return f"curl -s '{self.address(path)}{'?' if query else ''}{query}'"
 
     def address(self, path):
         """Return the whole address of a path from `/`, to be typed."""
@@ -185,7 +186,7 @@ def _drawn(request, response, template, data):
             "Cache-Control": "private, no-cache",
         }
     )
-    known = {"page": data.pop("page", None) or Page(request), "KEY": KEY, "ENUMS": models.ENUMS}
+    known = {"page": Page(request), "KEY": KEY, "ENUMS": models.ENUMS}
     return templates.render(template, **known, **data)
 
 
@@ -196,23 +197,22 @@ def document(request, response, text):
 
 def problem(problem, request, response):
     """Return a page that tells a problem; a form that was refused is in it, filled in."""
-    made = Page(request)
-    errors = problem.more.get("errors")
-    made.form = dict(request.context.get("form") or {})
-    made.wrong = errors if isinstance(errors, dict) else {}
-    current = problem.more.get("current")
-    body = _drawn(
-        request,
-        response,
-        "problem.html",
-        {
-            "page": made,
-            "problem": problem,
-            "own": request.context.get("own") or {},
-            "request_id": request.context.get("request_id"),
-            "current": json.loads(current) if current else None,
-        },
-    )
+    form, own = request.context.get("form"), request.context.get("own") or {}
+    query = request.query_string
+    data = {
+        "problem": problem,
+        "request_id": request.context.get("request_id"),
+        "form": form,
+        "own": own,
+        "action": places.address(request, request.path) + (f"?{query}" if query else ""),
+        "wrong": refused.wrong(problem, form or {}),
+        "choices": refused.choices(problem, form or {}, models.ENUMS),
+        "is_filled": bool(form) and not form.keys() <= set(refused.HIDDEN),
+        "lost": problem.more.pop("lost", None),
+        "HIDDEN": refused.HIDDEN,
+        "AGAIN": refused.AGAIN,
+    }
+    body = _drawn(request, response, "problem.html", data)
     return body.replace(KEY.encode(), secrets.token_urlsafe(12).encode())
 
 
