@@ -12,7 +12,7 @@ import time
 from gunicorn import glogging
 
 # Meters and counters are made here, before there are workers, so that all of them count in the same ones.
-from iris import bounds, counters, meters, settings  # noqa: F401
+from iris import beside, bounds, counters, meters, settings  # noqa: F401
 from iris.intake import client
 
 settings.check()
@@ -98,6 +98,16 @@ def on_starting(server):
 def _end_with(pipe):
     os.read(pipe, 1)
     os.kill(os.getpid(), signal.SIGTERM)
+
+
+def when_ready(server):
+    """Have hooks told beside it."""
+    beside.DELIVERER.start()
+
+
+def on_exit(server):
+    """End what runs beside it."""
+    beside.DELIVERER.stop()
 
 
 def pre_fork(server, worker):

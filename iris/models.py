@@ -450,6 +450,8 @@ class Tables(NamedTuple):
 
 # When it was, by the parameter as_of.
 AS_OF = moment("as_of")
+# When it was, of rows that have a moment each.
+EACH = literal_column("then_.then_moment")
 
 
 _READ = (Ticket, Comment, Link, Search)

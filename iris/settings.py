@@ -211,6 +211,18 @@ ALL = {
             networks,
             "Addresses or networks of the proxies in front whose X-Forwarded-For is believed",
         ),
+        Setting(
+            "IRIS_DELIVER",
+            "true",
+            flag,
+            "false: this service tells no hooks; iris deliver does, somewhere else",
+        ),
+        Setting(
+            "IRIS_HOOKS_INSIDE",
+            "",
+            networks,
+            "Addresses or networks inside that hooks may lead to, such as 10.1.2.0/24; without it, none",
+        ),
         Setting("IRIS_DATA", ".iris", Path, "Folder of the embedded database (iris up)"),
         Setting(
             "IRIS_BACKUPS",

@@ -334,6 +334,8 @@ LIST_THEN_FEW = _listing(models.THEN_FEW, models.AS_OF)
 CHOSEN, WALKED = ("status", "assignee", "reporter"), ("created", "rank")
 # As they were at the two ends of what changed.
 ENDS = tuple(_listing(models.at(when), models.SINCE) for when in (models.SINCE, models.UNTIL))
+# As each was at the moment that it itself says, of rows called then_.
+LIST_EACH = _listing(models.at(models.EACH), models.EACH)
 # When a ticket or the workflow is to be read.
 AS_OF = types.about("The moment whose answer is wanted; now, unless given", types.Time())
 PARAMETERS = {**LIST.parameters(), "as_of": AS_OF}

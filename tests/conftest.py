@@ -52,7 +52,7 @@ RESET = """
     SET session_replication_role = replica;
     DELETE FROM links; DELETE FROM watches; DELETE FROM comments; DELETE FROM searches; DELETE FROM tickets;
     DELETE FROM transitions; DELETE FROM statuses; DELETE FROM events; DELETE FROM replays;
-    DELETE FROM workflow_recorded; DELETE FROM tokens; DELETE FROM deliveries; DELETE FROM hooks; DELETE FROM past_tickets; DELETE FROM past_searches; UPDATE past_reached SET position = 0;
+    DELETE FROM workflow_recorded; DELETE FROM tokens; DELETE FROM hooks; DELETE FROM deliveries; DELETE FROM past_tickets; DELETE FROM past_searches; UPDATE past_reached SET position = 0;
     SELECT setval('tickets_ticket_id_seq', 1, false), setval('comments_comment_id_seq', 1, false),
         setval('events_event_id_seq', 1, false), setval('hooks_hook_id_seq', 1, false);
 """
@@ -320,6 +320,7 @@ class Live:
                 "DATABASE_URL": url,
                 "IRIS_BIND": f"127.0.0.1:{self.port}",
                 "IRIS_WORKERS": "1",
+                "IRIS_DELIVER": "false",
                 "PYTHONWARNINGS": "ignore",
                 "PYTHONPATH": str(tree),
                 **environment,

@@ -206,7 +206,8 @@ def test_data_that_are_gone_are_not_made_anew(folder):
     up = Up(folder, free_port()).until("^    curl")
     postgres = up.postgres()
     (folder / "postgres").rename(folder / "elsewhere")
-    os.kill(postgres, signal.SIGTERM)
+    # At once, whoever is connected.
+    os.kill(postgres, signal.SIGINT)
     up.until("is gone: nothing is left to serve")
     assert up.process.wait(30) == 1
     (folder / "elsewhere").rename(folder / "postgres")

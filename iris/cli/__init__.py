@@ -26,6 +26,7 @@ COMMANDS = {
     "completion": "completion",
     "up": "up",
     "serve": "serve",
+    "deliver": "deliver",
     "psql": "psql",
     "export": "export",
     "import": "import_",

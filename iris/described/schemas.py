@@ -280,11 +280,10 @@ def _(kind: types.SomeLabels, writer, column, typed):
 
 @_schema.register
 def _(kind: types.Enums, writer, column, typed):
-    one = {"type": "string", "enum": kind.allowed}
-    if typed:
-        return {"anyOf": [{"type": "array", "items": one}, one]}
     words = "|".join(kind.allowed)
-    return {"type": "string", "pattern": f"^(({words})(,({words}))*)?$"}
+    text = {"type": "string", "pattern": f"^(({words})(,({words}))*)?$"}
+    one = {"type": "string", "enum": kind.allowed}
+    return {"anyOf": [{"type": "array", "items": one}, text]} if typed else text
 
 
 @_schema.register

@@ -169,11 +169,14 @@ class SomeLabels(Labels):
         return super().__call__([value])
 
 
-class Enums(SomeLabels):
-    """Words of an enumeration, which PostgreSQL looks at; in a form or a query, separated by commas"""
+class Enums(Labels):
+    """A list of words of an enumeration, which PostgreSQL looks at; as text, separated by commas"""
 
     def __init__(self, allowed):
         self.allowed = list(allowed)
+
+    def __call__(self, value, context=None):
+        return super().__call__(bodies.Untyped(value) if isinstance(value, str) else value)
 
     def is_unfit(self, value, message):
         """Whether one of these is no word of the enumeration."""

@@ -85,8 +85,8 @@ BEGIN
                 jsonb_to_recordset(said.tries) AS each("position" bigint, ago double precision, tried integer, outcome delivery_outcome, status integer, took integer, answer text)
             WHERE said.hook_id = ANY (mine) ORDER BY each.ago DESC;
     UPDATE hooks SET position = said.position, tried = said.tried, next_try = clock_timestamp() + make_interval(secs => said.wait),
-            state = coalesce(said.state, state), reason = said.reason,
-            holder = CASE WHEN said.ends THEN NULL ELSE hooks.holder END, until = CASE WHEN said.ends THEN NULL ELSE until END
+            state = coalesce(said.state, hooks.state), reason = said.reason,
+            holder = CASE WHEN said.ends THEN NULL ELSE hooks.holder END, until = CASE WHEN said.ends THEN NULL ELSE hooks.until END
         FROM jsonb_to_recordset(told) AS said(hook_id bigint, "position" bigint, tried integer, wait double precision, state hook_state, reason text, ends boolean)
         WHERE hooks.hook_id = said.hook_id AND said.hook_id = ANY (mine);
     RETURN QUERY SELECT said.hook_id, said.hook_id = ANY (mine) IS TRUE FROM jsonb_to_recordset(told) AS said(hook_id bigint)

@@ -1,0 +1,61 @@
+"""What runs beside the service, as long as it does: a deliverer, in a process of its own.
+
+No request waits for it.
+
+gunicorn's master reads this: nothing that could import gevent's victims is imported here.
+"""
+
+import os
+import subprocess
+import sys
+import threading
+import time
+
+from iris import settings
+
+# Seconds before one that has ended is started again: at first, and at most.
+FIRST, LONGEST = 1, 30
+# Seconds that it has to end.
+PATIENCE = 10
+
+
+class Deliverer:
+    """The process, and who starts it again."""
+
+    def __init__(self):
+        self.process, self.is_wanted = None, False
+
+    def start(self):
+        """Have it run from now on, if the settings want one; one that runs already goes on."""
+        if settings.get("IRIS_DELIVER") and not self.is_wanted:
+            self.is_wanted = True
+            # It ends when nobody has the other end any more, however that comes.
+            self.pipe, _ours = os.pipe()
+            threading.Thread(target=self._run, daemon=True).start()
+
+    def _run(self):
+        pause = FIRST
+        while self.is_wanted:
+            began = time.monotonic()
+            self.process = subprocess.Popen(
+                [sys.executable, "-P", "-m", "iris.cli", "deliver"],
+                env={**os.environ, settings.WHILE_OPEN: str(self.pipe)},
+                pass_fds=[self.pipe],
+            )
+            self.process.wait()
+            pause = FIRST if time.monotonic() - began > LONGEST else min(2 * pause, LONGEST)
+            if self.is_wanted:
+                time.sleep(pause)
+
+    def stop(self):
+        """Have it finish what is in flight, and end."""
+        self.is_wanted = False
+        if self.process is not None and self.process.poll() is None:
+            self.process.terminate()
+            try:
+                self.process.wait(PATIENCE)
+            except subprocess.TimeoutExpired:
+                self.process.kill()
+
+
+DELIVERER = Deliverer()
