@@ -50,6 +50,8 @@ EventKind = ENUM(
     "hook_removed",
     name="event_kind",
 )
+MailDigest = ENUM("none", "now", "daily", name="mail_digest")
+MailState = ENUM("active", "bounced", "disabled", name="mail_state")
 TokenRole = ENUM("reader", "writer", "admin", name="token_role")
 HookState = ENUM("active", "stopped", "disabled", name="hook_state")
 HookFailure = ENUM("park", "stop", name="hook_failure")
@@ -63,6 +65,8 @@ ENUMS = {
         LinkKind,
         EventKind,
         TokenRole,
+        MailDigest,
+        MailState,
         HookState,
         HookFailure,
         DeliveryOutcome,
@@ -388,6 +392,43 @@ class Token(Base):
     __table_args__ = (UniqueConstraint("digest", name="tokens_digest_key"),)
 
 
+class Person(Base):
+    """Who gets mail of what they watch."""
+
+    __tablename__ = "people"
+
+    person_id: Mapped[int] = mapped_column(Identity(always=True))
+    name: Mapped[str] = mapped_column(primary_key=True, info=FILTERED | PERSON)
+    mail: Mapped[str]
+    digest: Mapped[str] = mapped_column(MailDigest, server_default="now", info=FILTERED)
+    state: Mapped[str] = mapped_column(MailState, server_default="active", info=FILTERED)
+    reason: Mapped[str | None] = kept()
+    created: Mapped[datetime] = kept()
+    position: Mapped[int] = kept()
+    mailed: Mapped[datetime | None] = kept()
+    tried: Mapped[int] = mapped_column(Integer, server_default=text("0"), info=INTERNAL)
+    next_try: Mapped[datetime | None] = kept()
+    holder: Mapped[str | None] = mapped_column(info=INTERNAL)
+    until: Mapped[datetime | None] = mapped_column(info=INTERNAL)
+    epoch: Mapped[int] = mapped_column(server_default=text("0"), info=INTERNAL)
+    key: Mapped[bytes] = mapped_column(server_default=FetchedValue(), info=INTERNAL)
+
+    __table_args__ = (
+        UniqueConstraint("person_id", name="people_person_id_key"),
+        Index("people_mail_idx", text("lower(mail)")),
+    )
+
+
+class ReadMark(Base):
+    """How far somebody has read their inbox."""
+
+    __tablename__ = "read_marks"
+
+    who: Mapped[str] = mapped_column(primary_key=True)
+    position: Mapped[int]
+    at: Mapped[datetime]
+
+
 class Hook(Base):
     """Who is told."""
 
@@ -522,6 +563,26 @@ class Watcher(Apart):
     )
 
 
+class Happening(Apart):
+    """What happened on what somebody watches: a row of inbox_after()."""
+
+    __tablename__ = "inbox"
+
+    position: Mapped[int] = mapped_column(primary_key=True, comment="Its place in the feed")
+    event_id: Mapped[int] = mapped_column(comment="The event's number")
+    at: Mapped[datetime] = mapped_column(comment="When it happened", info=FILTERED)
+    actor: Mapped[str] = mapped_column(comment="Who did it", info=FILTERED | PERSON)
+    source: Mapped[str] = mapped_column(comment="By which door", info=FILTERED)
+    ticket_id: Mapped[int] = mapped_column(comment="The ticket")
+    title: Mapped[str | None] = mapped_column(comment="Its title now; null where it is gone")
+    kind: Mapped[str] = mapped_column(EventKind, comment="What happened", info=FILTERED)
+    comment_id: Mapped[int | None] = mapped_column(comment="The comment that it happened to")
+    changes: Mapped[dict] = mapped_column(comment='{"column": [old, new]}')
+    change: Mapped[int] = mapped_column(comment="What all events of one transaction share")
+    undoes: Mapped[int | None] = mapped_column(comment="The event that it took back")
+
+
 WATCHERS = Watcher.__table__
+INBOX = _like(Happening, func.inbox_after(bindparam("whose"), bindparam("position")))
 SINCE, UNTIL = moment("since"), moment("until")
 CHANGES = _like(Change, func.changes_between(SINCE, UNTIL))

@@ -27,6 +27,7 @@ CODES = {
     "no_such_link": (404, "No such link"),
     "no_such_event": (404, "No such event"),
     "no_such_change": (404, "No such change"),
+    "no_such_person": (404, "No such person"),
     "no_such_token": (404, "No such token"),
     "no_such_hook": (404, "No such hook"),
     "method_not_allowed": (405, "This address does not take this method"),

@@ -50,6 +50,7 @@ RIGHTS = (
             "GET /new",
             "GET /stats",
             "GET /stats.svg",
+            "GET /inbox",
             "GET /tickets/{ticket_id}/watchers",
             "GET /workflow",
             "GET /workflow.svg",
@@ -57,7 +58,7 @@ RIGHTS = (
         ),
         (
             "SELECT FROM tickets, comments, links, searches, statuses, transitions, events",
-            "SELECT FROM watchers, watched('alice'), watches",
+            "SELECT FROM watchers, watched('alice'), watches, inbox('alice'), read_marks",
             "SELECT FROM events_after(0, 10)",
             "SELECT FROM tickets_as_of(now()), comments_as_of(now()), links_as_of(now())",
             "SELECT FROM searches_as_of(now()), changes_between('yesterday'), verify_events()",
@@ -77,6 +78,20 @@ RIGHTS = (
             "INSERT INTO watchers VALUES (1, actor())",
             "UPDATE watchers SET muted = true WHERE ticket_id = 1 AND who = actor()",
             "DELETE FROM watchers WHERE ticket_id = 1 AND who = actor()",
+        ),
+    ),
+    Right(
+        "say how far one has read, and how one gets mail",
+        "reader",
+        (
+            "PUT /inbox",
+            "GET /people/{name}",
+            "PUT /people/{name}",
+            "DELETE /people/{name}",
+        ),
+        (
+            "SELECT mark_read()",
+            "SELECT put_person(actor(), 'a@example.org'), person(), drop_person()",
         ),
     ),
     Right(
@@ -143,6 +158,18 @@ RIGHTS = (
             "UPDATE statuses SET is_open = false WHERE status = 'active'",
             "DELETE FROM transitions WHERE from_status = 'closed'",
             "SELECT set_workflow(workflow()::jsonb)",
+        ),
+    ),
+    Right(
+        "see and say how others get mail",
+        "admin",
+        ("GET /people",),
+        (
+            "SELECT mail FROM people",
+            "INSERT INTO people (name, mail) VALUES ('zoe', 'zoe@example.org')",
+            "SELECT person('zoe')",
+            "SELECT put_person('zoe', 'zoe@example.org')",
+            "DELETE FROM people WHERE name = 'zoe'",
         ),
     ),
     Right(

@@ -46,6 +46,7 @@ ALTER ROLE iris_service PASSWORD :'iris_service_pass';
 \ir schema/tables/replays.sql
 \ir schema/tables/workflow_recorded.sql
 \ir schema/tables/tokens.sql
+\ir schema/tables/people.sql
 \ir schema/tables/hooks.sql
 \ir schema/tables/deliveries.sql
 \ir schema/revision.sql
@@ -58,6 +59,7 @@ ALTER ROLE iris_service PASSWORD :'iris_service_pass';
 \ir schema/rules/watchers.sql
 \ir schema/rules/workflow.sql
 \ir schema/rules/tokens.sql
+\ir schema/rules/people.sql
 \ir schema/rules/hooks.sql
 
 -- What clients call.
@@ -72,6 +74,7 @@ ALTER ROLE iris_service PASSWORD :'iris_service_pass';
 \ir schema/calls/undo.sql
 \ir schema/calls/proof.sql
 \ir schema/calls/feed.sql
+\ir schema/calls/inbox.sql
 \ir schema/calls/once.sql
 \ir schema/calls/tokens.sql
 \ir schema/calls/hooks.sql

@@ -85,6 +85,12 @@ DRIVE = """
     UPDATE public.watchers SET muted = true WHERE ticket_id OPERATOR(pg_catalog.=) {n}
     SELECT pg_catalog.count(*) FROM public.watched('eve')
     DELETE FROM public.watchers WHERE ticket_id OPERATOR(pg_catalog.=) {n}
+    SELECT (SELECT pg_catalog.count(*) FROM public.inbox('eve', 0)), (SELECT pg_catalog.count(*) FROM public.inbox_after('eve', 0)), public.read_mark('eve'), public.mark_read(0)
+    SELECT pg_catalog.count(*) FROM public.events AS event WHERE public.concerns(event, 'eve')
+    SELECT public.place_all(), public.put_person('eve', 'eve@example.org', 'daily', 'active'), public.person('eve'), public.person_fits('a', 'a@b')
+    INSERT INTO public.people (name, mail) VALUES ('dave', 'dave@example.org')
+    UPDATE public.people SET mail = 'x@example.org'
+    SELECT public.drop_person('eve')
     INSERT INTO public.watches VALUES ({n}, 'zoe')
     UPDATE public.watches SET muted = true
     DELETE FROM public.watches

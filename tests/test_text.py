@@ -44,6 +44,9 @@ READ = {
     "/changes?since=yesterday": "filed it: for Printer on fire",
     "/changes?since=yesterday&columns=title,changes,actors": "actors",
     "/tickets/1/watchers": "muted",
+    "/inbox": "Nothing new",
+    "/people": "alice@example.org",
+    "/people/alice": "alice@example.org",
     "/workflow": "next",
     "/tokens": "alice",
     "/me": "actor:",
@@ -66,6 +69,14 @@ WRITTEN = (
     ("DELETE", "/tickets/1/links/parent/2", None, "ticket 1 no longer has the parent 2"),
     ("PUT", "/tickets/1/watchers/" + "w" * 60, None, "watches ticket 1"),
     ("DELETE", "/tickets/1/watchers/" + "w" * 60, None, "no longer watches ticket 1"),
+    ("PUT", "/inbox", None, "read up to position"),
+    (
+        "PUT",
+        "/people/zoe",
+        {"mail": "zoe@example.org"},
+        "zoe gets mail at once, at zoe@example.org",
+    ),
+    ("DELETE", "/people/zoe", None, "the address of zoe is forgotten"),
     ("PUT", "/undo", {"event_id": 12, "dry_run": True}, "would be taken back"),
     ("PUT", "/tokens", {"name": "w" * 60, "role": "reader"}, "comes in as reader"),
     ("DELETE", "/tokens/" + "w" * 60, None, "is revoked"),
@@ -76,6 +87,7 @@ WRITTEN = (
 @pytest.mark.parametrize("width", [40, 80, 200, 500])
 def test_whatever_is_drawn_fits_and_lines_up(http, many, width):
     http.put("/tokens", name="alice", role="writer")
+    http.put("/people/alice", mail="alice@example.org")
 
     def fits(text, path):
         assert not re.search(r"[\x00-\x09\x0b-\x1f\x7f-\x9f\u202e]", text), path

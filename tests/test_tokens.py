@@ -315,6 +315,8 @@ BODIES = {
         "transitions": {"open": []},
     },
     "PUT /tokens": {"name": "zoe", "role": "reader"},
+    "PUT /inbox": {"position": 0},
+    "PUT /people/{name}": {"mail": "rita@example.org"},
     "PUT /undo": {"event_id": 1000},
 }
 QUERIES = {"/ticket": "?tid=1", "/changes": "?since=yesterday"}

@@ -21,6 +21,7 @@ COMMANDS = {
     "comment": "comment",
     "log": "log",
     "changes": "changes",
+    "inbox": "inbox",
     "undo": "undo",
     "watch": "watch",
     "completion": "completion",

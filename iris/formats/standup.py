@@ -5,6 +5,64 @@ from iris.formats import fitting, terminal
 from iris.formats.terminal import HEAD, PLAIN
 
 
+def inbox(rows, look=PLAIN):
+    """Return what happened as one reads it out: of each ticket in turn who did what, and when.
+
+    rows:     [row of inbox_after() as JSON text].
+    look:     a Look.
+    """
+    made, before = [], None
+    for text in rows:
+        row = terminal.read(text)
+        if row["ticket_id"] != before:
+            before = row["ticket_id"]
+            made += ["", *terminal.titled({**row, "title": row["title"] or "(gone)"}, look)]
+        who = f"{row['position']}  {row['actor']}, {terminal.moment(row['at'], look.zone)}"
+        made += [f"    {line}" for line in fitting.broken(who[:HEAD], look.width - 4)]
+        for done in happened(row, look.zone):
+            first, *others = fitting.broken(done[:HEAD], look.width - 6) or [""]
+            made += [f"    - {first}", *(f"      {other}" for other in others)]
+        bounds.breathe()
+    if not rows:
+        made.append("Nothing new.")
+    else:
+        made = [
+            *made[1:],
+            "",
+            "The first number is the position: PUT /inbox marks all up to one as read.",
+        ]
+    if look.last:
+        made += ["", look.last]
+    if rows and look.zone != "UTC":
+        made += ["", f"Times are in {look.zone}."]
+    return "".join(f"{line}\n" for line in made)
+
+
+def happened(event, zone="UTC"):
+    """Yield what an event says as sentences, to be read after who did it.
+
+    event:    with kind, ticket_id and changes.
+    """
+    kind, changes = event["kind"], event["changes"]
+    texts = [_brief(each) for each in changes.get("body") or (None, None)]
+    if kind == "created":
+        yield _filed(event, zone)
+    elif kind == "changed":
+        yield from _changed(changes, zone)
+    elif kind == "commented":
+        yield f"said: {texts[1]}"
+    elif kind == "comment_changed":
+        yield f"rewrote a comment: {texts[0]} → {texts[1]}"
+    elif kind == "comment_deleted":
+        yield f"deleted a comment: {texts[0]}"
+    elif kind in ("linked", "unlinked"):
+        name, other = (old or new for old, new in (changes["kind"], changes["other_id"]))
+        sign = "" if kind == "linked" else "no longer "
+        yield f"{sign}{terminal.LINKS[name][0]} {other}"
+    else:
+        yield f"{kind} it"
+
+
 def changes(rows, look=PLAIN):
     """Return what changed as one reads it out: of each ticket who did what, from what to what, and when last.
 

@@ -19,6 +19,11 @@ GRANT EXECUTE ON FUNCTION workflow(), events_after(bigint, integer), tickets_as_
 -- And watch tickets, or no more: the rule lets them do so for themselves.
 GRANT SELECT ON watchers, watches TO iris_reader;
 GRANT INSERT, UPDATE (muted), DELETE ON watchers, watches TO iris_reader;
+-- They read their inbox, and say so; who gets mail where is for themselves and for admins, by functions that ask who asks.
+GRANT SELECT ON read_marks TO iris_reader;
+GRANT SELECT (person_id, name) ON people TO iris_reader;
+GRANT EXECUTE ON FUNCTION concerns(events, text), inbox_after(text, bigint), read_mark(text), place_all(), inbox(text, bigint), mark_read(bigint), person(text),
+    put_person(text, text, mail_digest, mail_state), drop_person(text) TO iris_reader;
 
 -- Writers file and change tickets, comment and link.
 GRANT DELETE ON comments TO iris_writer;
@@ -56,6 +61,10 @@ GRANT SELECT ON deliveries TO iris_admin;
 -- The service tells them, as itself.
 GRANT EXECUTE ON FUNCTION hooks_due(text, integer, double precision), keep_hooks(text, jsonb, double precision), settle_hooks(text, jsonb),
     delivery_body(events, tickets), shortened(jsonb, integer) TO iris;
+
+-- And say who gets mail, where and how often.
+GRANT SELECT (person_id, name, mail, digest, state, reason, created, position, mailed, tried, next_try, holder, until, epoch),
+    INSERT (name, mail, digest, state), UPDATE (mail, digest, state), DELETE ON people TO iris_admin;
 
 -- The service asks who sends a token, as itself and not under anybody's role.
 GRANT EXECUTE ON FUNCTION token_of(bytea) TO iris;

@@ -15,6 +15,12 @@ CREATE TYPE event_contents AS (event_id bigint, at timestamptz, actor text, sour
     changes jsonb, "position" bigint, kept jsonb, other_id bigint, other_kept jsonb, change bigint, undoes bigint);
 COMMENT ON TYPE event_contents IS 'What of an event its digest covers, in this order';
 
+CREATE TYPE mail_digest AS ENUM ('none', 'now', 'daily');
+COMMENT ON TYPE mail_digest IS 'How somebody''s inbox comes by mail: not at all, at once, or once a day';
+
+CREATE TYPE mail_state AS ENUM ('active', 'bounced', 'disabled');
+COMMENT ON TYPE mail_state IS 'Whether somebody gets mail: they do, their mail server knows no such address, or they were told to get none';
+
 CREATE TYPE token_role AS ENUM ('reader', 'writer', 'admin');
 COMMENT ON TYPE token_role IS 'What the holder of a token may do; each may do what the one before may';
 

@@ -6,7 +6,7 @@
 - Changes have numbers, and events say what they took back.
 - Events have digests.
 - What tickets were is written down, and how many there were is counted by an index.
-- Who joined a ticket, and who left it.
+- Who joined a ticket, and who left it; who gets mail, and how far everybody has read.
 - Moves from status to status are found by indexes, for statistics.
 - Hooks: who is told, and what was tried.
 """
@@ -194,6 +194,36 @@ WATCHES = """
     CREATE INDEX watches_who_idx ON watches (who, ticket_id)
 """
 
+PEOPLE = """
+    CREATE TYPE mail_digest AS ENUM ('none', 'now', 'daily');
+    CREATE TYPE mail_state AS ENUM ('active', 'bounced', 'disabled');
+    CREATE TABLE people (
+        person_id bigint GENERATED ALWAYS AS IDENTITY CONSTRAINT people_person_id_key UNIQUE,
+        name text NOT NULL CONSTRAINT people_pkey PRIMARY KEY,
+        mail text NOT NULL,
+        digest mail_digest NOT NULL DEFAULT 'now',
+        state mail_state NOT NULL DEFAULT 'active',
+        reason text,
+        created timestamptz NOT NULL,
+        position bigint NOT NULL,
+        mailed timestamptz,
+        tried integer NOT NULL DEFAULT 0,
+        next_try timestamptz,
+        holder text,
+        until timestamptz,
+        epoch bigint NOT NULL DEFAULT 0,
+        key bytea NOT NULL
+            DEFAULT sha256(convert_to(gen_random_uuid()::text || gen_random_uuid()::text, 'UTF8')),
+        CONSTRAINT people_check CHECK (person_fits(name, mail))
+    );
+    CREATE INDEX people_mail_idx ON people (lower(mail));
+    CREATE TABLE read_marks (
+        who text NOT NULL CONSTRAINT read_marks_pkey PRIMARY KEY,
+        position bigint NOT NULL,
+        at timestamptz NOT NULL
+    )
+"""
+
 
 def upgrade():
     """Go up, with data in the tables; the rules of today follow."""
@@ -210,6 +240,7 @@ def upgrade():
     op.execute("ALTER TABLE searches ALTER since SET NOT NULL")
     op.execute(TOKENS)
     op.execute(WATCHES)
+    op.execute(migrations.literal(PEOPLE))
     op.execute(migrations.literal(CHANGES))
     op.execute(DIGESTS)
     migrations.run("calls/proof.sql")
@@ -230,8 +261,8 @@ def downgrade():
     """
     op.execute("DROP MATERIALIZED VIEW change_base_set")
     migrations.drop_rules()
-    op.execute("DROP TABLE past_tickets, past_searches, past_reached, watches")
-    op.execute("DROP FUNCTION watch_fits")
+    op.execute("DROP TABLE past_tickets, past_searches, past_reached, watches, people, read_marks")
+    op.execute("DROP FUNCTION watch_fits, person_fits; DROP TYPE mail_digest, mail_state")
     op.execute(COUNTED.format(created="", updated=""))
     op.execute("DROP INDEX events_moves_idx, events_reopened_idx")
     op.execute("ALTER TABLE events DROP change, DROP undoes, DROP digest")

@@ -76,6 +76,23 @@ COMMENT ON FUNCTION watch_fits(text) IS 'Whether somebody may be called so who w
 
 GRANT EXECUTE ON FUNCTION watch_fits(text) TO iris_reader;
 
+CREATE OR REPLACE FUNCTION person_fits(name text, mail text) RETURNS boolean
+LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE
+SET search_path = pg_catalog, public, pg_temp
+AS $$
+BEGIN
+    IF char_length(name) > 100 OR is_blank(name) OR name ~ '[[:cntrl:]]' OR name = 'me' THEN
+        RETURN refuse('name must have 1 to 100 characters, not only blanks, and is not "me"', 'people_check', 'name');
+    ELSIF char_length(mail) > 254 OR mail !~ '^[a-zA-Z0-9.!#$%&''*+/=?^_`{|}~-]{1,64}@[a-zA-Z0-9-]+([.][a-zA-Z0-9-]+)*$' THEN
+        -- What may stand in a header as it is, and in a command to a mail server.
+        RETURN refuse('mail must be an address, such as alice@example.org', 'people_check', 'mail');
+    END IF;
+    RETURN true;
+END $$;
+COMMENT ON FUNCTION person_fits(text, text) IS 'Whether somebody who gets mail may be called so and live there; refuses what is not, in words';
+
+GRANT EXECUTE ON FUNCTION person_fits(text, text) TO iris_admin;
+
 CREATE OR REPLACE FUNCTION token_fits(name text, actor text, expires timestamptz, digest bytea) RETURNS boolean
 LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE
 SET search_path = pg_catalog, public, pg_temp
