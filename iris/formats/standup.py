@@ -48,7 +48,7 @@ def happened(event, zone="UTC"):
     if kind == "created":
         yield _filed(event, zone)
     elif kind == "changed":
-        yield from _changed(changes, zone)
+        yield from changed(changes, zone)
     elif kind == "commented":
         yield f"said: {texts[1]}"
     elif kind == "comment_changed":
