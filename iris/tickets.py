@@ -165,6 +165,11 @@ def _listing(tables, *moment):
             .exists()
         )
 
+    def near(alias, table):
+        """Return the condition by which each moment looks at its own ticket only, if moments are many."""
+        many = bool(moment) and moment[0] is models.EACH
+        return alias.c.ticket_id == table.c.ticket_id if many else true()
+
     def mentions(name, shape, table):
         own, said = tables.tickets.alias(), tables.comments.alias()
         names = filters.as_list(name, shape)
@@ -177,8 +182,8 @@ def _listing(tables, *moment):
             # Words of a past are made anew from its texts, which takes longer than to look through them.
             return table.c.ticket_id.in_(
                 union_all(
-                    select(own.c.ticket_id).where(found(itself)),
-                    select(said.c.ticket_id).where(found(said.c.body)),
+                    select(own.c.ticket_id).where(near(own, table), found(itself)),
+                    select(said.c.ticket_id).where(near(said, table), found(said.c.body)),
                 )
             )
         # By the words' index; then the texts say whether there is an @ before the name.
@@ -209,9 +214,11 @@ def _listing(tables, *moment):
 
         found = union_all(
             select(own.c.ticket_id, who).where(
-                or_(own.c.assignee == who, own.c.reporter == who, calls(itself))
+                near(own, table), or_(own.c.assignee == who, own.c.reporter == who, calls(itself))
             ),
-            select(said.c.ticket_id, who).where(or_(said.c.author == who, calls(said.c.body))),
+            select(said.c.ticket_id, who).where(
+                near(said, table), or_(said.c.author == who, calls(said.c.body))
+            ),
             select(by_hand.c.ticket_id, who).where(by_hand.c.who == who),
         ).subquery("found")
         left = (
