@@ -18,7 +18,7 @@ SWAGGER := 5.35.0
 AXE := 4.14.1
 
 .DEFAULT_GOAL := help
-.PHONY: help up test kills lives fuzz crowd described swagger axe lint bench growth moving psql revision fresh lock
+.PHONY: help up test kills lives fuzz crowd reads described swagger axe lint bench growth moving psql revision fresh lock
 
 help:  ## print this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -55,6 +55,9 @@ axe:  ## fetch axe-core, by which the pages are tested, anew (AXE=4.14.1); needs
 
 crowd: $(READY)  ## 2,000 idle connections and 50 slow bodies: how long do others wait? (ARGS='--turns 2')
 	@exec $(BIN)/python -W ignore tests/crowd.py $(ARGS)
+
+reads: $(READY)  ## write, and read what is heavy right after, on standbys that are late (ROUNDS=1000)
+	@exec env PYTHONPATH=tests $(BIN)/python -W ignore tests/ha/reads.py --rounds $(or $(ROUNDS),1000)
 
 lint: $(READY)  ## look for mistakes and untidy code
 	@$(BIN)/ruff check .

@@ -32,7 +32,9 @@ _HISTOGRAM = len(BUCKETS) + 2
 NOW = (ALIVE, IN_FLIGHT, FEEDS, LISTS, USED, OPEN, MOST) = range(7)
 # Whether anybody ever counted here; and what has happened.
 BEGUN, WAITS, WAITED, OPENED = range(7, 11)
-STATEMENTS = 11
+# Heavy reads: on a standby, on the primary; those for which a standby was waited for, how long, and in vain.
+ON_STANDBY, ON_PRIMARY, CAME_LATER, WAITED_FOR, GIVEN_UP = range(11, 16)
+STATEMENTS = 16
 _STATUS_CELLS = STATEMENTS + _HISTOGRAM
 _TIME_CELLS = _STATUS_CELLS + ROUTES * len(STATUSES)
 CELLS = _TIME_CELLS + ROUTES * _HISTOGRAM

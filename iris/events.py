@@ -13,7 +13,7 @@ from sqlalchemy import (
 )
 
 from iris import models
-from iris.database import statements
+from iris.database import standbys, statements
 from iris.intake import types
 from iris.lists import filters, listing, pages
 
@@ -88,12 +88,14 @@ def end():
     return statements.run(END, {})[0]
 
 
-def after(position, limit, size=LARGEST):
+def after(position, limit, size=LARGEST, given=False):
     """Read the feed on from a position.
 
     size:     how many bytes are enough; one event is read in any case.
+    given:    whether only what has positions already is wanted, which a standby may tell.
     Returns:  [(position, event as JSON text)], at most limit of them, in order.
-    Source:   one SELECT of events_after(), which first gives positions to what has none.
+    Source:   one SELECT of events_after(), which on the primary first gives positions to what has none.
     """
-    positions, bodies = statements.run(AFTER, {"after": position, "limit": limit, "bytes": size})
+    run = standbys.run if given else statements.run
+    positions, bodies = run(AFTER, {"after": position, "limit": limit, "bytes": size})
     return list(zip(positions or (), bodies or (), strict=True))

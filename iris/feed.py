@@ -148,7 +148,8 @@ def _missed(position):
     """Yield (position, frame) of a piece of what is in the database from a position on."""
     with BEHIND:
         try:
-            piece = events.after(position, PIECE, PIECE_BYTES)
+            # The poller has seen to it that they have positions.
+            piece = events.after(position, PIECE, PIECE_BYTES, given=True)
         except Exception as error:
             if refusals.from_database(error, {}) is None:
                 raise

@@ -2,7 +2,7 @@
 
 from functools import lru_cache
 
-from psycopg2.extensions import make_dsn
+from psycopg2.extensions import make_dsn, parse_dsn
 
 from iris import embedded, settings
 
@@ -47,3 +47,30 @@ def dsn(owner=False):
         user=get("IRIS_USER"),
         password=password,
     )
+
+
+def standbys():
+    """Return where standbys of it are, a libpq connection string each.
+
+    What IRIS_READ_URL does not say is as of the database in use.
+
+    Raises:   as dsn() does.
+    """
+    url = settings.get("IRIS_READ_URL")
+    if not url:
+        return []
+    its = parse_dsn(dsn())
+    for name in ("host", "hostaddr", "port", "target_session_attrs", "load_balance_hosts"):
+        its.pop(name, None)
+    given = {**its, **parse_dsn(url)}
+    lists = {
+        name: given.pop(name).split(",") for name in ("host", "hostaddr", "port") if name in given
+    }
+    many = max((len(each) for each in lists.values()), default=1)
+    for name, each in lists.items():
+        # One port is good for all hosts.
+        lists[name] = each * many if len(each) == 1 else each
+    return [
+        make_dsn(**given, **{name: each[place] for name, each in lists.items()})
+        for place in range(many)
+    ]

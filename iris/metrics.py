@@ -136,6 +136,29 @@ class Told:
             "How long they waited for one",
             sums[counters.WAITED] / 1e9,
         )
+        reads = CounterMetricFamily(
+            "iris_database_heavy_reads",
+            "Heavy reads, by where they were done, if there is a choice (IRIS_READ_URL)",
+            labels=["server"],
+        )
+        reads.add_metric(["standby"], sums[counters.ON_STANDBY])
+        reads.add_metric(["primary"], sums[counters.ON_PRIMARY])
+        yield reads
+        yield _counter(
+            "iris_database_standby_waits",
+            "Heavy reads for which no standby had come far enough at once",
+            sums[counters.CAME_LATER],
+        )
+        yield _counter(
+            "iris_database_standby_wait_seconds",
+            "How long they waited for one",
+            sums[counters.WAITED_FOR] / 1e9,
+        )
+        yield _counter(
+            "iris_database_standbys_given_up",
+            "Heavy reads that waited in vain, or failed on a standby, and were done on the primary",
+            sums[counters.GIVEN_UP],
+        )
         statements_ = sums.statements()
         took = HistogramMetricFamily(
             "iris_database_statement_duration_seconds",

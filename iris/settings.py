@@ -146,6 +146,13 @@ ALL = {
             secret=True,
         ),
         Setting(
+            "IRIS_READ_URL",
+            None,
+            url,
+            "libpq URL of standbys of the database, several hosts allowed, for what is heavy to read",
+            secret=True,
+        ),
+        Setting(
             "IRIS_OWNER_URL",
             None,
             url,

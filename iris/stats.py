@@ -6,7 +6,7 @@ from sqlalchemy import BigInteger, Text, bindparam, cast, func, null, select
 from sqlalchemy.dialects.postgresql import ARRAY
 
 from iris import models, past, tickets
-from iris.database import statements
+from iris.database import standbys, statements
 from iris.described import shapes
 from iris.intake import types
 from iris.lists import filters
@@ -89,7 +89,7 @@ def _read(name, given):
     if "as_of" in given:
         values["as_of"] = given["as_of"]
         past.write()
-    return statements.run(_make(name, shapes, "as_of" in given), values)[0]
+    return standbys.run(_make(name, shapes, "as_of" in given), values)[0]
 
 
 def read(given):

@@ -26,7 +26,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import ARRAY, INTERVAL, JSONB, TIMESTAMP, array
 
 from iris import formats, models, past, problems
-from iris.database import statements, writing
+from iris.database import standbys, statements, writing
 from iris.intake import strict, types
 from iris.lists import filters, keys, listing, pages, search
 
@@ -410,7 +410,7 @@ def one(ticket_id, seen=(), as_of=None, zone=statements.ZONE):
     if as_of is not None:
         past.write()
     values = {"ticket_id": ticket_id, "seen": list(seen), "as_of": as_of, "zone": zone}
-    row = statements.run(ONE if as_of is None else ONE_THEN, values)
+    row = statements.run(ONE, values) if as_of is None else standbys.run(ONE_THEN, values)
     if row is None:
         raise problems.no_such("ticket", ticket_id)
     return row

@@ -85,8 +85,10 @@ def least():
     return "iris_reader" if settings.get("IRIS_AUTH") == "token" else None
 
 
-# What a connection that is being made is to be between two statements that say for whom they are.
+# Of a connection that is being made: what it is to be between two statements that say for whom they are, and
+# where it leads, if that is not the database in use.
 _ROLE = contextvars.ContextVar("role", default=None)
+_TO = contextvars.ContextVar("to", default=None)
 
 
 def connect():
@@ -96,7 +98,7 @@ def connect():
     """
     role = _ROLE.get()
     return libpq.connect(
-        location.dsn(),
+        _TO.get() or location.dsn(),
         # A row of events names its source by this.
         application_name="python",
         connect_timeout=3,
@@ -152,15 +154,16 @@ class Pooled(NamedTuple):
         return not poll.poll(0)
 
 
-def serving(autocommit):
+def serving(autocommit, to=None):
     """Open a session for a request.
 
     autocommit: whether each statement is a transaction, or the session is one.
+    to:       a libpq connection string, if it is not the database in use.
     Returns:  (the session, its psycopg2 connection, what has to go before a statement).
     Raises:   psycopg2.OperationalError; Problem 503 when the schema is another than this Iris needs.
     """
     session, role, before = SESSION(), least(), ""
-    asked = _ROLE.set(role)
+    asked, led = _ROLE.set(role), _TO.set(to)
     try:
         options = {"isolation_level": "AUTOCOMMIT"} if autocommit else {}
         connection = session.connection(execution_options=options).connection.dbapi_connection
@@ -184,6 +187,8 @@ def serving(autocommit):
                     before = f"SELECT set_config('role', '{role}', true); "
             if not autocommit:
                 connection.commit()
+            # What is said from here on is about what is asked from here on.
+            connection.notices.clear()
     except BaseException as error:
         session.invalidate()
         if isinstance(error, exc.DBAPIError):
@@ -191,6 +196,7 @@ def serving(autocommit):
         raise
     finally:
         _ROLE.reset(asked)
+        _TO.reset(led)
     return session, connection, before
 
 
@@ -200,12 +206,17 @@ class Pool:
     SQLAlchemy's own keeps connections, and spent as long on a checkout as all of Hug on a request.
 
     size:     sessions, and so connections, at most.
+    to:       where they lead, a libpq connection string, if that is not the database in use.
     """
 
-    def __init__(self, size):
-        self._size, self._free = size, lock.Semaphore(size)
+    def __init__(self, size, to=None):
+        self._to, self._free = to, lock.Semaphore(size)
         self._idle = []
-        counters.MINE[counters.MOST] = size
+        counters.MINE[counters.MOST] += size
+
+    def is_used_up(self):
+        """Whether who takes one would wait."""
+        return self._free.locked()
 
     def take(self):
         """Return a Pooled; give it back by put() or drop().
@@ -214,14 +225,14 @@ class Pool:
         """
         if not self._free.acquire(blocking=False):
             self._wait()
-        counters.MINE[counters.USED] = self._size - self._free.counter
+        counters.MINE[counters.USED] += 1
         try:
             while self._idle:
                 taken = self._idle.pop()
                 if taken.is_good():
                     return taken
                 self._close(taken)
-            made = Pooled(*serving(autocommit=True), time.monotonic(), set())
+            made = Pooled(*serving(autocommit=True, to=self._to), time.monotonic(), set())
         except BaseException:
             self._release()
             raise
@@ -252,7 +263,7 @@ class Pool:
 
     def _release(self):
         self._free.release()
-        counters.MINE[counters.USED] = self._size - self._free.counter
+        counters.MINE[counters.USED] -= 1
 
     @staticmethod
     def _close(taken):
@@ -260,20 +271,31 @@ class Pool:
         counters.MINE[counters.OPEN] -= 1
 
     @contextlib.contextmanager
+    def taken(self):
+        """Give a Pooled, and take it back; one on which anything but a refusal came is dropped.
+
+        Raises:   psycopg2.OperationalError.
+        """
+        taken = self.take()
+        try:
+            yield taken
+        except BaseException as error:
+            # Also when the greenlet was stopped in the middle: the answer would reach the next one.
+            said = error.orig if isinstance(error, exc.DBAPIError) else error
+            refused = isinstance(said, psycopg2.Error) and not refusals.is_disconnect(said)
+            (self.put if refused else self.drop)(taken)
+            raise
+        self.put(taken)
+
+    @contextlib.contextmanager
     def session(self):
         """Give a session, for what is simple: session.scalar(select(…)). It is for reading.
 
         Raises:   sqlalchemy.exc.DBAPIError; psycopg2.OperationalError.
         """
-        taken = self.take()
-        try:
+        with self.taken() as taken:
             yield taken.session
-        except BaseException as error:
-            refused = isinstance(error, exc.DBAPIError) and not refusals.is_disconnect(error.orig)
-            (self.put if refused else self.drop)(taken)
-            raise
-        taken.session.expunge_all()
-        self.put(taken)
+            taken.session.expunge_all()
 
 
 POOL = Pool(settings.get("IRIS_POOL"))

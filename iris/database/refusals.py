@@ -5,12 +5,15 @@ are passed on as psql prints them.
 """
 
 import json
+import logging
 import re
 
 import psycopg2
 from psycopg2.extensions import parse_dsn
 
 from iris import location, problems, schema, settings
+
+log = logging.getLogger("iris")
 
 UNAVAILABLE = ("database_unavailable", "the database is away; try again")
 NOT_READY = ("database_not_ready", "the database lacks what this Iris needs: iris doctor says what")
@@ -107,6 +110,30 @@ def misfit(revision):
         return None
     detail, hint = found
     return problems.Problem("database_not_ready", detail, headers={"Retry-After": "10"}, hint=hint)
+
+
+# What Iris's own rules say beside an answer.
+OWN = re.compile(r":\s+(the role|there are events without a position)\b")
+
+
+def heed(notices):
+    """Take what a server has said beside an answer; refuse to pass on what no standby has.
+
+    Where somebody ends the wait for a synchronous standby, PostgreSQL says so by a warning, in whatever
+    language, and answers as if all were well. There is no other one that is not ours.
+
+    notices:  psycopg2's, which are taken.
+    Raises:   Problem 503.
+    """
+    said = list(notices)
+    notices.clear()
+    if not all(OWN.search(each) for each in said):
+        log.warning("%s", " ".join(said).strip())
+        raise problems.Problem(
+            UNAVAILABLE[0],
+            "the database has this on one machine only, which may be lost; try again",
+            headers={"Retry-After": "1"},
+        )
 
 
 def is_disconnect(error):

@@ -79,7 +79,7 @@ def rows(sql, values, before="", keep=False, again=None):
     """
     taken = engine.POOL.take()
     try:
-        found = _rows(taken, sql, values, before, keep)
+        found = on(taken, sql, values, before, keep)
     except BaseException as error:
         # Also when the greenlet was stopped in the middle: the answer would reach the next one.
         is_refusal = isinstance(error, psycopg2.Error)
@@ -97,7 +97,8 @@ def rows(sql, values, before="", keep=False, again=None):
     return rows(sql, values, before, keep, again=False)
 
 
-def _rows(taken, sql, values, before, keep):
+def on(taken, sql, values, before="", keep=False):
+    """Run one statement by a session that was taken from a pool; as rows()."""
     before = before or taken.before
     began = perf_counter_ns()
     try:
@@ -109,9 +110,12 @@ def _rows(taken, sql, values, before, keep):
                 # A pooler in between has given us another server process. Nothing has happened yet.
                 taken.prepared.clear()
                 cursor.execute(before + sql, values)
-            return cursor.fetchall()
+            found = cursor.fetchall()
     finally:
         counters.ran(perf_counter_ns() - began)
+    if taken.connection.notices:
+        refusals.heed(taken.connection.notices)
+    return found
 
 
 def run(sql, values, **more):

@@ -3,7 +3,7 @@
 from psycopg2 import extensions
 
 from iris import counters, problems
-from iris.database import engine
+from iris.database import engine, standbys
 
 
 class Stream:
@@ -35,19 +35,27 @@ class Stream:
         counters.MINE[counters.LISTS] = Stream._running
         self.is_open, self.session = True, None
         try:
-            self.session, connection, least = engine.serving(autocommit=False)
-            if before or least:
-                with connection.cursor() as cursor:
-                    cursor.execute(before or least)
-            # Nobody looks at the texts: they are passed on as they come.
-            extensions.register_type(extensions.BYTES, connection)
-            self.cursor = connection.cursor("iris")
-            self.cursor.execute(sql, values)
             # What goes wrong goes wrong now, while it can still be answered.
-            self.rows, self.heading = self.cursor.fetchmany(100), heading
+            self.rows = standbys.anywhere(
+                values, lambda server, values: self._begin(server, sql, values, before)
+            )
+            self.heading = heading
         except BaseException:
             self.close()
             raise
+
+    def _begin(self, server, sql, values, before):
+        """Begin on a standbys.Server; return the first rows."""
+        self._end()
+        self.session, connection, least = engine.serving(autocommit=False, to=server.to)
+        if first := server.guard + (before or least):
+            with connection.cursor() as cursor:
+                cursor.execute(first, values)
+        # Nobody looks at the texts: they are passed on as they come.
+        extensions.register_type(extensions.BYTES, connection)
+        self.cursor = connection.cursor("iris")
+        self.cursor.execute(sql, values)
+        return self.cursor.fetchmany(100)
 
     def __iter__(self):
         yield self.heading.encode()
@@ -71,5 +79,9 @@ class Stream:
             self.is_open = False
             Stream._running -= 1
             counters.MINE[counters.LISTS] = Stream._running
-            if self.session is not None:
-                self.session.invalidate()
+            self._end()
+
+    def _end(self):
+        if self.session is not None:
+            self.session.invalidate()
+            self.session = None

@@ -5,7 +5,7 @@ from typing import NamedTuple
 import psycopg2
 
 from iris import formats, problems
-from iris.database import statements, streaming
+from iris.database import standbys, statements, streaming
 from iris.lists import cursors, filters, statement
 
 LIMIT = 50
@@ -72,7 +72,11 @@ def read(listing, given, form="json", before="", **more):
     try:
         if streamed:
             return streaming.Stream(sql, values, form.heading(shape.columns), before)
-        rows = statements.rows(sql, values, before, again=True)
+        # Words, and what was at some moment, are looked for in much.
+        if more or "q" in given:
+            rows = standbys.rows(sql, values, before)
+        else:
+            rows = statements.rows(sql, values, before, again=True)
     except psycopg2.DataError:
         # PostgreSQL does not say whose value it can't read: without its cursor the list goes well, or
         # fails for what else is wrong.

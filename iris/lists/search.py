@@ -25,7 +25,7 @@ from sqlalchemy import (
 )
 
 from iris import models
-from iris.database import statements
+from iris.database import standbys, statements
 from iris.intake import types
 from iris.lists import filters
 
@@ -118,7 +118,7 @@ def weighed(value, whole):
     """
     shape, texts = value
     values = {f"q_{place}": text for place, text in enumerate(texts)}
-    ((plan,),) = statements.run(_estimate(shape), values)
+    ((plan,),) = standbys.run(_estimate(shape), values)
     *many, tickets = [each["Plan Rows"] for each in plan["Plan"]["Plans"]]
     # By the word all tickets are looked at that have it; one by one, as many as it takes to fill a page.
     most = tickets if whole else (PAGE * tickets) ** 0.5

@@ -18,7 +18,9 @@ BEGIN
     IF FOUND THEN
         RETURN;
     END IF;
-    SELECT * INTO earlier FROM replays WHERE replays.actor = actor() AND replays.key = the_key;
+    -- Locked, for by that the transaction has written: the first one may have written what no standby has yet, and
+    -- who only reads would not wait for one at the end.
+    SELECT * INTO earlier FROM replays WHERE replays.actor = actor() AND replays.key = the_key FOR NO KEY UPDATE;
     IF earlier.request <> the_request THEN
         RAISE SQLSTATE 'IR005' USING MESSAGE = 'this Idempotency-Key was used for another request',
             HINT = 'Make a new key for each new request.';
