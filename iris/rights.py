@@ -31,6 +31,7 @@ RIGHTS = (
         "reader",
         (
             "GET /",
+            "GET /help",
             "GET /health",
             "GET /db-check",
             "GET /metrics",

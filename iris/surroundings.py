@@ -2,8 +2,7 @@
 
 from typing import NamedTuple
 
-from sqlalchemy import BigInteger, Text, bindparam, cast, func, select
-from sqlalchemy.dialects.postgresql import ARRAY
+from sqlalchemy import Text, cast, func, select
 
 from iris import events, models
 from iris.database import statements
@@ -23,23 +22,6 @@ class Surroundings(NamedTuple):
     is_open: dict
     transitions: dict
     position: int
-
-
-TABLE = models.Ticket.__table__
-NAMED = statements.compiled(
-    select(TABLE.c.ticket_id, TABLE.c.title, TABLE.c.closed.is_(None)).where(
-        TABLE.c.ticket_id == func.any(cast(bindparam("numbers"), ARRAY(BigInteger)))
-    )
-)
-
-
-def tickets(numbers):
-    """Return what is shown of tickets that a page names, {number: (title, whether it is open)}.
-
-    Source:   one SELECT; none for none.
-    """
-    found = statements.rows(NAMED, {"numbers": list(numbers)}) if numbers else []
-    return {number: (title, is_open) for number, title, is_open in found}
 
 
 def _reading(workflow):

@@ -1,4 +1,4 @@
-"""The statement behind what a text's reference to a ticket shows: one for all texts of a page."""
+"""The statement behind what a reference to a ticket shows: one for all that a page names."""
 
 from sqlalchemy import BigInteger, bindparam, cast, func, select
 from sqlalchemy.dialects.postgresql import ARRAY
@@ -21,16 +21,16 @@ def _titles(tables):
 TITLES, TITLES_THEN = _titles(models.NOW), _titles(models.THEN)
 
 
-def of(texts, as_of=None, zone=statements.ZONE):
-    """Return what the tickets are called that texts name, {number: markdown.Ticket}.
+def of(numbers, as_of=None, zone=statements.ZONE):
+    """Return what tickets are called, {number: markdown.Ticket} of those that are there.
 
+    numbers:  of tickets, such as markdown.numbers() finds.
     as_of:    the moment that they are shown of, or None for now.
     zone:     the time zone of that, where it names none.
-    Source:   one SELECT, where a text names any.
+    Source:   one SELECT; none for no number.
     """
-    numbers = markdown.numbers(texts)
     if not numbers:
         return {}
-    values = {"numbers": numbers, "as_of": as_of, "zone": zone}
+    values = {"numbers": list(numbers), "as_of": as_of, "zone": zone}
     rows = statements.rows(TITLES if as_of is None else TITLES_THEN, values)
     return {number: markdown.Ticket(title, is_open) for number, title, is_open in rows}

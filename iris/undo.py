@@ -5,6 +5,8 @@ from sqlalchemy import Text, bindparam, cast, func, select
 from iris.database import statements, writing
 from iris.tickets import MANY_SECONDS
 
+# Kinds of events that can't be taken back.
+NEVER = ("token_added", "token_revoked", "hook_added", "hook_changed", "hook_removed")
 UNDO = statements.compiled(
     select(
         cast(

@@ -13,7 +13,7 @@ PLACES = (
     "/tickets", "/tickets?view=board", "/tickets?view=board&by=assignee", "/tickets?view=board&by=priority",
     "/tickets/1", "/tickets/1?as_of=now", "/ticket?tid=1", "/tickets?columns=title,due", "/new", "/comments", "/comments/1",
     "/tickets/1/history", "/tickets/1/comments", "/events", "/changes?since=monday", "/stats", "/workflow",
-    "/tokens", "/me", "/health", "/db-check", "/nothing", "/tickets/77", "/tickets?limit=0", "/tickets?nothing=1",
+    "/", "/help", "/tokens", "/me", "/health", "/db-check", "/nothing", "/tickets/77", "/tickets?limit=0", "/tickets?nothing=1",
 )  # fmt: skip
 
 

@@ -39,7 +39,7 @@ def listed(noun, given, request, response, onwards=None, data=None, **more):
     noun:     a module with LIST and page(given, form).
     given:    what the request has, validated.
     onwards:  {name: value} that the next page's address has, too.
-    data:     {name: value} that the template of its page knows beside.
+    data:     {name: value} that the template of its page knows beside; or how that is made: (rows) → it.
     more:     what else page() takes.
     """
     form, name = request.context.format, noun.LIST.name
@@ -61,7 +61,7 @@ def listed(noun, given, request, response, onwards=None, data=None, **more):
     if found.total is not None:
         response.set_header("Total-Count", str(found.total))
     if kind.page:
-        return browsed(noun, found, request, response, **(data or {}))
+        return browsed(noun, found, request, response, data or {})
     if kind.publish:
         return kind.publish(found.rows, asked(request, given, there))
     if not kind.drawn:
@@ -78,12 +78,14 @@ def listed(noun, given, request, response, onwards=None, data=None, **more):
     return kind.render(found.rows, columns, noun.LIST.times, look(given, found))
 
 
-def browsed(noun, found, request, response, **data):
+def browsed(noun, found, request, response, data):
     """Answer with a list as a page: by a template of its name, unless the request chooses columns.
 
     found:    a pages.Page.
-    data:     what that template knows beside.
+    data:     as of listed(); its `template` is another's name.
     """
+    rows = [terminal.read(row) for row in found.rows]
+    data = data(rows) if callable(data) else {**data}
     name = data.pop("template", f"{noun.LIST.name}.html")
     own = name in templates.NAMES and "columns" not in request.context.given
     return page(
@@ -91,7 +93,7 @@ def browsed(noun, found, request, response, **data):
         response,
         name if own else "rows.html",
         found=found,
-        rows=[terminal.read(row) for row in found.rows],
+        rows=rows,
         listing=noun.LIST,
         next=found.cursor and request.context.here(cursor=found.cursor),
         **data,

@@ -1,6 +1,6 @@
 """Routes: what changed."""
 
-from iris import changes
+from iris import changes, surroundings
 from iris.api import ROUTE, listed, lists
 from iris.database.statements import ZONE
 from iris.intake import routes
@@ -20,4 +20,7 @@ def index(request, response, since, **given):
         # As it happened.
         given.setdefault("sort", "last")
     ends = {name: given[name] for name in ("since", "until")}
-    return listed(changes, given, request, response, onwards=ends)
+    data = {}
+    if request.context.format == "html":
+        data = {"around": surroundings.read(), "ends": tuple(ends.values())}
+    return listed(changes, given, request, response, onwards=ends, data=data)

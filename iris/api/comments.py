@@ -2,13 +2,14 @@
 
 import falcon
 
-from iris import comments, formats, models
+from iris import comments, formats, models, titles
 from iris.api import ROUTE, address, drawn, listed, lists, look, said
 from iris.database.statements import ZONE
 from iris.described import shapes
-from iris.formats import letters
+from iris.formats import letters, markdown
 from iris.intake import auth, routes, types
 from iris.intake.negotiation import LOOK
+from iris.web import texts
 
 NUMBER = types.Number()
 COMMENT = shapes.Row(models.Comment)
@@ -24,7 +25,13 @@ def index(request, response, **given):
 
     curl '0.0.0.0:8000/comments?author=alice&q=printer'
     """
-    return listed(comments, given, request, response)
+
+    def data(rows):
+        written = [each.get("body") for each in rows]
+        shown = titles.of(markdown.numbers(written))
+        return {"of": given.get("ticket_id"), "texts": texts.Texts(request, shown)}
+
+    return listed(comments, given, request, response, data=data)
 
 
 @ROUTE.put("/comments")

@@ -1,6 +1,6 @@
 """Routes: history and the feed."""
 
-from iris import events, feed, formats, problems
+from iris import events, feed, formats, problems, undo
 from iris.api import ROUTE, drawn, listed, lists, look
 from iris.formats import json, terminal
 from iris.intake import auth, bodies, routes, types
@@ -18,7 +18,7 @@ def history(request, response, **given):
 
     curl 0.0.0.0:8000/tickets/1/history
     """
-    return listed(events, given, request, response)
+    return _listed(given, request, response)
 
 
 @ROUTE.get("/events")
@@ -45,7 +45,7 @@ def index(request, response, **given):
         return None
     if "after" not in given:
         _only(given, PARAMETERS)
-        return listed(events, given, request, response)
+        return _listed(given, request, response)
     form = request.context.format
     _only(given, FEED | {*LOOK, "tz"} if form == "text" else FEED)
     if form not in ("json", "text"):
@@ -61,6 +61,11 @@ def index(request, response, **given):
         return json.array(rows)
     columns = ("position", *events.LIST.shown)
     return drawn(response, terminal.table(rows, columns, events.LIST.times, look(given)))
+
+
+def _listed(given, request, response):
+    data = {"of": given.get("ticket_id"), "NEVER_UNDONE": undo.NEVER}
+    return listed(events, given, request, response, data=data)
 
 
 def _last(request, given):

@@ -2,10 +2,12 @@
 
 import json
 
-from iris import __version__, welcome
-from iris.api import API, ROUTE, drawn, host
+from iris import __version__, counts, welcome
+from iris.api import API, ROUTE, drawn, host, page
 from iris.described import shapes
+from iris.formats import terminal
 from iris.intake import auth, routes
+from iris.web import keys
 
 # What describes all of this to programs, shows it to people, and says whether Iris is there (RFC 8631).
 LINKS = {"service-desc": "openapi.json", "service-doc": "docs", "status": "health"}
@@ -13,7 +15,7 @@ LINKS = {"service-desc": "openapi.json", "service-doc": "docs", "status": "healt
 
 # Text comes last: it is what `*/*` means here, for who asks like this wants to read.
 @ROUTE.get("/")
-@routes.offers("application/json", "text/plain")
+@routes.offers("text/html", "application/json", "text/plain")
 @routes.gives(
     shapes.Record(
         "Start",
@@ -31,15 +33,18 @@ LINKS = {"service-desc": "openapi.json", "service-doc": "docs", "status": "healt
     ),
     ("Link",),
 )
-@routes.asks_nobody
 @routes.takes()
 def start(request, response):
-    """Say what this is and what to type; as JSON, which routes there are.
+    """Say what this is and what to type; as JSON, which routes there are; to a browser, how things stand.
 
     curl 0.0.0.0:8000
     """
     if request.context.format == "text":
         return drawn(response, welcome.page(host(request), auth.WANTED))
+    if request.context.format == "html":
+        typed = welcome.page(host(request), auth.WANTED)
+        how = counts.read(auth.actor(request))
+        return page(request, response, "start.html", counts=how, typed=typed)
     response.set_header("Link", ", ".join(f'<{href}>; rel="{rel}"' for rel, href in LINKS.items()))
     found = [
         {
@@ -58,3 +63,23 @@ def start(request, response):
     }
     told = {"iris": __version__, "about": welcome.ABOUT, "links": links, "routes": found}
     return json.dumps(told, indent=1)
+
+
+@ROUTE.get("/help")
+@routes.offers("text/html", "application/json", "text/plain")
+@routes.gives(shapes.Many(shapes.Record("Key", {"keys": shapes.TEXT, "does": shapes.TEXT})))
+@routes.asks_nobody
+@routes.takes()
+def helped(request, response):
+    """Say which keys the pages heed, and what to type; as JSON, the keys alone.
+
+    curl 0.0.0.0:8000/help
+    """
+    typed = welcome.page(host(request), auth.WANTED)
+    if request.context.format == "html":
+        return page(request, response, "help.html", KEYS=keys.KEYS, typed=typed)
+    found = [{"keys": each, "does": does} for each, does in keys.KEYS]
+    if request.context.format == "text":
+        shown = terminal.table(map(json.dumps, found), ("keys", "does"))
+        return drawn(response, f"{typed}\nKeys, in a browser:\n\n{shown}")
+    return json.dumps(found)

@@ -2,8 +2,9 @@
 
 import json
 
-from iris import formats, stats
-from iris.api import ROUTE, drawn, look
+from iris import formats, stats, surroundings
+from iris.api import ROUTE, drawn, look, page
+from iris.database.statements import ZONE
 from iris.formats import bars, charts
 from iris.intake import auth, routes, types
 from iris.intake.negotiation import LOOK
@@ -21,7 +22,11 @@ def index(request, response, **given):
     found = stats.read(auth.with_names(given, request))
     if request.context.format == "text":
         return drawn(response, bars.page(json.loads(found), look(given)))
-    return found
+    if request.context.format != "html":
+        return found
+    around = surroundings.read(given.get("as_of"), given.get("tz", ZONE))
+    told = {"stats": json.loads(found), "around": around, "charts": charts.TITLES}
+    return page(request, response, "stats.html", **told)
 
 
 @ROUTE.get("/stats.svg")

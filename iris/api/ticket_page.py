@@ -1,12 +1,10 @@
 """Routes: a ticket in a browser, and the form that files one."""
 
-from markupsafe import Markup
-
-from iris import bounds, events, models, surroundings, tickets
-from iris.api import ROUTE, address, page
+from iris import bounds, events, models, surroundings, tickets, titles
+from iris.api import ROUTE, page
 from iris.formats import letters, markdown, terminal
 from iris.intake import routes, types
-from iris.web import refused
+from iris.web import refused, texts
 
 # What a form offers to change, and to file.
 CHANGED = tuple(
@@ -37,10 +35,10 @@ def whole(request, response, ticket_id, as_of, zone):
     if as_of is not None:
         given["at_before"] = as_of
     history = events.page(given)
-    texts = [ticket["description"], *(each["body"] for each in comments)]
+    written = [ticket["description"], *(each["body"] for each in comments)]
     ends = [_end(ticket_id, link) for link in links]
-    named = surroundings.tickets({*markdown.numbers(texts), *(number for number, _ in ends)})
-    shown = {number: markdown.Ticket(*each) for number, each in named.items()}
+    numbers = {*markdown.numbers(written), *(number for number, _ in ends)}
+    shown = titles.of(numbers, as_of, zone)
     return page(
         request,
         response,
@@ -53,7 +51,7 @@ def whole(request, response, ticket_id, as_of, zone):
         ],
         timeline=_timeline(comments, [terminal.read(each) for each in reversed(history.rows)]),
         earlier=earlier or history.cursor,
-        texts=Texts(request, shown),
+        texts=texts.Texts(request, shown),
         FIELDS=CHANGED,
     )
 
@@ -70,19 +68,6 @@ def lost(request, stale, ticket_id, version):
     made = refused.Lost(now, then, request.context.get("form") or {})
     stale.more["lost"] = made
     return made
-
-
-class Texts:
-    """Makes HTML of the texts of a page.
-
-    shown:    {number: markdown.Ticket} of those that they name.
-    """
-
-    def __init__(self, request, shown):
-        self.around = markdown.Around(address(request, ""), None, shown)
-
-    def of(self, text):
-        return Markup(markdown.html(text, self.around))
 
 
 def _latest(comments):

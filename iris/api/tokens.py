@@ -5,9 +5,9 @@ import json
 import falcon
 
 from iris import models, rights, tokens
-from iris.api import ROUTE, listed, lists, said
+from iris.api import ROUTE, listed, lists, page, said
 from iris.described import shapes
-from iris.intake import auth, routes, types
+from iris.intake import auth, forms, routes, types
 
 
 @ROUTE.get("/me")
@@ -24,7 +24,7 @@ from iris.intake import auth, routes, types
     )
 )
 @routes.takes()
-def me(request):
+def me(request, response):
     """Say who one is, what one may do, and until when.
 
     curl 0.0.0.0:8000/me
@@ -36,6 +36,9 @@ def me(request):
         "token": caller.name if caller else None,
         "expires": caller.expires.isoformat() if caller and caller.expires else None,
     }
+    if request.context.format == "html":
+        may = [each.does for each in rights.RIGHTS if rights.suffices(told["role"], each.role)]
+        return page(request, response, "me.html", me=told, may=may)
     return json.dumps(told)
 
 
@@ -62,6 +65,7 @@ def index(request, response, **given):
         optional=("token",),
     )
 )
+@routes.takes_form(forms.filled)
 @routes.takes(**tokens.WRITABLE)
 def put(request, response, **given):
     """Make a token; the answer is the only one that ever shows it.
@@ -70,6 +74,10 @@ def put(request, response, **given):
     """
     row = tokens.create(given, auth.writer(request))
     made = json.loads(row)
+    if request.context.format == "html":
+        shown = page(request, response, "token.html", token=made)
+        response.set_header("Cache-Control", "no-store")
+        return shown
     words = f"{made['actor']} comes in as {made['role']}; this is shown once: {made.get('token', 'it was')}"
     return said(request, response, row, words)
 

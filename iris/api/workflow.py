@@ -1,11 +1,12 @@
 """Routes: the workflow."""
 
 from iris import workflow
-from iris.api import ROUTE, drawn
+from iris.api import ROUTE, drawn, page, said
 from iris.database.statements import ZONE
 from iris.formats import charts, graph, terminal, told
 from iris.intake import auth, routes, types
 from iris.tickets import AS_OF
+from iris.web import ways
 
 
 @ROUTE.get("/workflow")
@@ -16,7 +17,12 @@ def read(request, response, as_of=None, tz=ZONE):
 
     curl 0.0.0.0:8000/workflow
     """
-    return _shown(request, response, workflow.read(as_of, tz))
+    found = workflow.read(as_of, tz)
+    if request.context.format != "html":
+        return _shown(request, response, found)
+    shown = terminal.read(found)
+    told = {"rows": ways.rows(shown), "texts": ways.texts(shown), "size": graph.size(shown)}
+    return page(request, response, "workflow.html", workflow=shown, **told)
 
 
 @ROUTE.get("/workflow.svg")
@@ -35,13 +41,17 @@ def picture(request, response, as_of=None, tz=ZONE):
 @ROUTE.post("/workflow")
 @routes.gives(workflow.SHAPE)
 @routes.refuses("status_in_use")
+@routes.takes_form(ways.document)
 @routes.takes(**{name: types.Json(of) for name, of in workflow.SHAPE.fields.items()})
 def write(request, response, **given):
     """Replace the workflow; a status that tickets are in can't be dropped.
 
     curl -X PUT -H 'Content-Type: application/json' -d @workflow.json 0.0.0.0:8000/workflow
     """
-    return _shown(request, response, workflow.write(given, auth.writer(request)))
+    found = workflow.write(given, auth.writer(request))
+    if request.context.format == "html":
+        return said(request, response, found, "", "/workflow")
+    return _shown(request, response, found)
 
 
 def _shown(request, response, document):

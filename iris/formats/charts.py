@@ -186,6 +186,15 @@ class Picture:
         )
 
 
+# What each is called.
+TITLES = {
+    "flow": "What is open, and what was closed",
+    "age": "How old what is open is",
+    "cycle": "How long it took until closed",
+    "throughput": "Filed and closed, week by week",
+}
+
+
 # Pictures -----------------------------------------------------------------------------------------
 
 
@@ -195,7 +204,7 @@ def _weeks(weeks):
 
 def _flow(found):
     """What stood where at the end of each week, one status above the other; below, what was closed since."""
-    made, weeks = Picture("What is open, and what was closed"), found["weeks"]
+    made, weeks = Picture(TITLES["flow"]), found["weeks"]
     kinds = [each["status"] for each in found["status"] if each["is_open"]]
     kinds = [name for name in kinds if any(week["status"].get(name) for week in weeks)]
     colours = {name: KINDS[place % len(KINDS)] for place, name in enumerate(kinds)}
@@ -240,7 +249,7 @@ def _flow(found):
 
 def _throughput(found):
     """What was filed and closed in each week, side by side."""
-    made, weeks = Picture("Filed and closed, week by week"), found["weeks"]
+    made, weeks = Picture(TITLES["throughput"]), found["weeks"]
     height = made.scale(max(max(week["filed"], week["closed"]) for week in weeks))
     room = ACROSS / len(weeks)
     for place, week in enumerate(weeks):
@@ -302,7 +311,7 @@ def _bounds(places, took):
 def _cycle(found):
     """How long each ticket was open that was closed, by when."""
     made, took, dots = (
-        Picture("How long it took until closed"),
+        Picture(TITLES["cycle"]),
         found["hours_to_close"],
         found["closed"],
     )
@@ -323,7 +332,7 @@ def _cycle(found):
 
 def _age(found):
     """How old what is open is, by its status; with lines at how long it took what was closed."""
-    made, took, kinds = Picture("How old what is open is"), found["hours_to_close"], found["open"]
+    made, took, kinds = Picture(TITLES["age"]), found["hours_to_close"], found["open"]
     height = made.spans(*_bounds([high for kind in kinds for high, _ in kind["ages"]], took))
     most = max((many for kind in kinds for _, many in kind["ages"]), default=1)
     room, told = ACROSS / max(len(kinds), 1), []

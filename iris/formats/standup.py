@@ -75,7 +75,7 @@ def changes(rows, look=PLAIN):
         made += terminal.titled(row, look)
         who = f"{_and(row['actors'])}, {terminal.moment(row['last'], look.zone)}"
         made += [f"    {line}" for line in fitting.broken(who[:HEAD], look.width - 4)]
-        for done in _done(row, look.zone):
+        for done in sentences(row, look.zone):
             first, *others = fitting.broken(done[:HEAD], look.width - 6) or [""]
             made += [f"    - {first}", *(f"      {other}" for other in others)]
         made.append("")
@@ -94,7 +94,7 @@ def _and(words):
     return f"{', '.join(others)} and {last}" if others else last
 
 
-def _done(row, zone):
+def sentences(row, zone):
     """Yield what was done to a ticket, a sentence each."""
     if row["kind"] == "deleted":
         yield "deleted it"

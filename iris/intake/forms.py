@@ -92,6 +92,14 @@ def _unbroken(value):
     return made
 
 
+def filled(form):
+    """Return what somebody filled in of a form that makes something new; the rest is as it usually is.
+
+    form:     {name: text}.
+    """
+    return {name: value for name, value in form.items() if value != ""}
+
+
 def without_blanks(request, known):
     """Leave out of a page's query what a form of filters has left empty: request.context.left_open.
 

@@ -66,7 +66,7 @@ class Intake:
         raw = bodies.body(request, bodies.MAX_BULK if many else bodies.MAX_BODY)
         forms.without_blanks(request, known)
         form, query, request.context.rows = request.context.get("form"), request._params, None
-        given = form or {}
+        given = getattr(spec, "takes_form", dict)(form) if form else {}
         if raw and form is None:
             split = getattr(spec, "takes_text", None)
             given = bodies.parse(raw, request.content_type, many, split)

@@ -119,6 +119,19 @@ def takes_many(function):
     return function
 
 
+def takes_form(read):
+    """Say that a page's form for a route has fields of its own.
+
+    read:     ({name: text}) → {name: text}, what it means for the route.
+    """
+
+    def decorate(function):
+        function.__dict__["takes_form"] = read
+        return function
+
+    return decorate
+
+
 def takes_text(split):
     """Say that a route takes plain text, too.
 

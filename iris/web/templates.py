@@ -1,5 +1,6 @@
 """The templates, compiled once; nothing that comes from anybody is markup, and nothing in it stays unseen."""
 
+import itertools
 import re
 from datetime import datetime
 
@@ -7,8 +8,8 @@ import jinja2
 from markupsafe import Markup, escape
 
 from iris import bounds, visible
-from iris.formats import standup, terminal
-from iris.web import board
+from iris.formats import bars, standup, terminal
+from iris.web import board, ways
 
 
 def seen(value):
@@ -83,6 +84,13 @@ def _quoted(text):
 
 
 QUOTE = '"'
+
+
+def runs(rows, name):
+    """Return rows that stand together and have the same value under a name, as lists."""
+    return [list(run) for _, run in itertools.groupby(rows, lambda row: row[name])]
+
+
 ENVIRONMENT = jinja2.Environment(
     loader=jinja2.PackageLoader("iris.web"),
     autoescape=True,
@@ -102,6 +110,10 @@ ENVIRONMENT.filters |= {
     "plain": terminal.plain,
     "data": data,
     "columns": board.columns,
+    "span": bars.span,
+    "sentences": standup.sentences,
+    "runs": runs,
+    "rows_filled_in": ways.filled,
 }
 # Compiled now, not at the first request.
 NAMES = frozenset(ENVIRONMENT.list_templates())
