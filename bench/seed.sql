@@ -9,6 +9,7 @@
 \warn bench: :tickets tickets: getting ready
 SET session_replication_role = replica;
 SET work_mem = '256MB';
+SET timezone = 'UTC';
 SET maintenance_work_mem = '1GB';
 
 BEGIN;
@@ -114,11 +115,21 @@ SELECT ticket_id, CASE WHEN place = 0 THEN 0 ELSE comments_before + place END,
 FROM counted, generate_series(0, comments) AS place;
 
 \warn bench: :tickets tickets: events
--- Filed, commented on, and those with four comments then given from one to the next five times. The feed has read it all;
--- digests are as long as they should be, and no proof of anything.
-INSERT INTO events (event_id, position, digest, at, actor, source, ticket_id, kind, comment_id, changes, kept)
-OVERRIDING SYSTEM VALUE
-SELECT id, id, sha256(int8send(id)), at, actor, 'http', ticket_id, kind, CASE WHEN kind = 'commented' THEN comment_id END,
+-- As place_events() makes digests, of one event after another: in the order in which they are made.
+SET bench.digest = '';
+CREATE FUNCTION pg_temp.digested(event events) RETURNS bytea
+LANGUAGE plpgsql
+AS $$
+DECLARE
+    made bytea := sha256(convert_to(current_setting('bench.digest') || escaped(contents(event, event.position)), 'UTF8'));
+BEGIN
+    PERFORM set_config('bench.digest', encode(made, 'hex'), false);
+    RETURN made;
+END $$;
+-- Filed, commented on, and those with four comments then given from one to the next five times. The feed has read it all.
+INSERT INTO events OVERRIDING SYSTEM VALUE
+SELECT happened.*, pg_temp.digested(ROW(happened.*, NULL)::events)
+FROM (SELECT id AS event_id, at, actor, 'http', ticket_id, kind, CASE WHEN kind = 'commented' THEN comment_id END,
     CASE kind WHEN 'created' THEN
             pg_temp.changed('title', NULL, title) || pg_temp.changed('description', NULL, description)
             || pg_temp.changed('status', NULL, CASE WHEN comments = 4 THEN 'open' ELSE status END)
@@ -128,15 +139,18 @@ SELECT id, id, sha256(int8send(id)), at, actor, 'http', ticket_id, kind, CASE WH
         WHEN 'commented' THEN (SELECT texts.changes FROM texts WHERE texts.id = pg_temp.text_of_comment(comment_id))
         ELSE pg_temp.changed('assignee', 'helper' || place - 5, CASE WHEN place = 10 THEN assignee ELSE 'helper' || place - 4 END)
             || CASE WHEN place = 10 THEN pg_temp.changed('status', 'open', status) ELSE '{}' END END,
+    id AS position,
     CASE kind WHEN 'created' THEN '{}' ELSE
         jsonb_build_object('version', jsonb_build_array(place - 1), 'updated', jsonb_build_array(at - pg_temp.step(ticket_id)))
-            || CASE kind WHEN 'changed' THEN jsonb_build_object('closed', jsonb_build_array(NULL::timestamptz)) ELSE '{}' END END
-FROM (SELECT counted.*, place, events_before + place AS id, comments_before + place - 1 AS comment_id,
-        created + (place - 1) * pg_temp.step(ticket_id) AS at,
-        CASE WHEN place BETWEEN 2 AND 1 + comments
-            THEN 'user' || floor(200 * power(pg_temp.part(comments_before + place - 1, 13), 3)) ELSE reporter END AS actor,
-        (CASE WHEN place = 1 THEN 'created' WHEN place <= 1 + comments THEN 'commented' ELSE 'changed' END)::event_kind AS kind
-    FROM counted, generate_series(1, events) AS place) AS made;
+            || CASE kind WHEN 'changed' THEN jsonb_build_object('closed', jsonb_build_array(NULL::timestamptz)) ELSE '{}' END END,
+    NULL::bigint, '{}'::jsonb, id AS change, NULL::bigint
+    FROM (SELECT counted.*, place, events_before + place AS id, comments_before + place - 1 AS comment_id,
+            created + (place - 1) * pg_temp.step(ticket_id) AS at,
+            CASE WHEN place BETWEEN 2 AND 1 + comments
+                THEN 'user' || floor(200 * power(pg_temp.part(comments_before + place - 1, 13), 3)) ELSE reporter END AS actor,
+            (CASE WHEN place = 1 THEN 'created' WHEN place <= 1 + comments THEN 'commented' ELSE 'changed' END)::event_kind AS kind
+        FROM (SELECT * FROM counted ORDER BY ticket_id) AS counted, generate_series(1, events) AS place) AS made
+    OFFSET 0) AS happened;
 
 \warn bench: :tickets tickets: indexes
 SELECT CASE WHEN is_key THEN format('ALTER TABLE %s ADD CONSTRAINT %s %s', belongs, name, key) ELSE made END
@@ -146,5 +160,6 @@ SELECT setval('tickets_ticket_id_seq', count(*)) AS tickets_last, setval('commen
 COMMIT;
 
 \warn bench: :tickets tickets: vacuum, analyze, checkpoint
+REFRESH MATERIALIZED VIEW change_base_set;
 VACUUM ANALYZE;
 CHECKPOINT;

@@ -10,7 +10,7 @@ import sys
 import time
 from argparse import Namespace
 
-from alembic import command, op
+from alembic import command, context, op
 from alembic.config import Config
 from alembic.script import ScriptDirectory
 from psycopg2 import errors
@@ -25,6 +25,8 @@ FROM_BEFORE = schema.MIGRATIONS / f"from_{BEFORE}.sql"
 OLDER = {"0001", "0002", "0003", "0004", "0005", "0006"}
 # Rules lock tables in another order than some who write just now: one of both is told to try again.
 TRIES = 5
+# Seconds from one sentence on how far it is to the next.
+OFTEN = 1
 
 
 class Refused(SystemExit):
@@ -79,6 +81,28 @@ def drop_rules():
     revision, nothing that is written leaves history.
     """
     op.execute(literal(schema.read(schema.MIGRATIONS / "drop_rules.sql")))
+
+
+def say(sentence):
+    """Tell the person at the terminal what a revision is at, unless it only prints its SQL."""
+    if not context.is_offline_mode():
+        context.config.attributes["say"](sentence)
+
+
+def renew_digests():
+    """Give the events that have positions their digests, in a revision, and say how far it is."""
+    if context.is_offline_mode():
+        op.execute("SELECT renew_digests()")
+        return
+    connection, told = op.get_bind(), time.monotonic()
+    every = connection.scalar(text("SELECT count(position) FROM events"))
+    done, last = None, 0
+    while last != done:
+        done = last
+        last = connection.scalar(text("SELECT renew_digests(:done, 20000)"), {"done": done})
+        if time.monotonic() - told > OFTEN:
+            say(f"{last:,} of {every:,} events have their digests")
+            told = time.monotonic()
 
 
 # Up and down --------------------------------------------------------------------------------------
@@ -158,11 +182,12 @@ def _revision(connection):
     return connection.scalar(text("SELECT version_num FROM public.alembic_version"))
 
 
-def move(url, target="head", *, down=False):
+def move(url, target="head", *, down=False, say=lambda sentence: None):
     """Bring a database to a revision and its rules to those of that revision, in one transaction.
 
     url:      of the database's owner. An empty database gets everything, as by initdb.sql.
     target:   a revision's name, or "head".
+    say:      a function that takes a sentence for the person at the terminal, where it takes long.
     Returns:  sentences on what is gone: triggers and functions that the rules don't have.
     Raises:   Refused; psycopg2.Error. Nothing has changed then.
     """
@@ -183,7 +208,7 @@ def move(url, target="head", *, down=False):
                     connection.execute(literal(schema.everything()))
                 else:
                     go, _, target, attributes = _plan(revision, target, down)
-                    go(config(connection=connection, **attributes), target)
+                    go(config(connection=connection, say=say, **attributes), target)
             return notices.words
         except exc.DBAPIError as error:
             if not left or not isinstance(error.orig, errors.DeadlockDetected):
@@ -207,7 +232,7 @@ def write_past(url, say):
             (left,) = cursor.fetchone()
             if left is None or left == last:
                 return
-            if left and time.monotonic() - begun > 1:
+            if left and time.monotonic() - begun > OFTEN:
                 say(f"writing down the past: {left:,} events are left")
                 begun = time.monotonic()
             last = left

@@ -185,6 +185,28 @@ def test_a_page_of_a_past_runs_on_an_index(plan, query, moment):
     assert page.rows
 
 
+@pytest.mark.parametrize("moment", [None, "7 days ago"])
+@pytest.mark.parametrize(
+    ("call", "most"),
+    [
+        # Here all tickets have been touched in half a year: their moves are looked for one by one.
+        ("stats({})", 2.5 * MANY),
+        ("stats({}, weeks => 1)", 25_000),
+        ("stats({}, ARRAY[7, 77, 777])", 12_000),
+        ("spread({})", 12_000),
+    ],
+)
+def test_statistics_pass_over_everything_once(large, call, most, moment):
+    moment = f"moment('{moment}')" if moment else "NULL"
+    with large.cursor() as cursor:
+        cursor.execute(f"EXPLAIN (ANALYZE, BUFFERS, COSTS OFF) SELECT {call.format(moment)}")
+        lines = "\n".join(line for (line,) in cursor.fetchall())
+    pages = sum(
+        map(int, re.search(r"Buffers: shared(?: hit=(\d+))?(?: read=(\d+))?", lines).groups("0"))
+    )
+    assert pages < most, lines
+
+
 @pytest.mark.parametrize("sort", ["-created", "priority", "-updated"])
 def test_page_3000_costs_what_page_1_costs(plan, large, sort):
     keys = tickets.LIST.sorts[sort.lstrip("-")].keys

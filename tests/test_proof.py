@@ -304,12 +304,19 @@ def test_import_keeps_them_or_refuses(lived, sql, server, other, tmp_path):  # n
     assert len(made) == lived
 
 
-def test_the_upgrade_gives_them_to_what_has_a_place(old):  # noqa: F811
+def test_the_upgrade_gives_them_to_what_has_a_place(old, monkeypatch):  # noqa: F811
     with psycopg2.connect(old) as connection, connection.cursor() as cursor:
         cursor.execute("SELECT count(position) FROM events")
         (many,) = cursor.fetchone()
         assert many > 0
-    migrations.move(old)
+    # However soon it is done.
+    monkeypatch.setattr(migrations, "OFTEN", -1)
+    told = []
+    migrations.move(old, say=told.append)
+    assert told == [
+        "making the words of tickets and comments anew",
+        *[f"{many:,} of {many:,} events have their digests"] * 2,
+    ]
     made, said = chain(exported(old))
     assert made == said
     assert len(made) == many

@@ -46,7 +46,9 @@ def run(arguments):
         migrations.script(revision, arguments.revision, down=down)
         return 0
     try:
-        said = migrations.move(location.dsn(owner=True), arguments.revision, down=down)
+        said = migrations.move(
+            location.dsn(owner=True), arguments.revision, down=down, say=common.say
+        )
     except errors.LockNotAvailable:
         raise migrations.Refused(
             "somebody holds a table that the upgrade needs, so nothing was changed: try again, or see who it"

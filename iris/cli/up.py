@@ -152,7 +152,7 @@ def _start(server):
     if revision != schema.REVISION:
         common.say(f"upgrading the database from revision {revision} to {schema.REVISION}")
     try:
-        for words in migrations.move(server.url("postgres")):
+        for words in migrations.move(server.url("postgres"), say=common.say):
             common.say(words)
         migrations.write_past(server.url("postgres"), common.say)
     except errors.LockNotAvailable:

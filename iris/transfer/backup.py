@@ -243,7 +243,7 @@ def read(url, path, say):
             before = _roles(cursor)
             _replace(url, folder, (file, shown), connection.server_version, say)
             try:
-                migrations.move(url)
+                migrations.move(url, say=say)
             except (SystemExit, psycopg2.Error) as error:
                 raise files.Refused(
                     f"the backup is in, but its rules were not run: {str(error).strip()};"

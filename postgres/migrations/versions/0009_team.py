@@ -236,6 +236,7 @@ def upgrade():
     op.execute(migrations.literal(TITLES))
     op.execute("ALTER TABLE searches ADD since timestamptz")
     words = WORDS.format(own=SINCE, words="body_words(body), since = comments.updated")
+    migrations.say("making the words of tickets and comments anew")
     op.execute(migrations.literal(words))
     op.execute("ALTER TABLE searches ALTER since SET NOT NULL")
     op.execute(TOKENS)
@@ -244,7 +245,7 @@ def upgrade():
     op.execute(migrations.literal(CHANGES))
     op.execute(DIGESTS)
     migrations.run("calls/proof.sql")
-    op.execute("SELECT renew_digests()")
+    migrations.renew_digests()
     # Each row stands there twice now; a table that is written anew has them once.
     op.execute("ALTER TABLE events ALTER digest TYPE bytea USING substr(digest, 1)")
     op.execute(COUNTED.format(created=" INCLUDE (created)", updated=" INCLUDE (updated)"))

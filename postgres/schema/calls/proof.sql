@@ -60,7 +60,7 @@ END $$;
 COMMENT ON FUNCTION place_events(integer) IS
     'Gives events that have none their positions and digests, so many at most. For who holds the feed''s latch, in a statement younger than that';
 
-CREATE OR REPLACE FUNCTION renew_digests(after bigint DEFAULT 0) RETURNS bigint
+CREATE OR REPLACE FUNCTION renew_digests(after bigint DEFAULT 0, most bigint DEFAULT NULL) RETURNS bigint
 LANGUAGE plpgsql
 SET search_path = pg_catalog, public, pg_temp
 SET timezone = 'UTC'
@@ -90,11 +90,12 @@ BEGIN
         UPDATE events SET position = last + place, digest = listed.digest
             FROM unnest(ids, digests) WITH ORDINALITY AS listed(event_id, digest, place) WHERE events.event_id = listed.event_id;
         last := last + cardinality(ids);
+        EXIT WHEN last >= after + most;
     END LOOP;
     RETURN last;
 END $$;
-COMMENT ON FUNCTION renew_digests(bigint) IS
-    'Makes the digests after a position anew, and counts positions on from there; gives the last one. For the owner, who had to change the past: whoever has noted a later digest will see it';
+COMMENT ON FUNCTION renew_digests(bigint, bigint) IS
+    'Makes the digests after a position anew, of all events or of so many, and counts positions on from there; gives the last one. For the owner, who had to change the past: whoever has noted a later digest will see it';
 
 CREATE OR REPLACE FUNCTION verify_events(after bigint DEFAULT 0, most bigint DEFAULT NULL)
 RETURNS TABLE ("position" bigint, event_id bigint, why text)
