@@ -49,7 +49,7 @@ function apply(event) {
   if (shown?.dataset.updated >= at) return true;
   if (kind === "created" || kind.includes("link")) return false;
   // Without a filter, what is not here comes after what is, and stays there.
-  if (!shown) return free;
+  if (!shown) return free && !("status" in changes);
   if (kind === "deleted") shown.remove();
   // A comment is not shown here, but counts.
   else if (kind !== "changed") change(shown, { changes: {}, at });
