@@ -375,6 +375,8 @@ ASKED = (
     "/tickets?limit=1000", "/tickets?limit=1000&format=text&columns=description", "/tickets?format=csv", "/tickets?format=ndjson",
     "/tickets/1", "/tickets/1?format=text", "/tickets/2", "/tickets/2?format=text", "/comments?limit=1000&format=text",
     "/events?limit=1000&format=text", "/events?after=0&limit=1000", "/tickets/1/history?limit=1000",
+    "/tickets?limit=1000&format=html", "/tickets?limit=1000&format=html&columns=description", "/tickets?view=board&format=html",
+    "/tickets/1?format=html", "/tickets/2?format=html", "/tickets/1/history?format=html", "/comments?limit=1000&format=html",
 )  # fmt: skip
 
 

@@ -5,9 +5,10 @@ import re
 import falcon
 import hug
 
+from iris import bounds, formats
+
 # By another name, for the routes of events are a module in here.
 from iris import events as history
-from iris import formats
 from iris.database.statements import ZONE
 from iris.described import shapes
 from iris.formats import entries, fitting, problem, terminal, told
@@ -84,7 +85,7 @@ def browsed(noun, found, request, response, data):
     found:    a pages.Page.
     data:     as of listed(); its `template` is another's name.
     """
-    rows = [terminal.read(row) for row in found.rows]
+    rows = list(read(found.rows))
     data = data(rows) if callable(data) else {**data}
     name = data.pop("template", f"{noun.LIST.name}.html")
     own = name in templates.NAMES and "columns" not in request.context.given
@@ -98,6 +99,13 @@ def browsed(noun, found, request, response, data):
         next=found.cursor and request.context.here(cursor=found.cursor),
         **data,
     )
+
+
+def read(rows):
+    """Yield what rows, JSON texts, are; others have their turn meanwhile."""
+    for row in rows:
+        yield terminal.read(row)
+        bounds.breathe()
 
 
 def page(request, response, template, **data):

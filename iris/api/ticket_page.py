@@ -1,7 +1,7 @@
 """Routes: a ticket in a browser, and the form that files one."""
 
-from iris import bounds, events, models, surroundings, tickets, titles
-from iris.api import ROUTE, page
+from iris import bounds, events, models, problems, surroundings, tickets, titles
+from iris.api import ROUTE, page, read
 from iris.formats import letters, markdown, terminal
 from iris.intake import routes, types
 from iris.web import refused, texts
@@ -17,7 +17,18 @@ FILED = tuple(name for name in CHANGED if name != "reporter")
 USUAL = {"priority": "normal", "fields": "{}"}
 # Events of a timeline, the latest; and characters of the comments in it, the latest.
 MOST_EVENTS, MOST_TEXT = 200, letters.LETTER
-TOLD = ("event_id", "at", "actor", "source", "ticket_id", "kind", "comment_id", "changes", "change")
+TOLD = (
+    "event_id",
+    "at",
+    "actor",
+    "source",
+    "ticket_id",
+    "kind",
+    "comment_id",
+    "changes",
+    "change",
+    "undoes",
+)
 
 
 def whole(request, response, ticket_id, as_of, zone):
@@ -31,10 +42,7 @@ def whole(request, response, ticket_id, as_of, zone):
     ticket, comments, links = letters.parts(row)
     comments, earlier = _latest(letters.items(row, comments))
     links = list(letters.items(row, links))
-    given = {"ticket_id": ticket_id, "limit": MOST_EVENTS, "columns": (*TOLD, "undoes"), "tz": zone}
-    if as_of is not None:
-        given["at_before"] = as_of
-    history = events.page(given)
+    told, older = _history(ticket_id, as_of, zone)
     written = [ticket["description"], *(each["body"] for each in comments)]
     ends = [_end(ticket_id, link) for link in links]
     numbers = {*markdown.numbers(written), *(number for number, _ in ends)}
@@ -49,11 +57,24 @@ def whole(request, response, ticket_id, as_of, zone):
             {**link, "number": number, "words": words, "ticket": shown.get(number)}
             for link, (number, words) in zip(links, ends, strict=True)
         ],
-        timeline=_timeline(comments, [terminal.read(each) for each in reversed(history.rows)]),
-        earlier=earlier or history.cursor,
+        timeline=_timeline(comments, told),
+        earlier=earlier or older,
         texts=texts.Texts(request, shown),
         FIELDS=CHANGED,
     )
+
+
+def _history(ticket_id, as_of, zone):
+    """Return (the latest events of a ticket up to some moment, oldest first; whether there are others)."""
+    given = {"ticket_id": ticket_id, "limit": MOST_EVENTS, "columns": TOLD, "tz": zone}
+    if as_of is not None:
+        given["at_before"] = as_of
+    try:
+        found = events.page(given)
+    except problems.Problem:
+        # It has none: somebody has put it there past the rules.
+        return [], False
+    return list(read(reversed(found.rows))), found.cursor is not None
 
 
 def lost(request, stale, ticket_id, version):

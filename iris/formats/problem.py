@@ -26,7 +26,9 @@ def write(problem, request, response):
     response.status = line(problem)
     _hint_at_plus(problem, request)
     response.body, response.stream = None, None
-    if forms.wants_page(request):
+    if "Accept" not in (response.get_header("Vary") or ""):
+        response.append_header("Vary", "Accept")
+    if request.context.get("format") == "html" or forms.wants_page(request):
         response.data = pages.problem(problem, request, response)
     elif _is_for_people(request):
         response.data = sentences(problem, _width(request)).encode()
