@@ -26,7 +26,7 @@ from iris.api import (
     watchers,
     workflow,
 )
-from iris.intake import handlers, middleware
+from iris.intake import chosen, handlers, middleware
 
 __all__ = [
     "app",
@@ -77,4 +77,4 @@ counters.know(
     for method in methods
     if method != "OPTIONS"
 )
-app = counters.counted(api.API.http.server(None))
+app = counters.counted(chosen.choosing(api.API.http.server(None)))

@@ -12,7 +12,7 @@ import gevent
 from gevent.event import Event
 from gevent.lock import Semaphore
 
-from iris import bounds, counters, events
+from iris import bounds, counters, current, events
 from iris.database import refusals
 
 log = logging.getLogger("iris")
@@ -40,6 +40,9 @@ BYE = b": goodbye\n"
 class Feed:
     """The poller of a worker, which runs while anybody listens."""
 
+    # Replaced by gunicorn's worker; false once it has been told to stop.
+    is_alive = staticmethod(lambda: True)
+
     def __init__(self):
         self.listeners = 0
         self.poller = None
@@ -49,20 +52,18 @@ class Feed:
         self.recent, self.size = {}, 0
         # Set, and replaced by another, when there is something new.
         self.news = Event()
-        # Replaced by gunicorn's worker; false once it has been told to stop.
-        self.is_alive = lambda: True
 
     def __enter__(self):
         """Listen: from end on, everything is told of by news."""
         self.listeners += 1
-        counters.MINE[counters.FEEDS] = self.listeners
+        counters.MINE[counters.FEEDS] += 1
         if not self.poller:
-            self.poller = gevent.spawn(self._poll)
+            self.poller = gevent.spawn(current.carried(self._poll))
         return self
 
     def __exit__(self, *error):
         self.listeners -= 1
-        counters.MINE[counters.FEEDS] = self.listeners
+        counters.MINE[counters.FEEDS] -= 1
 
     def _poll(self):
         failed = False
@@ -102,7 +103,7 @@ class Feed:
         news.set()
 
 
-FEED = Feed()
+FEED = current.each(Feed)
 
 
 def frame(position, body):

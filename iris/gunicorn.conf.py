@@ -143,4 +143,4 @@ def post_worker_init(worker):
     # gunicorn looks its settings up through two calls each, some twenty times a request. They stay now.
     vars(worker.cfg).update({name: known.get() for name, known in worker.cfg.settings.items()})
     # So that streams can say goodbye when the worker is told to stop.
-    feed.FEED.is_alive = lambda: worker.alive
+    feed.Feed.is_alive = staticmethod(lambda: worker.alive)

@@ -1,10 +1,10 @@
-"""Where the database in use is: what the settings name, else the embedded one."""
+"""Where the database in use is: what the settings name, a tracker of many, else the embedded one."""
 
 from functools import lru_cache
 
 from psycopg2.extensions import make_dsn, parse_dsn
 
-from iris import embedded, settings
+from iris import current, embedded, problems, settings
 
 
 @lru_cache
@@ -20,6 +20,8 @@ def dsn(owner=False):
     Raises:   settings.Wrong; embedded.Failed where nothing is named and no embedded one runs.
     """
     get = settings.get
+    if get("IRIS_TRACKERS"):
+        return _of_many(current.TRACKER.get() or get("IRIS_TRACKER"), owner)
     if owner and get("IRIS_OWNER_URL"):
         return get("IRIS_OWNER_URL")
     if not settings.names_a_server():
@@ -74,3 +76,19 @@ def standbys():
         make_dsn(**given, **{name: each[place] for name, each in lists.items()})
         for place in range(many)
     ]
+
+
+def _of_many(name, owner):
+    from iris.trackers import maps, servers  # noqa: PLC0415 (only where there are many)
+
+    found = maps.here()
+    if current.MANY and name is not None and name not in found.read():
+        # It has been removed while it was served.
+        raise problems.no_such("tracker", name)
+    if name is None:
+        raise settings.Wrong(
+            "IRIS_TRACKER", "is not set: the name of the tracker that this is about"
+        )
+    if name not in found.read():
+        raise settings.Wrong("IRIS_TRACKER", f"is {name}, which is not in {found.databases}")
+    return servers.at(found.read()[name]).url(name) if owner else found.dsn(name)

@@ -13,7 +13,7 @@ from prometheus_client.core import (
 )
 from sqlalchemy import func, select
 
-from iris import __version__, counters, health, problems
+from iris import __version__, counters, current, health, problems
 from iris.database import statements
 
 MEDIA = exposition.CONTENT_TYPE_PLAIN_0_0_4
@@ -90,7 +90,8 @@ class Told:
     """What is told at one scrape, as prometheus-client collects it."""
 
     def collect(self):
-        lag, sums = _lag(), counters.Sums()
+        # Of many trackers, each has a feed of its own; who watches all of them asks about none.
+        lag, sums = None if current.MANY else _lag(), counters.Sums()
         yield InfoMetricFamily(
             "iris_build",
             "Which Iris this is",
@@ -166,6 +167,8 @@ class Told:
         )
         took.add_metric([], _buckets(statements_), statements_.seconds)
         yield took
+        if current.MANY:
+            return
         yield _gauge(
             "iris_database_up", "Whether the database answered this scrape", int(lag is not None)
         )

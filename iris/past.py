@@ -6,6 +6,7 @@ import time
 import psycopg2
 from sqlalchemy import bindparam, func, select
 
+from iris import current
 from iris.database import statements
 
 # Seconds between two looks of a worker, and how many events are written at one: some 50 ms.
@@ -16,7 +17,11 @@ WRITE = statements.compiled(select(func.write_past(bindparam("most"))))
 class _Turn:
     """When this worker looks again."""
 
-    next = 0.0
+    def __init__(self):
+        self.next = 0.0
+
+
+_TURN = current.each(_Turn)
 
 
 def write():
@@ -24,9 +29,9 @@ def write():
 
     Source:   one SELECT of write_past(), at most once a second.
     """
-    if time.monotonic() < _Turn.next:
+    if time.monotonic() < _TURN.next:
         return
-    _Turn.next = time.monotonic() + PAUSE
+    _TURN.next = time.monotonic() + PAUSE
     # Such as where somebody holds what it needs: who only reads is not refused for that.
     with contextlib.suppress(psycopg2.Error):
         statements.run(WRITE, {"most": MOST})

@@ -30,6 +30,7 @@ CODES = {
     "no_such_person": (404, "No such person"),
     "no_such_token": (404, "No such token"),
     "no_such_hook": (404, "No such hook"),
+    "no_such_tracker": (404, "No such tracker"),
     "method_not_allowed": (405, "This address does not take this method"),
     "not_acceptable": (406, "No such format"),
     "body_too_slow": (408, "The body took too long"),

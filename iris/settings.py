@@ -88,6 +88,11 @@ def url(text):
     return text
 
 
+def urls(text):
+    """Read libpq connection URLs, blanks between them."""
+    return [url(each) for each in text.split()]
+
+
 def zone(text):
     """Read the name of a time zone."""
     try:
@@ -230,6 +235,32 @@ ALL = {
             networks,
             "Addresses or networks inside that hooks may lead to, such as 10.1.2.0/24; without it, none",
         ),
+        Setting(
+            "IRIS_TRACKERS",
+            None,
+            Path,
+            "Folder of the map of many trackers (iris tracker): Iris serves all of them, or IRIS_TRACKER",
+        ),
+        Setting(
+            "IRIS_TRACKER",
+            None,
+            str,
+            "Name of the one that a command is about, or that is served alone",
+        ),
+        Setting(
+            "IRIS_SERVERS",
+            None,
+            urls,
+            "libpq URLs of the owners of the servers that trackers are spread over, blanks between them",
+            secret=True,
+        ),
+        Setting(
+            "IRIS_BOUNCER_URL",
+            None,
+            url,
+            "libpq URL of the console of the pgbouncer in front of them, for iris tracker",
+            secret=True,
+        ),
         Setting("IRIS_DATA", ".iris", Path, "Folder of the embedded database (iris up)"),
         Setting(
             "IRIS_BACKUPS",
@@ -286,6 +317,8 @@ def check():
             )
     if bool(get("IRIS_TLS_CERT")) != bool(get("IRIS_TLS_KEY")):
         raise Wrong("IRIS_TLS_CERT", "and IRIS_TLS_KEY go together: one of them is not set")
+    if get("IRIS_TRACKER") and not get("IRIS_TRACKERS"):
+        raise Wrong("IRIS_TRACKER", "needs IRIS_TRACKERS, the folder of the map that it is in")
     host, _ = get("IRIS_BIND")
     try:
         loopback = host == "localhost" or ipaddress.ip_address(host).is_loopback

@@ -21,6 +21,7 @@ LEFT_OUT = {
     "iris import all.ndjson": "wants an empty Iris: tests/test_transfer.py",
     "iris verify --digest": "is about the digest that somebody noted of theirs: tests/test_proof.py",
     "iris doctor": "shows a database that is broken, on purpose: tests/test_doctor.py",
+    "iris tracker": "wants servers of its own: tests/test_trackers.py",
     "make up": "goes on until it is stopped: tests/test_up.py",
 }
 # Targets that nobody has to wait for here.

@@ -37,6 +37,7 @@ COMMANDS = {
     "verify": "verify",
     "db": "db",
     "token": "token",
+    "tracker": "tracker",
 }
 EXAMPLES = """
   iris new 'Printer on fire' priority=urgent

@@ -2,9 +2,10 @@
 
 import contextlib
 
+import psycopg2
 from psycopg2 import errors
 
-from iris import libpq, location, schema
+from iris import current, libpq, location, schema, settings
 from iris.cli import common
 
 
@@ -31,7 +32,31 @@ def _walls():
 
 
 def run(arguments):
-    """Look after the schema of a database that already exists."""
+    """Look after the schema of a database that already exists; of all trackers, where there are many."""
+    if not current.MANY:
+        return _run(arguments)
+    if arguments.action == "downgrade" or getattr(arguments, "sql", False):
+        raise settings.Wrong("IRIS_TRACKER", "is not set: this is for one tracker at a time")
+    from iris.trackers import maps, servers  # noqa: PLC0415 (only where there are many)
+
+    if arguments.action == "upgrade":
+        # Those that are made from now on are made of it.
+        for server in servers.known():
+            server.prepare()
+    worst = 0
+    for name in maps.here().read():
+        current.TRACKER.set(name)
+        common.say(f"{name}:")
+        try:
+            worst = max(worst, _run(arguments))
+        except (SystemExit, psycopg2.Error) as error:
+            # The others need not wait for it.
+            common.say(str(error).removeprefix("iris: ").strip())
+            worst = 1
+    return worst
+
+
+def _run(arguments):
     revision = common.revision_of(location.dsn())
     if arguments.action == "check":
         common.show(f"revision {revision}; this Iris needs {schema.REVISION}")

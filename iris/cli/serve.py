@@ -6,7 +6,7 @@ from pathlib import Path
 
 import psycopg2
 
-from iris import location, problems, settings
+from iris import counted, current, location, problems, settings
 from iris.cli import common
 
 CONFIG = Path(__file__).parent.parent / "gunicorn.conf.py"
@@ -38,6 +38,13 @@ def _look(where):
 def run(arguments):
     """Serve, on a database that is there."""
     settings.check()
+    if current.MANY:
+        from iris.trackers import maps  # noqa: PLC0415 (only where there are many)
+
+        common.say(
+            f"serving {counted.of(len(maps.here().read()), 'tracker')} of {maps.here().databases}"
+        )
+        os.execv(sys.executable, gunicorn())
     where = location.dsn()
     if not settings.names_a_server():
         os.environ["DATABASE_URL"] = where

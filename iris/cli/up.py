@@ -1,5 +1,6 @@
 """`iris up`: a PostgreSQL of its own, and the service."""
 
+import argparse
 import errno
 import os
 import signal
@@ -12,8 +13,8 @@ import urllib.request
 
 from psycopg2 import errors
 
-from iris import embedded, schema, settings
-from iris.cli import common, serve
+from iris import current, embedded, schema, settings
+from iris.cli import common, db, serve
 
 TOKEN = "-H 'Authorization: Bearer iris_…' "
 FIRST = (
@@ -48,7 +49,9 @@ def run(arguments):
     settings.check()
     host, port = settings.get("IRIS_BIND")
     embedded.binaries()
-    server = embedded.Server(settings.get("IRIS_DATA"), common.say)
+    # Trackers can move to another server only if that can follow this one's log.
+    options = {"wal_level": "logical"} if settings.get("IRIS_TRACKERS") else None
+    server = embedded.Server(settings.get("IRIS_DATA"), common.say, options)
     server.lock()
     _refuse_taken(host, port)
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
@@ -56,7 +59,10 @@ def run(arguments):
     service, serves = None, False
     try:
         _start(server)
-        if settings.get("IRIS_AUTH") == "token":
+        if current.MANY:
+            # Whatever became of it while it was stopped.
+            db.run(argparse.Namespace(action="upgrade", revision="head", sql=False))
+        elif settings.get("IRIS_AUTH") == "token":
             common.tokens(server.url(), make=bool(arguments.auth))
         service = _serve(server)
         serves = _greet(host, port, service)
@@ -119,7 +125,8 @@ def _serve(server):
         serve.gunicorn(),
         env={
             **os.environ,
-            "DATABASE_URL": server.url("iris_service"),
+            # Trackers on other servers, too, are where the map says.
+            "DATABASE_URL": "" if settings.get("IRIS_SERVERS") else server.url("iris_service"),
             "DATABASE_URL_FILE": "",
             settings.WHILE_OPEN: str(theirs),
         },

@@ -8,6 +8,7 @@ from typing import NamedTuple
 import psycopg2
 from sqlalchemy import LargeBinary, bindparam, func, literal_column, select
 
+from iris import current
 from iris.database import statements, writing
 
 # For how long an answer is believed, and for how much longer while it is asked for anew: what has been
@@ -44,7 +45,12 @@ class Caller(NamedTuple):
     asked: float
 
 
+# {(tracker, digest): Caller}; of another tracker nothing is believed.
 _KNOWN = OrderedDict()
+
+
+def _key(digest):
+    return current.TRACKER.get(), digest
 
 
 def find(digest):
@@ -59,7 +65,7 @@ def find(digest):
     caller, now = remembered(digest), time.monotonic()
     if caller is not None and now - caller.asked > SECONDS:
         # Others go on with what is known while this one asks.
-        _KNOWN[digest] = caller._replace(asked=now - SECONDS + MEANWHILE)
+        _KNOWN[_key(digest)] = caller._replace(asked=now - SECONDS + MEANWHILE)
         caller = None
     if caller is None:
         caller = _ask(digest)
@@ -68,20 +74,20 @@ def find(digest):
 
 def remembered(digest):
     """Return a Caller who is known, however long since, unless the token has ended by itself; or None."""
-    caller = _KNOWN.get(digest)
+    caller = _KNOWN.get(_key(digest))
     return caller if caller is not None and caller.until > time.monotonic() else None
 
 
 def _ask(digest):
     asked = time.monotonic()
     row = statements.run(OF, {"digest": digest}, before=writing.AS_ITSELF, again=True)
-    _KNOWN.pop(digest, None)
+    _KNOWN.pop(_key(digest), None)
     if row is None:
         return None
     *who, expires, seconds = row
     until = float("inf") if seconds is None else asked + seconds
     caller = Caller(digest, *who, expires, until, asked)
-    _KNOWN[digest] = caller
+    _KNOWN[_key(digest)] = caller
     if len(_KNOWN) > MOST:
         _KNOWN.popitem(last=False)
     return caller

@@ -17,7 +17,7 @@ from psycopg2 import errors, extensions
 from sqlalchemy import create_engine, exc, orm
 from sqlalchemy.pool import NullPool
 
-from iris import counters, libpq, location, settings
+from iris import counters, current, libpq, location, settings
 from iris.database import refusals
 
 # Seconds to wait for a connection of the pool, or for a lock, before the answer is 503.
@@ -253,6 +253,11 @@ class Pool:
         while self._idle:
             self._close(self._idle.pop())
 
+    def end(self):
+        """Close what nobody uses any more, and be counted no longer."""
+        self.forget()
+        counters.MINE[counters.MOST] -= self._free.counter
+
     def _wait(self):
         began, cells = time.perf_counter_ns(), counters.MINE
         found = self._free.acquire(timeout=POOL_SECONDS)
@@ -298,4 +303,4 @@ class Pool:
             taken.session.expunge_all()
 
 
-POOL = Pool(settings.get("IRIS_POOL"))
+POOL = current.each(lambda: Pool(settings.get("IRIS_POOL")))

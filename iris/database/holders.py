@@ -6,6 +6,7 @@ import time
 import gevent
 from sqlalchemy import func, select
 
+from iris import current
 from iris.database import statements, writing
 
 log = logging.getLogger("iris")
@@ -28,10 +29,10 @@ class Holders:
         """
         if time.monotonic() - self.asked >= SECONDS:
             self.asked = time.monotonic()
-            gevent.spawn(_free)
+            gevent.spawn(current.carried(_free))
 
 
-HOLDERS = Holders()
+HOLDERS = current.each(Holders)
 
 
 def _free():

@@ -11,9 +11,9 @@ import logging
 import math
 import secrets
 
-from iris import bounds, formats, meters, problems, rights, settings
+from iris import bounds, current, formats, meters, problems, rights, settings
 from iris.database import callers, writing
-from iris.intake import client, types
+from iris.intake import chosen, client, types
 
 log = logging.getLogger("iris")
 
@@ -39,7 +39,8 @@ def enter(request, response):
     Raises:   Problem 400, 401, 429; psycopg2.Error.
     """
     path = request.path
-    if path == "/health" or path.startswith("/assets/") or request.method == "OPTIONS":
+    is_open = path == "/health" or path.startswith("/assets/")
+    if is_open or request.method == "OPTIONS" or chosen.is_outside():
         # Who asks whether there is anybody, and browsers, before they send a token.
         return
     # For the log: nobody, whatever Iris-Actor says.
@@ -127,7 +128,8 @@ def _refused(request):
 
 def _count(caller, response):
     """Count a request; say in headers how many are left."""
-    wait, left, whole = meters.REQUESTS.take(caller.name, RATE, 60)
+    who = json.dumps([current.TRACKER.get(), caller.name])
+    wait, left, whole = meters.REQUESTS.take(who, RATE, 60)
     headers = {
         "RateLimit-Policy": f'"token";q={RATE};w=60',
         "RateLimit": f'"token";r={left};t={math.ceil(whole)}',
@@ -144,7 +146,9 @@ def _count(caller, response):
 def goes_on(request):
     """Return a function that tells whether who asks may go on, for answers that take long; None for ever."""
     caller = request.context.get("caller")
-    return None if caller is None else lambda: callers.is_still(caller)
+    if caller is None:
+        return chosen.is_there if current.MANY else None
+    return lambda: callers.is_still(caller)
 
 
 def forbidden(request, words):

@@ -10,7 +10,7 @@ import falcon
 
 from iris import bounds, problems
 from iris.database import statements
-from iris.intake import auth, bodies, cross, forms, negotiation, routes, types
+from iris.intake import auth, bodies, chosen, cross, forms, negotiation, routes, types
 
 FIELD = "fields."
 # What may stand in a query as it is: a link must not get longer than what it goes on from.
@@ -29,6 +29,7 @@ class Intake:
         request.context.request_id = given if fits else f"{random.getrandbits(128):032x}"
         response.set_header("X-Request-Id", request.context.request_id)
         bodies.begin(request)
+        chosen.look(request)
         request.context.head = request.method == "HEAD"
         if request.context.head:
             request.method = "GET"

@@ -31,7 +31,8 @@ PIECE = 1 << 18
 LOST_LOGINS = """
     SELECT name FROM public.tokens WHERE is_login AND NOT EXISTS (
             SELECT FROM pg_auth_members JOIN pg_roles ON pg_roles.oid = member
-                WHERE rolname = name AND roleid = ('iris_' || role)::regrole)
+                WHERE rolname = name AND roleid = ('iris_' || role)::regrole
+                    AND has_database_privilege(member, current_database(), 'CONNECT'))
         ORDER BY name
 """
 GRANT = re.compile(r'^(GRANT .* TO (\w+|"(?:[^"]|"")+")(?: WITH GRANT OPTION)?;)$', re.M)

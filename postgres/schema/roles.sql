@@ -3,12 +3,16 @@
 -- the same and which nobody shares: what somebody does to the login iris (its password, its defaults,
 -- ending its sessions) then hurts nobody else. Both own nothing. What may be done is granted to three roles without a
 -- login, each of which may do what the one before may: iris_reader, iris_writer, iris_admin (privileges.sql). `iris` is an admin;
--- a statement for somebody's token runs under the token's role.
+-- a statement for somebody's token runs under the token's role. Where a server has many trackers, a database each, the one that is
+-- called acme has a login acme, a member of iris, in the place of iris and iris_service: roles are the server's, so
+-- nobody else's login may so much as connect there.
 
 DO $$
 DECLARE
     login text;
     setting text[];
+    logins text[] := '{iris,iris_service}';
+    is_one_of_many boolean;
 BEGIN
     -- Roles belong to the whole server and outlive a database, so this may find its own work.
     FOREACH login IN ARRAY '{iris,iris_service}'::text[] LOOP
@@ -32,10 +36,15 @@ BEGIN
             EXECUTE format('GRANT %I TO %I', setting[1], setting[2]);
         END IF;
     END LOOP;
+    is_one_of_many := EXISTS (SELECT FROM pg_roles WHERE rolname = current_database() AND rolname <> ALL (logins)
+        AND rolcanlogin AND NOT rolsuper AND pg_has_role(oid, 'iris', 'MEMBER'));
+    IF is_one_of_many THEN
+        logins := ARRAY[current_database()];
+    END IF;
     -- What sessions start with. A role may change its own defaults for ever, so they are set anew here;
     -- the service doesn't trust them and says all of it whenever it connects (iris/database), but a
     -- pooler in between may drop what is said.
-    FOREACH login IN ARRAY '{iris,iris_service}'::text[] LOOP
+    FOREACH login IN ARRAY logins LOOP
         BEGIN
             EXECUTE format('ALTER ROLE %I RESET ALL', login);
             EXECUTE format('ALTER ROLE %I IN DATABASE %I RESET ALL', login, current_database());
@@ -77,7 +86,17 @@ BEGIN
     EXECUTE format('ALTER DATABASE %I SET jit TO off', current_database());
     -- Who may make temporary objects can give them the names of the rules' own; nobody needs to.
     EXECUTE format('REVOKE TEMPORARY, CREATE ON DATABASE %I FROM PUBLIC, iris, iris_service', current_database());
-    EXECUTE format('GRANT CONNECT ON DATABASE %I TO iris, iris_service, iris_reader', current_database());
+    IF is_one_of_many OR (SELECT datistemplate FROM pg_database WHERE datname = current_database()) THEN
+        EXECUTE format('REVOKE ALL ON DATABASE %I FROM PUBLIC, iris, iris_service, iris_reader', current_database());
+        -- What somebody writes into the template would be in each tracker that is made of it.
+        logins := CASE WHEN is_one_of_many THEN logins END;
+    ELSE
+        logins := logins || '{iris_reader}';
+    END IF;
+    IF logins IS NOT NULL THEN
+        EXECUTE format('GRANT CONNECT ON DATABASE %I TO %s', current_database(),
+            (SELECT string_agg(quote_ident(name), ', ') FROM unnest(logins) AS name));
+    END IF;
 END $$;
 
 -- A function is for whom it is granted to: with the right to execute a trigger function, one could

@@ -63,6 +63,10 @@ BEGIN
         PERFORM refuse('a login needs a password', 'tokens_check', 'password');
     END IF;
     EXECUTE format('CREATE ROLE %I LOGIN PASSWORD %L VALID UNTIL %L IN ROLE %I', its.name, password, coalesce(its.expires, 'infinity'), 'iris_' || its.role);
+    -- Where a server has many trackers, this one's only.
+    IF NOT has_database_privilege(its.name, current_database(), 'CONNECT') THEN
+        EXECUTE format('GRANT CONNECT ON DATABASE %I TO %I', current_database(), its.name);
+    END IF;
     FOREACH setting SLICE 1 IN ARRAY ARRAY[['lock_timeout', '5s'], ['idle_in_transaction_session_timeout', '60s']] LOOP
         EXECUTE format('ALTER ROLE %I IN DATABASE %I SET %I TO %L', its.name, current_database(), setting[1], setting[2]);
     END LOOP;

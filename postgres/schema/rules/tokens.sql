@@ -34,9 +34,11 @@ BEGIN
     -- Somebody else's of the same name, on a server that this database has moved to, stays.
     IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = login AND rolcanlogin AND NOT rolsuper AND NOT rolcreaterole)
         OR NOT EXISTS (SELECT FROM pg_auth_members WHERE member = quote_ident(login)::regrole
-            AND roleid = quote_ident('iris_' || of)::regrole) THEN
+            AND roleid = quote_ident('iris_' || of)::regrole)
+        OR NOT has_database_privilege(login, current_database(), 'CONNECT') THEN
         RETURN;
     END IF;
+    EXECUTE format('REVOKE ALL ON DATABASE %I FROM %I', current_database(), login);
     EXECUTE format('ALTER ROLE %I NOLOGIN', login);
     EXECUTE format('REVOKE %I FROM %I', 'iris_' || of, login);
     BEGIN
