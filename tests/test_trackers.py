@@ -18,8 +18,6 @@ from iris.trackers import making, moving, servers
 pytestmark = [
     pytest.mark.skipif(not fleet.PGBOUNCER, reason="there is no pgbouncer here"),
     pytest.mark.skipif(int(embedded.VERSION) < 16, reason="trackers need PostgreSQL 16"),
-    # Two servers are enough for all of them.
-    pytest.mark.xdist_group("trackers"),
 ]
 JSON = "Content-Type: application/json"
 
@@ -591,13 +589,14 @@ def test_all_of_it_comes_along_when_it_moves(filled, service):
     # And over HTTP, with the token that it had.
     status, _, found = ask(service, "acme", "GET", "/tickets?limit=1", token=filled.tokens["acme"])
     assert (status, found[0]["title"]) == (200, "After")
-
-
-def test_a_tracker_moves_back_and_leaves_what_was_there_if_that_is_wanted(filled):
-    told = filled.tracker("move", "acme", "--to", filled.place(0), "--keep")
-    assert told["waited"] < 1
+    # And back; what was there stays, if that is wanted, and lets nobody in.
+    assert filled.tracker("move", "acme", "--to", filled.place(0), "--keep")["waited"] < 1
     with pytest.raises(psycopg2.OperationalError, match="not currently accepting connections"):
         filled.owner("acme", 1)
+    with owned(filled, "postgres", 1) as owner:
+        rows(owner, "DROP DATABASE acme")
+        rows(owner, "DROP ROLE acme, flora")
+    leave_nothing(filled, 1)
     with owned(filled, "acme", 0) as owner:
         assert rows(owner, "SELECT title FROM tickets ORDER BY ticket_id DESC LIMIT 1") == [
             ("After",)
