@@ -11,6 +11,7 @@ import fleet
 import psycopg2
 import pytest
 from conftest import Iris
+from receivers import Receiver
 
 from iris import embedded
 from iris.trackers import making, moving, servers
@@ -350,6 +351,29 @@ def test_the_command_speaks_to_one_of_many(ground, service, tmp_path):
     assert "By the command" in said.out
 
 
+def test_hooks_of_each_are_told_of_its_own(ground):
+    receiver = Receiver()
+    made = ground.serve(IRIS_AUTH="token", IRIS_DELIVER="true", IRIS_HOOKS_INSIDE="127.0.0.1")
+    try:
+        for name, token in ground.tokens.items():
+            hook = {"url": f"{receiver.url}/{name}", "kind": "created"}
+            assert ask(made, name, "PUT", "/hooks", hook, token)[0] == 201
+            ask(made, name, "PUT", "/tickets", {"title": f"Of {name}"}, token)
+        deadline = time.monotonic() + 60
+        while len(receiver.received) < 2 and time.monotonic() < deadline:
+            time.sleep(0.1)
+        for name, token in ground.tokens.items():
+            for hook in ask(made, name, "GET", "/hooks", token=token)[2]:
+                ask(made, name, "DELETE", f"/hooks/{hook['hook_id']}", token=token)
+    finally:
+        log = made.stop()
+        receiver.close()
+    found = {
+        path: json.loads(body)["data"]["ticket"]["title"] for path, _, body in receiver.received
+    }
+    assert found == {"/acme": "Of acme", "/beta": "Of beta"}, log
+
+
 # Moved ----------------------------------------------------------------------------------------------
 
 TABLES = """
@@ -390,7 +414,8 @@ def fill(ground):
         )
         rows(
             connection,
-            "INSERT INTO links SELECT ticket_id, 'relates', ticket_id + 1 FROM tickets WHERE ticket_id % 10 = 0",
+            "INSERT INTO links SELECT ticket_id, 'relates', ticket_id + 1 FROM tickets"
+            " WHERE ticket_id % 10 = 0 AND ticket_id + 1 IN (SELECT ticket_id FROM tickets)",
         )
         rows(
             connection,

@@ -8,7 +8,7 @@ import sys
 import threading
 import time
 
-from iris import libpq, location, settings
+from iris import current, libpq, location, settings
 from iris.cli import common
 
 # Seconds between two looks whether there is any hook: until then, this small program is all that runs.
@@ -21,8 +21,9 @@ ANY = "SELECT EXISTS (SELECT FROM hooks WHERE state = 'active')"
 def run(arguments):
     """Tell hooks of what happens, as iris up and iris serve do; any number may run at once."""
     settings.check()
-    where = location.dsn()
-    if not settings.names_a_server():
+    # Of a tracker of many the map says where it is, at any time.
+    where = None if current.MANY else location.dsn()
+    if not settings.names_a_server() and not settings.get("IRIS_TRACKERS"):
         os.environ["DATABASE_URL"] = where
     # Whoever started this alone has the other end of a pipe.
     pipe = os.environ.pop(settings.WHILE_OPEN, None)
@@ -32,6 +33,10 @@ def run(arguments):
         common.say("hooks are told; Ctrl-C ends it")
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     signal.signal(signal.SIGINT, lambda *_: sys.exit(0))
+    if current.MANY:
+        from iris.trackers import delivering  # noqa: PLC0415 (only where there are many)
+
+        delivering.Deliverers().run()
     _wait(where)
     _deliver()
 

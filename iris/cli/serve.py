@@ -46,7 +46,8 @@ def run(arguments):
         )
         os.execv(sys.executable, gunicorn())
     where = location.dsn()
-    if not settings.names_a_server():
+    # Of a tracker of many the map says where it is, at any time.
+    if not settings.names_a_server() and not settings.get("IRIS_TRACKERS"):
         os.environ["DATABASE_URL"] = where
     _look(where)
     os.execv(sys.executable, gunicorn())

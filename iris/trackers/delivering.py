@@ -1,0 +1,70 @@
+"""Hooks of many trackers: a deliverer for each that has any, in a process of its own, as a single one has it."""
+
+import contextlib
+import os
+import subprocess
+import sys
+import time
+
+import psycopg2
+
+from iris import libpq, settings
+from iris.trackers import maps
+
+# Seconds between two looks which trackers have hooks.
+LOOK = 5
+# Seconds that deliverers have to end.
+PATIENCE = 10
+ANY = "SELECT EXISTS (SELECT FROM hooks WHERE state = 'active')"
+
+
+class Deliverers:
+    """The processes, {tracker: its deliverer}; they end with this one, however it does."""
+
+    def __init__(self):
+        self.running = {}
+        self.pipe, self._ours = os.pipe()
+
+    def run(self):
+        """Look after them until somebody wants an end."""
+        try:
+            while True:
+                self._look()
+                time.sleep(LOOK)
+        finally:
+            for each in self.running.values():
+                each.terminate()
+            for each in self.running.values():
+                with contextlib.suppress(subprocess.TimeoutExpired):
+                    each.wait(PATIENCE)
+
+    def _look(self):
+        there = maps.here().read()
+        for name, each in list(self.running.items()):
+            if name not in there:
+                each.terminate()
+            if each.poll() is not None:
+                del self.running[name]
+        for name in there:
+            if name not in self.running and _has_hooks(name):
+                self.running[name] = subprocess.Popen(
+                    [sys.executable, "-P", "-m", "iris.cli", "deliver"],
+                    env={
+                        **os.environ,
+                        "IRIS_TRACKER": name,
+                        settings.WHILE_OPEN: str(self.pipe),
+                    },
+                    pass_fds=[self.pipe],
+                )
+
+
+def _has_hooks(name):
+    """Whether a tracker has any; one that does not answer is asked again later."""
+    try:
+        where = maps.here().dsn(name)
+        connection = libpq.connect(where, application_name="deliver", connect_timeout=5)
+        with contextlib.closing(connection), connection.cursor() as cursor:
+            cursor.execute(ANY)
+            return cursor.fetchone()[0]
+    except (psycopg2.Error, KeyError):
+        return False
