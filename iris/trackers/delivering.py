@@ -1,4 +1,4 @@
-"""Hooks of many trackers: a deliverer for each that has any, in a process of its own, as a single one has it."""
+"""Hooks of many trackers: a deliverer for each that has any, in a process of its own, as a single tracker has."""
 
 import contextlib
 import os
