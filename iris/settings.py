@@ -319,6 +319,8 @@ def check():
         raise Wrong("IRIS_TLS_CERT", "and IRIS_TLS_KEY go together: one of them is not set")
     if get("IRIS_TRACKER") and not get("IRIS_TRACKERS"):
         raise Wrong("IRIS_TRACKER", "needs IRIS_TRACKERS, the folder of the map that it is in")
+    if get("IRIS_TRACKERS") and get("IRIS_READ_URL"):
+        raise Wrong("IRIS_READ_URL", "is for one database, and IRIS_TRACKERS names many")
     host, _ = get("IRIS_BIND")
     try:
         loopback = host == "localhost" or ipaddress.ip_address(host).is_loopback

@@ -1,4 +1,4 @@
-"""Hooks of many trackers: a deliverer for each that has any, in a process of its own, as a single tracker has."""
+"""Hooks of many trackers: a deliverer for each that has any, in a process of its own, as for a single one."""
 
 import contextlib
 import os
