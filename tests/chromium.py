@@ -5,9 +5,12 @@ Where there is none, these tests are skipped, unless IRIS_TEST_CHROMIUM=1 says t
 
 import os
 import shutil
+import time
 
 import pytest
 from conftest import ROOT
+
+from iris import feed
 
 # What axe-core, as npm has it, calls the rules of WCAG 2.2, A and AA.
 WCAG = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"]
@@ -107,7 +110,23 @@ def browse(chromium, live, clean):
     yield made
     for each in made.contexts:
         each.close()
+    _left(live)
     assert made.wrong == []
+
+
+def _left(live):
+    """Wait until the service has noticed that nobody listens any more, so that it forgets how far the feed had come.
+
+    It notices when it has something to tell.
+    """
+    body, json = b'{"title": "Who is there?"}', ["Content-Type: application/json"]
+    deadline = time.monotonic() + 30
+    while b'iris_streams_open{kind="feed"} 0' not in live.send("GET", "/metrics")[2]:
+        assert time.monotonic() < deadline, "the pages are closed, and somebody listens"
+        live.send("PUT", "/tickets", body, json)
+        time.sleep(0.2)
+    # Its poller ends when it looks again.
+    time.sleep(2 * feed.POLL)
 
 
 def faults(page):

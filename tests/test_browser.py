@@ -3,6 +3,9 @@
 import hashlib
 
 from chromium import AXE, faults
+from conftest import ROOT
+
+ASSETS = ROOT / "iris" / "web" / "assets"
 
 
 def test_axe_is_as_npm_has_it():
@@ -24,3 +27,12 @@ def test_axe_finds_what_is_wrong(chromium):
     page.goto("data:text/html,<title>x</title><img src='data:'>")
     assert any(each.startswith("image-alt") for each in faults(page))
     page.close()
+
+
+def test_script_and_style_stay_small():
+    """As they are sent, uncompressed: 20 KB and 10 KB."""
+    sizes = {
+        kind: sum(path.stat().st_size for path in ASSETS.glob(f"*.{kind}"))
+        for kind in ("js", "css")
+    }
+    assert sizes["js"] <= 20_000 and sizes["css"] <= 10_000, sizes

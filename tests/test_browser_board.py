@@ -94,7 +94,7 @@ def test_a_card_is_moved_by_key_and_taken_back(board, sql):
     board.keyboard.press("Shift+H")
     board.get_by_text("#1: status is open now.").wait_for()
     board.keyboard.press("Shift+H")
-    board.get_by_text("#1 may not go further left.").wait_for()
+    board.get_by_text("#1 may not go further.").wait_for()
 
 
 def test_a_board_by_assignee_hands_tickets_over(browse, ticket, sql):

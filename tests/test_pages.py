@@ -99,6 +99,12 @@ def test_a_page_is_not_sent_again_that_somebody_has(http, ticket):
     assert http.get("/tickets/1", headers=known).status == 304
     http.put("/tickets/1", status="active")
     assert http.get("/tickets/1", headers=known).status == 200
+    # A form that files, each time with a key of its own, is not: it would file what it filed before.
+    forms = [http.get("/new", headers=known) for _ in range(2)]
+    assert [(each.status, each.headers["cache-control"]) for each in forms] == [
+        (200, "no-store")
+    ] * 2
+    assert "etag" not in forms[0].headers and forms[0].text != forms[1].text
     # Nor is JSON's tag a page's.
     tag = http.get("/tickets/1").headers["etag"]
     assert http.get("/tickets/1", headers={"Accept": ACCEPT, "If-None-Match": tag}).status == 200

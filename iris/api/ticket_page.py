@@ -139,6 +139,5 @@ def new(request, response, **given):
     """
     around = surroundings.read()
     usual = {"status": around.statuses[0], **USUAL}
-    return page(
-        request, response, "new.html", around=around, given={**usual, **given}, FIELDS=FILED
-    )
+    known = {"around": around, "given": {**usual, **given}, "FIELDS": FILED}
+    return page(request, response, "new.html", again=False, **known)

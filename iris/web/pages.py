@@ -160,17 +160,26 @@ LEFT = ",!:*()@/?$~"
 SHOWN_ONLY = ("view", "by")
 
 
-def page(request, response, template, **data):
+def page(request, response, template, again=True, **data):
     """Answer with a page.
 
     template: a name in templates/.
+    again:    whether a browser that has it may show it again. Not a form whose page is the same when it
+              has been sent: so would be its key, and the next ticket the one before.
     data:     what it knows beside `page`.
     Returns:  its bytes; or None, with 304, where who asks has just that.
     """
     body = _drawn(request, response, template, data)
     tag = f'W/"{hashlib.sha256(body).hexdigest()[:32]}"'
-    response.set_header("ETag", tag)
-    if response.status[:3] == "200" and tag[2:] in (request.get_header("If-None-Match") or ""):
+    if again:
+        response.set_header("ETag", tag)
+    else:
+        response.set_header("Cache-Control", "no-store")
+    if (
+        again
+        and response.status[:3] == "200"
+        and tag[2:] in (request.get_header("If-None-Match") or "")
+    ):
         response.status = falcon.HTTP_304
         return None
     return body.replace(KEY.encode(), secrets.token_urlsafe(12).encode())

@@ -1,15 +1,16 @@
 // Cards are moved: dragged to where they may go, or by Shift and a key.
 
-import { all, ask, body, drawn, element, one, say } from "./shared.js";
+import { all, ask, body, drawn, element, on, one, say } from "./shared.js";
 
 const board = () => one("[data-by]");
+const columns = () => all("[data-column]");
 const columnWith = card => card.closest("[data-column]");
 export const columnOf = value => one(`[data-column="${CSS.escape(value ?? "")}"]`);
 export const workflow = () => JSON.parse(body.dataset.workflow || "{}");
 
-// Whether a card may go to a column. What the workflow allows stands at the card; PostgreSQL has the last word.
+// Whether a card may go to a column, as far as the page knows; PostgreSQL has the last word.
 function mayGo(card, column) {
-  if (!column || !card.draggable || column === columnWith(card)) return false;
+  if (!card.draggable || column === columnWith(card)) return false;
   return board().dataset.by !== "status" || JSON.parse(card.dataset.next).includes(column.dataset.column);
 }
 
@@ -17,19 +18,19 @@ function mayGo(card, column) {
 export function put(card, column) {
   const list = one(".cards", column);
   if (card.parentNode === list) return;
-  const focused = card.contains(document.activeElement) && document.activeElement;
-  const next = [...list.children].find(each => Number(each.dataset.ticket) < Number(card.dataset.ticket));
+  const focused = document.activeElement;
+  const next = [...list.children].find(each => each.dataset.ticket - card.dataset.ticket < 0);
   list.insertBefore(card, next || null);
-  if (focused) focused.focus({ preventScroll: true });
+  if (card.contains(focused)) focused.focus({ preventScroll: true });
 }
 
-// Let the card's own form, for who drags nothing, say what is now.
+// Let the card's own form say what is now.
 export function fit(card) {
-  const ways = all("[data-column]").filter(column => mayGo(card, column)).map(({ dataset }) => dataset.column);
-  one("select", card)?.replaceChildren(...ways.map(value => element("option", { value }, value || "nobody")));
+  const options = columns().filter(each => mayGo(card, each)).map(each => element("option", { value: each.dataset.column }, each.dataset.column || "nobody"));
+  one("select", card)?.replaceChildren(...options);
 }
 
-// Take back what was done to a ticket at the time that its row says.
+// Take back what was done to a ticket at a time.
 async function undo(ticket, at) {
   const events = await ask("GET", `tickets/${ticket}/history?columns=change,at`);
   const event = events?.find(each => each.at === at);
@@ -57,41 +58,39 @@ async function move(card, column) {
   }
 }
 
-// Move a card to the next column, left or right, that takes it.
+// Move a card to the next column that takes it.
 export function moveBy(card, step) {
-  const columns = all("[data-column]");
-  const here = columns.indexOf(columnWith(card));
-  const way = step > 0 ? columns.slice(here + 1) : columns.slice(0, here).reverse();
+  const here = columns().indexOf(columnWith(card));
+  const way = step > 0 ? columns().slice(here + 1) : columns().slice(0, here).reverse();
   const column = way.find(each => mayGo(card, each));
   if (column) move(card, column);
-  else say(`#${card.dataset.ticket} may not go further ${step > 0 ? "right" : "left"}.`, true);
+  else say(`#${card.dataset.ticket} may not go further.`, true);
 }
 
 let dragged = null;
 
-// Show where the card that is dragged may go, and over which column it is.
-function show(over = null) {
+// Show where what is dragged may go, and where it is.
+function show(over) {
   board()?.classList.toggle("dragging", Boolean(dragged));
-  for (const column of all("[data-column]")) {
-    column.classList.toggle("takes", Boolean(dragged) && mayGo(dragged, column));
+  for (const column of columns()) {
+    column.classList.toggle("takes", Boolean(dragged && mayGo(dragged, column)));
     column.classList.toggle("over", column === over);
   }
 }
 
-const on = (name, act) => document.addEventListener(name, act);
 on("dragstart", event => {
   dragged = event.target.closest?.("[data-by] [draggable]");
   if (!dragged) return;
-  event.dataTransfer.setData("text/plain", `#${dragged.dataset.ticket}`);
-  // Later, for what one sees under the pointer is drawn of the card as it is now.
-  setTimeout(() => show());
+  event.dataTransfer.setData("text/plain", "");
+  // Not at once: it is drawn first, as it is.
+  setTimeout(show);
 });
 for (const name of ["dragover", "drop"]) {
   on(name, event => {
     const column = dragged && event.target.closest?.("[data-column]");
     const takes = column && mayGo(dragged, column);
     if (takes) event.preventDefault();
-    if (name === "dragover") show(takes ? column : null);
+    if (name === "dragover") show(takes && column);
     else if (takes) move(dragged, column);
   });
 }
@@ -107,6 +106,6 @@ on("dragend", () => {
 });
 on("drawn", () => {
   for (const card of all("[data-by] [data-ticket]")) card.draggable = Boolean(one("form", card));
-  for (const column of all("[data-column]")) one(".count", column).textContent = all("[data-ticket]", column).length;
+  for (const column of columns()) one(".count", column).textContent = all("[data-ticket]", column).length;
 });
 drawn();

@@ -1,4 +1,4 @@
-// All that the pages do by script. Without it they do the same by links and forms.
+// What pages do by script; by links and forms they do the same without.
 
 import "./board.js";
 import "./keys.js";

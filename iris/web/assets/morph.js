@@ -1,7 +1,7 @@
-// Make a part of the page what the server says of it now, and leave alone what somebody is doing there:
-// where the focus is, what is typed or opened, how far it is scrolled.
+// Make a part of the page what the server says of it now, but for what somebody is doing there: the focus,
+// what is typed or opened, how far it is scrolled.
 
-// What is the same before and after, wherever it stands.
+// What is the same thing, wherever it stands.
 const key = node => (node.dataset?.ticket ? `ticket ${node.dataset.ticket}` : node.id || "");
 
 // Whether a field is not as the page brought it.
@@ -15,11 +15,11 @@ function isTyped(field) {
 }
 
 function attributes(old, fresh) {
-  for (const { name } of [...old.attributes]) {
-    if (name !== "open" && !fresh.hasAttribute(name)) old.removeAttribute(name);
-  }
-  for (const { name, value } of fresh.attributes) {
-    if (name !== "open" && old.getAttribute(name) !== value) old.setAttribute(name, value);
+  for (const { name } of [...old.attributes, ...fresh.attributes]) {
+    const value = fresh.getAttribute(name);
+    if (name === "open" || value === old.getAttribute(name)) continue;
+    if (value === null) old.removeAttribute(name);
+    else old.setAttribute(name, value);
   }
 }
 
@@ -30,14 +30,14 @@ function children(old, fresh, known, wanted) {
     while (!key(want) && have && (key(have) || have.nodeName !== want.nodeName)) have = have.nextSibling;
     if (have?.nodeName !== want.nodeName) have = document.importNode(want, false);
     if (have === at) at = at.nextSibling;
-    // Keeps the focus and what is played, where a browser has it.
+    // Keeps the focus, where a browser has it.
     else if (have.isConnected && old.moveBefore) old.moveBefore(have, at);
     else old.insertBefore(have, at);
     update(have, want, known, wanted);
   }
   while (at) {
     const next = at.nextSibling;
-    // What is wanted elsewhere is fetched from here.
+    // What is wanted elsewhere is fetched later.
     if (!wanted.has(key(at))) at.remove();
     at = next;
   }
@@ -46,7 +46,7 @@ function children(old, fresh, known, wanted) {
 function update(old, fresh, known, wanted) {
   if (old.isEqualNode(fresh)) return;
   if (old.nodeType !== Node.ELEMENT_NODE) old.data = fresh.data;
-  // A form is left alone as a whole: it carries the version that was seen when one began to write.
+  // As a whole, for it carries the version that was seen when one began to write.
   else if (!(old.matches("form") && [...old.elements].some(isTyped))) {
     attributes(old, fresh);
     children(old, fresh, known, wanted);
@@ -56,7 +56,7 @@ function update(old, fresh, known, wanted) {
 
 const keyed = root => [...root.querySelectorAll("[id], [data-ticket]")];
 
-// Make old, an element of this page, what fresh is, an element of another document.
+// Make an element of this page what one of another document is.
 export function morph(old, fresh) {
   const focused = document.activeElement;
   const known = new Map(keyed(old).map(each => [key(each), each]));

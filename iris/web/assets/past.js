@@ -1,14 +1,14 @@
-// A slider over time: the page as it was, and what is different now.
+// A slider over time, and what is different now.
 
 import { ask, body, card, draw, element, one, seen } from "./shared.js";
 import { follow } from "./live.js";
 
 const NOW = 1000;
 const range = element("input", { type: "range", id: "when", max: NOW, value: NOW });
-const output = element("output", { for: "when" }, "now");
+const output = element("output", {}, "now");
 let begin, asked;
 
-// Further back, a step is longer: the last ones are minutes.
+// Further back, steps are longer.
 const timeOf = value => new Date(Date.now() - (Date.now() - begin) * (1 - value / NOW) ** 3);
 const valueOf = time => Math.round(NOW * (1 - Math.cbrt((Date.now() - time) / (Date.now() - begin))));
 const short = value => seen(typeof value === "object" ? JSON.stringify(value) : value).slice(0, 40);
@@ -23,18 +23,18 @@ async function mark() {
   if (!rows || asked !== range.value) return;
   output.append(`, ${rows.length} changed since`);
   for (const { ticket_id, kind, changes, comments } of rows) {
-    const place = Number(body.dataset.ticket) === ticket_id ? one("h1") : card(ticket_id);
+    const place = Number(body.dataset.ticket) === ticket_id ? one("h1") : one(".title", card(ticket_id) || range);
     const parts = Object.entries(changes).map(([name, [, now]]) => `${name} ${short(now)}`);
     if (comments) parts.push(`${comments} more comments`);
-    const words = kind === "deleted" ? kind : parts.join(", ") || "other links";
-    (place && one(".title", place) || place)?.append(" ", element("span", { class: "differs" }, `now ${words}`));
+    if (kind === "deleted") parts.push(kind);
+    place?.append(" ", element("span", { class: "differs" }, `now ${parts.join(", ") || "other links"}`));
   }
 }
 
-// Go where the slider stands; a step at a time, and the last one for sure.
+// Go where the slider stands; one step after another.
 async function go() {
   output.textContent = Number(range.value) === NOW ? "now" : timeOf(range.value).toLocaleString();
-  range.setAttribute("aria-valuetext", output.textContent);
+  range.ariaValueText = output.textContent;
   if (asked) return;
   while (asked !== range.value) {
     asked = range.value;
@@ -42,10 +42,10 @@ async function go() {
     there.searchParams.delete("cursor");
     if (Number(asked) === NOW) there.searchParams.delete("as_of");
     else there.searchParams.set("as_of", timeOf(asked).toISOString());
-    await draw(there.href).catch(status => output.append(status === 404 ? ": it was not there" : ": not to be read"));
+    await draw(there.href).catch(() => output.append(": not there"));
+    follow();
+    if (asked === range.value && Number(asked) !== NOW) await mark();
   }
-  follow();
-  if (Number(asked) !== NOW) await mark();
   asked = null;
 }
 
@@ -55,7 +55,8 @@ async function start() {
   begin = Math.min(Date.parse(first?.at) || Infinity, Date.now() - 60000);
   const { asOf } = body.dataset;
   if (!asOf) return;
-  range.value = asked = valueOf(Date.parse(asOf) || Date.now());
+  range.value = valueOf(Date.parse(asOf) || Date.now());
+  asked = range.value;
   output.textContent = asOf;
   await mark();
   asked = null;

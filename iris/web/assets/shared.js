@@ -1,12 +1,13 @@
-// What the others share: how Iris is asked, how the page is drawn anew, how it is told what came of it.
+// What the others share.
 
 import { morph } from "./morph.js";
 
 export const { body } = document;
 export const one = (selector, root = document) => root.querySelector(selector);
 export const all = (selector, root = document) => [...root.querySelectorAll(selector)];
-export const address = path => new URL((body.dataset.root || "./") + path, location.href);
+export const address = path => new URL(body.dataset.root + path, location.href);
 export const card = number => one(`main [data-ticket="${number}"]`);
+export const on = (name, act) => document.addEventListener(name, act);
 export const drawn = () => document.dispatchEvent(new Event("drawn"));
 
 export function element(name, attributes, ...inside) {
@@ -22,13 +23,13 @@ export function button(words, act, key = "") {
   return made;
 }
 
-// A text with what can't be seen made visible, as the server's pages have it.
+// A text in which what can't be seen is, as in the server's pages.
 export const seen = text => String(text ?? "").replace(/(?!\u200d)[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/gu, "\ufffd");
 
 const told = element("div", { id: "told", role: "status" });
 body.append(told);
 
-// Tell what was done or refused, to eyes and to screen readers; and how to take it back.
+// Tell what was done or refused; and how to take it back.
 export function say(words, refused = false, undo = null) {
   told.className = refused ? "refused" : "";
   const close = () => told.replaceChildren();
@@ -36,7 +37,7 @@ export function say(words, refused = false, undo = null) {
   told.replaceChildren(element("p", {}, seen(words), " ", ...taking, button("Close", close)));
 }
 
-// Ask as curl does, and get what curl gets: JSON. What is refused is told in the words of who refused.
+// Ask as curl does, for JSON; what is refused is told in the words of who refused.
 export async function ask(method, path, given, headers) {
   try {
     const answer = await fetch(address(path), {
@@ -53,7 +54,7 @@ export async function ask(method, path, given, headers) {
   return null;
 }
 
-// Read a page. XMLHttpRequest makes a document of it, in which nothing runs: no script here makes HTML of a text.
+// Read a page, as a document in which nothing runs; no script here makes HTML of a text.
 export function read(where) {
   return new Promise((resolve, reject) => {
     const request = new XMLHttpRequest();
@@ -65,7 +66,7 @@ export function read(where) {
   });
 }
 
-// Draw the page as the server has it now; from another address, it has that one from then on.
+// Draw the page as the server has it now, from this or another address.
 export async function draw(where = location.href) {
   const fresh = await read(where);
   history.replaceState(null, "", where);

@@ -1,0 +1,190 @@
+"""Every page in a real Chromium: as it looks to axe-core, whatever is in it, by keys alone, and without script."""
+
+import pytest
+from chromium import WIDTHS, faults
+from demonstration import SHOWN, Team
+from test_browser_live import is_live
+
+# What Chromium asks for.
+ACCEPT = "text/html,application/xhtml+xml,application/xml;q=0.9,image/avif,image/webp,*/*;q=0.8"
+# What stands for the names in a route's path.
+GIVEN = {"ticket_id": SHOWN, "comment_id": 1, "event_id": 1, "hook_id": 1, "name": "alice"}
+
+# What somebody may write who means ill, and what it would do: load from elsewhere, or set window.hurt.
+TEXTS = [
+    "<script>window.hurt = 1; alert(1)</script>",
+    "<img src=x onerror='window.hurt = 1'><img src='http://192.0.2.1/x.png'>",
+    "[look](javascript:window.hurt=1) ![x](http://192.0.2.1/x.png) <a href='javascript:alert(1)'>x</a>",
+    "<svg onload=alert(1)><style>*{display:none}</style><base href='http://192.0.2.1/'>",
+    "'\"></textarea></title></select><iframe src='javascript:alert(1)'></iframe>",
+    "{{ 7 * 7 }} ${window.hurt=1} {% raw %} --> ]]> \\u003cscript\\u003e",
+    "\u202egnp.exe \u2066\u200b \ufeff end",
+]
+# What no title may have, but a description.
+LONG = "\u0007\u009b31m \x1b[2J \u2028"
+STATUSES = [
+    *({"status": each, "is_open": True} for each in ("open", "active", "blocked")),
+    {"status": "<b onclick=alert(1)>done</b>", "is_open": False},
+    *({"status": each, "is_open": False} for each in ("resolved", "closed")),
+]
+
+
+@pytest.fixture
+def addresses(http):
+    """Return a function that gives the addresses that answer a browser with a page."""
+
+    def found():
+        from iris.api import API  # noqa: PLC0415 (not before the database is there)
+
+        for path, methods in API.http.routes[""].items():
+            if "GET" not in methods or path.startswith("/docs"):
+                continue
+            try:
+                address = path.format(**GIVEN)
+            except KeyError:
+                continue
+            answer = http.get(address, headers={"Accept": ACCEPT})
+            if "<main" in answer.text and answer.status < 500:
+                yield address
+                if path == "/tickets":
+                    yield "/tickets?view=board"
+                    yield "/tickets?view=board&by=assignee"
+                    yield "/tickets?q=nothing-like-this"
+                    yield "/tickets?as_of=now"
+                    yield "/tickets?limit=0"
+                if path == "/changes":
+                    yield "/changes?since=yesterday"
+        yield "/tickets/4711"
+
+    return lambda: list(found())
+
+
+@pytest.mark.parametrize("scheme, width", [("light", "wide"), ("dark", "narrow")])
+def test_axe_finds_no_fault(browse, live, addresses, scheme, width):
+    Team(live.port).work()
+    page = browse.context(scheme, width, axe=True).new_page()
+    wrong = []
+    for address in addresses():
+        page.goto(address)
+        for closed in page.locator("main details:not([open]) > summary").all()[:3]:
+            closed.click()
+        wrong += [f"{address}: {each}" for each in faults(page)]
+        if page.evaluate("document.documentElement.scrollWidth") > WIDTHS[width]:
+            wrong.append(f"{address} is wider than {WIDTHS[width]}")
+        # A screen reader's user goes by headings, and knows a page by its title.
+        if page.locator("h1").count() != 1 or not page.title().endswith("Iris"):
+            wrong.append(f"{address} has no heading or no title")
+    assert not wrong, "\n".join(wrong)
+
+
+def test_whatever_is_written_stays_dead(browse, live, http, sql, addresses):
+    """In each text there is: the browser runs, loads and opens nothing of it, on no page."""
+    team = Team(live.port)
+    team.work()
+    http.put("/workflow", {**http.get("/workflow").json, "statuses": STATUSES})
+    for text in TEXTS:
+        given = {"title": text, "description": text, "assignee": text, "labels": [text[:50]]}
+        row = team.put("/tickets", "bob", **given)
+        team.put("/comments", "bob", ticket_id=row["ticket_id"], body=text + LONG)
+        team.put(f"/tickets/{row['ticket_id']}", "bob", fields={text[:50]: text + LONG})
+    team.put(f"/tickets/{SHOWN}", "bob", title=TEXTS[0], description="\n\n".join(TEXTS) + LONG)
+    page = browse.context().new_page()
+    asked = []
+    page.on("request", lambda each: asked.append(each.url))
+    for address in addresses():
+        page.goto(address)
+        assert not page.locator("main :is(script, iframe, object, embed, base, meta, link)").count()
+    # Live, too.
+    page.goto("/tickets")
+    is_live(page)
+    for text in TEXTS:
+        sql("UPDATE tickets SET title = %s WHERE ticket_id = 2", text)
+        page.locator('[data-ticket="2"] .title', has_text=text[1:8]).wait_for()
+    assert all(each.startswith(browse.url) for each in asked), asked
+    # And that it would have been seen: the browser is asked to do one of these.
+    assert page.evaluate("!window.hurt")
+
+
+def test_everything_is_reached_by_tab(browse, live):
+    Team(live.port).work()
+    page = browse()
+    for address in ("/tickets", "/tickets?view=board", f"/tickets/{SHOWN}", "/new"):
+        page.goto(address)
+        there = page.evaluate(
+            "() => [...document.querySelectorAll('a[href], button, input, select, textarea, summary')]"
+            ".filter(each => each.type !== 'hidden' && each.checkVisibility()).length"
+        )
+        page.evaluate("window.met = new Set()")
+        for _ in range(there + 12):
+            page.keyboard.press("Tab")
+            page.evaluate("met.add(document.activeElement)")
+            # Where one is can be seen.
+            outline = page.evaluate(
+                "() => document.activeElement === document.body || getComputedStyle(document.activeElement).outlineStyle"
+            )
+            assert outline not in ("none", ""), page.evaluate("document.activeElement.outerHTML")
+        met = page.evaluate(
+            "() => [...met].filter(each => each.matches('a[href], button, input, select, textarea, summary')).length"
+        )
+        assert met >= there, (address, met, there)
+
+
+def test_all_is_done_by_keys_alone(browse, sql):
+    page = is_live(browse())
+    page.keyboard.press("n")
+    page.locator("#new-title").wait_for()
+    page.keyboard.press("Tab")
+    page.locator("#new-title").focus()
+    page.keyboard.type("Filed by key")
+    page.keyboard.press("Enter")
+    page.locator("h1", has_text="Filed by key").wait_for()
+    page.keyboard.press("e")
+    page.locator("details.change[open]").wait_for()
+    page.keyboard.press("Escape")
+    page.keyboard.press("c")
+    page.keyboard.type("Said by key")
+    page.keyboard.press("Tab")
+    page.keyboard.press("Enter")
+    page.locator(".comment", has_text="Said by key").wait_for()
+    page.keyboard.press("/")
+    page.keyboard.type("key")
+    page.keyboard.press("Enter")
+    page.locator("main [data-ticket]").wait_for()
+    page.keyboard.press("j")
+    page.keyboard.press("Enter")
+    page.locator("h1", has_text="Filed by key").wait_for()
+    # What is typed into a field is no key.
+    page.keyboard.press("c")
+    page.keyboard.type("n/jkhl")
+    assert page.locator("#new-body").input_value() == "n/jkhl"
+    assert sql.one("SELECT count(*) AS n FROM tickets")["n"] == 1
+
+
+def test_without_script_all_is_read_and_written(browse, sql):
+    page = browse("/tickets", java_script_enabled=False)
+    page.get_by_role("link", name="New ticket").click()
+    page.fill("#new-title", "Filed without script")
+    page.get_by_role("button", name="File").click()
+    page.locator("h1", has_text="Filed without script").wait_for()
+    page.locator("details.change summary").click()
+    page.fill("#change-assignee", "alice")
+    page.locator("details.change button").click()
+    page.locator("aside .assignee", has_text="alice").wait_for()
+    page.fill("#new-body", "Said **without** script")
+    page.get_by_role("button", name="Comment").click()
+    page.locator(".comment strong", has_text="without").wait_for()
+    page.get_by_role("link", name="New ticket").click()
+    page.fill("#new-title", "Another")
+    page.get_by_role("button", name="File").click()
+    page.locator(".links summary").click()
+    page.fill("#link-other_id", "1")
+    page.get_by_role("button", name="Link").click()
+    page.locator(".links li", has_text="relates to 1").wait_for()
+    page.get_by_role("link", name="Board").click()
+    page.locator('[data-ticket="1"] select').select_option("active")
+    page.locator('[data-ticket="1"] button').click()
+    page.locator('[data-column="active"] [data-ticket="1"]').wait_for()
+    assert sql.one("SELECT status FROM tickets WHERE ticket_id = 1")["status"] == "active"
+    page.locator(".done button", has_text="Undo").click()
+    page.locator('[data-column="open"] [data-ticket="1"]').wait_for()
+    assert sql.one("SELECT status FROM tickets WHERE ticket_id = 1")["status"] == "open"
