@@ -252,6 +252,20 @@ def test_no_page_of_another_site_writes_whatever_it_sends(browser, http, ticket,
     assert [each["version"] for each in http.get("/tickets").json] == [1]
 
 
+def test_behind_a_proxy_that_has_its_own_host_the_browser_says_whose_page_it_is(http):
+    own = {
+        "Origin": "https://iris.example",
+        "Sec-Fetch-Site": "same-origin",
+        "Host": "127.0.0.1:8000",
+    }
+    assert http("POST", "/tickets", raw="title=x", headers={**FORM, **own}).status == 303
+    del own["Sec-Fetch-Site"]
+    answer = http(
+        "POST", "/tickets", raw="title=x", headers={"Content-Type": FORM["Content-Type"], **own}
+    )
+    assert "has to pass Host on" in answer.json["hint"]
+
+
 def test_curl_and_iriss_own_pages_write(http):
     for own in (
         {},

@@ -9,6 +9,10 @@ from iris.intake import headers
 
 # Pages of these may do what Iris's own may.
 ORIGINS = settings.get("IRIS_ORIGINS") or frozenset()
+HINT = (
+    "Where these are Iris's own, behind a proxy, that has to pass Host on; others are named in"
+    " IRIS_ORIGINS."
+)
 # Of an answer, what a page's script may see beside the body; of a request, what it may send.
 SHOWN, TAKEN = (", ".join(each) for each in (headers.SHOWN, headers.TAKEN))
 
@@ -21,13 +25,15 @@ def guard(request, response):
     origin, site = (request.env.get(f"HTTP_{name}") for name in ("ORIGIN", "SEC_FETCH_SITE"))
     if origin in ORIGINS:
         greet(request, response)
-    elif request.method in ("GET", "OPTIONS"):
+    elif request.method in ("GET", "OPTIONS") or site == "same-origin":
+        # The browser itself says this, whatever a proxy in between has made of the Host.
         return
     elif origin and _host(origin) != request.env.get("HTTP_HOST"):
-        raise problems.Problem("cross_origin", f"pages of {origin} may not write here")
+        detail = f"pages of {origin} may not write here"
+        raise problems.Problem("cross_origin", detail, hint=HINT)
     elif not origin and site in ("cross-site", "same-site"):
         # A browser that does not tell which.
-        raise problems.Problem("cross_origin", "pages of other sites may not write here")
+        raise problems.Problem("cross_origin", "pages of other sites may not write here", hint=HINT)
 
 
 def _host(origin):
