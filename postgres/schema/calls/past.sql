@@ -276,20 +276,26 @@ END $$;
 COMMENT ON FUNCTION is_walked(timestamptz) IS
     'Whether tickets_as_of() is to read past_tickets in order: for few rows among many that would take long, so tickets_lately() has them; a part of both';
 
-CREATE OR REPLACE FUNCTION past_columns(moment text) RETURNS text
+CREATE OR REPLACE FUNCTION referred_column(name text, type text, event text, number text) RETURNS text
+LANGUAGE sql IMMUTABLE
+RETURN format('CASE WHEN %2$s IS NULL THEN (SELECT tickets.%1$I FROM tickets WHERE tickets.ticket_id = %3$s) ELSE told_by(%2$s, %1$L)%4$s END',
+    name, event, number, CASE WHEN type = 'jsonb' THEN '' ELSE ' #>> ''{}''' END);
+COMMENT ON FUNCTION referred_column(text, text, text, text) IS
+    'An expression for a column that past_tickets only refers to, of expressions for the number of the event that tells it and for that of the ticket';
+
+CREATE OR REPLACE FUNCTION past_columns(moment text, later boolean DEFAULT false) RETURNS text
 LANGUAGE sql STABLE
-RETURN (SELECT string_agg(CASE attname
-        WHEN 'updated' THEN replace('CASE WHEN past.past_touched[1] <= {moment} THEN past.past_touched[width_bucket({moment}, past.past_touched)] ELSE past.updated END AS updated',
+RETURN (SELECT string_agg(CASE
+        WHEN attname = 'updated' THEN replace('CASE WHEN past.past_touched[1] <= {moment} THEN past.past_touched[width_bucket({moment}, past.past_touched)] ELSE past.updated END',
             '{moment}', moment)
-        WHEN 'version' THEN replace('CASE WHEN past.past_touched[1] <= {moment} THEN past.version + width_bucket({moment}, past.past_touched) ELSE past.version END AS version',
+        WHEN attname = 'version' THEN replace('CASE WHEN past.past_touched[1] <= {moment} THEN past.version + width_bucket({moment}, past.past_touched) ELSE past.version END',
             '{moment}', moment)
-        ELSE CASE WHEN attname = ANY (referred()) THEN format('CASE WHEN past.%1$I IS NULL THEN'
-            ' (SELECT tickets.%1$I FROM tickets WHERE tickets.ticket_id = past.ticket_id) ELSE told_by(past.%1$I, %1$L)%2$s END AS %1$I',
-            attname, CASE WHEN atttypid = 'jsonb'::regtype THEN '' ELSE ' #>> ''{}''' END)
-        ELSE format('past.%I', attname) END END, ', ' ORDER BY attnum)
+        WHEN attname = ANY (referred()) AND later THEN format('NULL::%s', format_type(atttypid, atttypmod))
+        WHEN attname = ANY (referred()) THEN referred_column(attname, format_type(atttypid, atttypmod), format('past.%I', attname), 'past.ticket_id')
+        ELSE format('past.%I', attname) END || format(' AS %I', attname), ', ' ORDER BY attnum)
     FROM pg_attribute WHERE attrelid = 'tickets'::regclass AND attnum > 0 AND NOT attisdropped);
-COMMENT ON FUNCTION past_columns(text) IS
-    'Expressions for the columns of a ticket at some moment, in their order, of a row of past_tickets by the name of past; the moment is an expression, too';
+COMMENT ON FUNCTION past_columns(text, boolean) IS
+    'Expressions for the columns of a ticket at some moment, in their order, of a row of past_tickets by the name of past; the moment is an expression, too; later: without what it only refers to';
 
 DO $generate$ BEGIN EXECUTE replace($function$
 CREATE OR REPLACE FUNCTION tickets_lately(moment timestamptz, in_order boolean DEFAULT true) RETURNS SETOF tickets
@@ -331,27 +337,35 @@ BEGIN
     END IF;
 END $$;
 $function$, '{columns}', past_columns('ticket_as_of.moment'));
-EXECUTE replace(replace($function$
+EXECUTE replace(replace(replace(replace($function$
 CREATE OR REPLACE FUNCTION tickets_as_of(moment timestamptz, in_order boolean DEFAULT true) RETURNS SETOF tickets
 LANGUAGE sql STABLE
 BEGIN ATOMIC
-    -- With no condition inside of the UNION, PostgreSQL merges its parts in order, so that a page is read and no more.
+    -- With no condition inside of the UNION, PostgreSQL merges its parts in order, so that a page is read and no more. What is only referred to is
+    -- looked up outside of it: for those rows that are left in the end.
     SELECT {names} FROM (
-            SELECT tickets.*, true AS past_is_now, tickets.updated AS past_since, timestamptz 'infinity' AS past_until, 0 AS past_cell FROM tickets
+            SELECT tickets.*, true AS past_is_now, tickets.updated AS past_since, timestamptz 'infinity' AS past_until, 0 AS past_cell, {none} FROM tickets
             UNION ALL
-            SELECT {columns}, false, past.past_since, past.past_until, past.past_cell FROM past_tickets AS past
+            SELECT {columns}, false, past.past_since, past.past_until, past.past_cell, {events} FROM past_tickets AS past
             UNION ALL
-            SELECT late.*, true, timestamptz '-infinity', timestamptz 'infinity', 0 FROM tickets_lately(tickets_as_of.moment, tickets_as_of.in_order) AS late) AS then_
+            SELECT late.*, true, timestamptz '-infinity', timestamptz 'infinity', 0, {none}
+                FROM tickets_lately(tickets_as_of.moment, tickets_as_of.in_order) AS late) AS then_
         WHERE then_.created <= tickets_as_of.moment AND then_.past_since <= tickets_as_of.moment
             AND (then_.past_is_now OR then_.past_until > tickets_as_of.moment)
             AND (then_.past_is_now OR then_.past_cell = ANY (cells(tickets_as_of.moment)))
             AND (then_.past_is_now OR NOT tickets_as_of.in_order OR (SELECT is_walked(tickets_as_of.moment)))
             AND (then_.past_is_now OR then_.ticket_id <> ALL ((SELECT unwritten())::bigint[]));
 END;
-$function$, '{columns}', replace(past_columns('tickets_as_of.moment'), 'past.created',
+$function$, '{columns}', replace(past_columns('tickets_as_of.moment', later => true), 'past.created',
     -- Something that no index has, for who does not want to walk through all that was.
-    'CASE WHEN tickets_as_of.in_order THEN past.created ELSE least(past.created, ''infinity'') END AS created')), '{names}', (SELECT string_agg(format('then_.%I', attname), ', ' ORDER BY attnum)
-    FROM pg_attribute WHERE attrelid = 'tickets'::regclass AND attnum > 0 AND NOT attisdropped));
+    'CASE WHEN tickets_as_of.in_order THEN past.created ELSE least(past.created, ''infinity'') END')),
+    '{names}', (SELECT string_agg(CASE WHEN attname = ANY (referred())
+            THEN format('CASE WHEN then_.past_is_now THEN then_.%1$I ELSE %2$s END AS %1$I', attname,
+                referred_column(attname, format_type(atttypid, atttypmod), format('then_.%I', 'past_' || attname), 'then_.ticket_id'))
+            ELSE format('then_.%I', attname) END, ', ' ORDER BY attnum)
+        FROM pg_attribute WHERE attrelid = 'tickets'::regclass AND attnum > 0 AND NOT attisdropped)),
+    '{none}', (SELECT string_agg(format('NULL::bigint AS %I', 'past_' || name), ', ') FROM unnest(referred()) AS name)),
+    '{events}', (SELECT string_agg(format('past.%I', name), ', ') FROM unnest(referred()) AS name));
 END $generate$;
 COMMENT ON FUNCTION tickets_lately(timestamptz, boolean) IS
     'The tickets as they were at some moment, those that past_tickets lacks something of, and all of the past where that is little; a part of tickets_as_of()';
