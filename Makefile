@@ -12,13 +12,15 @@ READY := $(VENV)/ready
 PEERS := .venv-bench
 # So do programs of others that know Iris from openapi.json alone.
 STRANGERS := .venv-described
+# And Patroni, which looks after PostgreSQL where there is more than one machine.
+WATCHED := .venv-ha
 # Of npm's swagger-ui-dist.
 SWAGGER := 5.35.0
 # Of npm's axe-core.
 AXE := 4.14.1
 
 .DEFAULT_GOAL := help
-.PHONY: help up test kills lives fuzz crowd reads described swagger axe lint bench growth moving psql revision fresh lock
+.PHONY: help up test kills lives fuzz crowd reads ha apart described swagger axe lint bench growth moving psql revision fresh lock
 
 help:  ## print this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -59,6 +61,12 @@ crowd: $(READY)  ## 2,000 idle connections and 50 slow bodies: how long do other
 reads: $(READY)  ## write, and read what is heavy right after, on standbys that are late (ROUNDS=1000)
 	@exec env PYTHONPATH=tests $(BIN)/python -W ignore tests/ha/reads.py --rounds $(or $(ROUNDS),1000)
 
+ha: $(READY) $(WATCHED)/ready  ## 20 failovers of a cluster under Patroni, under load (ROUNDS=4); needs etcd and haproxy
+	@exec env PYTHONPATH=tests $(BIN)/python -W ignore tests/ha/failover.py --rounds $(or $(ROUNDS),20)
+
+apart: $(READY)  ## measure what heavy reads cost the primary, and on a standby (ARGS='--rounds 3 --seconds 10')
+	@exec env PYTHONPATH=tests:tests/ha $(BIN)/python -W ignore bench/standbys.py $(ARGS)
+
 lint: $(READY)  ## look for mistakes and untidy code
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
@@ -91,6 +99,8 @@ lock:  ## pin the newest versions of everything anew (needs uv)
 		--no-emit-index-url --no-emit-find-links --upgrade bench/requirements.in -o bench/requirements.txt
 	uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-annotate --no-header \
 		--no-emit-index-url --no-emit-find-links --upgrade tests/described/requirements.in -o tests/described/requirements.txt
+	uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-annotate --no-header \
+		--no-emit-index-url --no-emit-find-links --upgrade ha/requirements.in -o ha/requirements.txt
 
 $(READY): requirements.txt pyproject.toml
 	@test -n "$(PYTHON)" || { echo 'Iris needs Python 3.11, 3.12 or 3.13; none was found. Name one: make PYTHON=…' >&2; exit 1; }
@@ -100,6 +110,9 @@ $(READY): requirements.txt pyproject.toml
 
 $(STRANGERS)/ready: tests/described/requirements.txt
 	@$(PYTHON) .ci/install.py $(STRANGERS) tests/described/requirements.txt
+
+$(WATCHED)/ready: ha/requirements.txt
+	@$(PYTHON) .ci/install.py $(WATCHED) ha/requirements.txt
 
 $(PEERS)/ready: bench/requirements.txt
 	@$(PYTHON) .ci/install.py $(PEERS) bench/requirements.txt

@@ -34,6 +34,8 @@ TARGETS = {
     "crowd": "a minute; its short form is tests/test_crowd.py",
     "kills": "minutes; its short form is tests/test_kills.py",
     "reads": "minutes; its short form is tests/ha/test_standbys.py",
+    "ha": "minutes; its short form is tests/ha/test_failover.py",
+    "apart": "minutes",
     "fuzz": "minutes; its short form is tests/test_fuzz.py",
     "moving": "a minute; the same of 10,000 rows is tests/test_transfer.py",
     "lives": "minutes; its short form is in the tests",
