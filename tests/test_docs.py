@@ -30,8 +30,8 @@ def test_every_setting_is_explained():
         if setting.secret:
             assert f"{name}_FILE" in README
             assert f"{name}_FILE" in example
-    # The port is docker-compose's own.
-    others = {"IRIS_PORT", *place.NAMES}
+    # The port is docker-compose's own, and so is what its nodes know each other by.
+    others = {"IRIS_PORT", "IRIS_CLUSTER_PASS", *place.NAMES}
     assert set(re.findall(r"^#?([A-Z_]+)=", example, re.MULTILINE)) == {*settings.ALL, *others}
     for name in place.NAMES:
         assert f"`{name}`" in README, name

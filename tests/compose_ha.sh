@@ -1,0 +1,140 @@
+#!/usr/bin/env bash
+# docker-compose.ha.yml for real: each part is killed, or stopped, in turn under load; nothing acknowledged is lost.
+# Needs a Docker engine, and the port to itself. From a clean clone: tests/compose_ha.sh [docker-compose command]
+set -euo pipefail
+cd "$(dirname "$0")/.."
+compose="${*:-docker-compose} -f docker-compose.yml -f docker-compose.ha.yml"
+say() { printf '\n== %s\n' "$*"; }
+expect() { if [[ $1 != *"$2"* ]]; then printf 'expected %s in:\n%s\n' "$2" "$1" >&2; exit 1; fi; }
+patronictl() { for node in pgdb pgdb2 pgdb3; do $compose exec -T $node timeout 20 patronictl -c /opt/patroni/patroni.yml "$@" 2>/dev/null && return; done; }
+leader() { patronictl list -f tsv | awk -F '\t' '$4 == "Leader" { print $2 }'; }
+primary() { $compose exec -T "$(leader)" psql -U postgres -At iris -c "$1"; }
+id() { $compose ps -q "$1"; }
+
+# Whole: three that run, one of them the synchronous standby, for some seconds.
+whole() {
+    local since=0
+    for _ in $(seq 300); do
+        list=$(patronictl list -f tsv || true)
+        if [[ $(grep -cE 'Leader.*running|Standby.*streaming|Replica.*streaming' <<< "$list") = 3 && $list == *'Sync Standby'* ]]; then
+            since=$((since + 1))
+            if [ $since -ge 4 ]; then return; fi
+        else since=0; fi
+        sleep 1
+    done
+    printf 'not whole:\n%s\n' "$list" >&2
+    exit 1
+}
+
+ledger=$(mktemp -d)
+# Files tickets, each with its key until that is answered, and notes which was, and when.
+writer() {
+    local number=0 status
+    while [ ! -e "$ledger/enough" ]; do
+        number=$((number + 1))
+        while :; do
+            status=$(curl -s -m 8 -o /dev/null -w '%{http_code}' -X PUT -H "Idempotency-Key: $1-$number" \
+                -d "title=$1-$number" "0.0.0.0:8000/tickets") || true
+            if [[ $status = 201 ]]; then break; fi
+            if [[ $status != 000 && $status != 50[0234] ]]; then echo "$1-$number $status" >> "$ledger/wrong"; break; fi
+            sleep 0.2
+        done
+        echo "$1-$number $(date +%s)" >> "$ledger/$1"
+    done
+}
+# Wait until each writer has been answered after a moment; say how long nobody was.
+answered_again() {
+    local began=$1
+    for _ in $(seq 600); do
+        if [ "$(cat "$ledger"/one "$ledger"/two | awk -v b="$began" '$2 > b + 1' | wc -l)" -gt 10 ]; then break; fi
+        sleep 0.2
+    done
+    sort -n -k 2 "$ledger"/one "$ledger"/two | awk -v b="$began" '
+        BEGIN { before = b } $2 >= b { if ($2 - before > gap) gap = $2 - before; before = $2 }
+        END { printf "   no write was answered for some %d s\n", gap }'
+}
+
+say 'without a password for the nodes it says so'
+sed 's/^IRIS_PASS=.*/IRIS_PASS=chosen/' .env.example > .env
+expect "$($compose config 2>&1 || true)" 'IRIS_CLUSTER_PASS is not set'
+
+say 'up'
+echo 'IRIS_CLUSTER_PASS=of-the-nodes' >> .env
+trap 'touch "$ledger/enough"; $compose down -v; rm -rf .env "$ledger"' EXIT
+$compose up -d --build
+for _ in $(seq 300); do curl -sf 0.0.0.0:8000/db-check > /dev/null && break; sleep 0.5; done
+whole
+expect "$(curl -si -X PUT -d 'title=A new ticket' 0.0.0.0:8000/tickets)" '201 Created'
+
+say 'nobody is root'
+for part in etcd pgdb balancer iris; do [ "$($compose exec -T $part id -u)" != 0 ]; done
+
+say 'what is heavy is read on a standby, right after it was written'
+for _ in $(seq 20); do
+    word=w$RANDOM$RANDOM
+    curl -s -X PUT -d "title=$word" 0.0.0.0:8000/tickets > /dev/null
+    expect "$(curl -s "0.0.0.0:8000/tickets?q=$word")" "$word"
+done
+expect "$(for iris in iris iris2; do $compose exec -T $iris python -c \
+    'import urllib.request; print(urllib.request.urlopen("http://127.0.0.1:8000/metrics").read().decode())'; done \
+    | grep -E 'heavy_reads_total.server="standby". [1-9]')" standby
+
+say 'psql: the primary and the standbys by the balancer'
+psql="$compose exec -T -e PGPASSWORD=chosen pgdb psql -U iris -At iris"
+expect "$($psql -h balancer -c 'SELECT pg_is_in_recovery()')" f
+expect "$($psql -h balancer -p 5433 -c 'SELECT pg_is_in_recovery()')" t
+
+say 'under load'
+touch "$ledger/one" "$ledger/two"
+writer one & one=$!
+writer two & two=$!
+sleep 3
+
+for part in iris iris2 etcd balancer; do
+    say "$part is killed"
+    docker kill "$(id $part)" > /dev/null
+    began=$(date +%s)
+    if [ $part = balancer ]; then sleep 2; $compose start $part > /dev/null; fi
+    answered_again "$began"
+    $compose start $part > /dev/null
+    sleep 3
+done
+
+for how in kill pause; do
+    node=$(leader)
+    say "the primary, $node: $how"
+    docker $how "$(id "$node")" > /dev/null
+    began=$(date +%s)
+    answered_again "$began"
+    if [ $how = kill ]; then $compose start "$node" > /dev/null; else docker unpause "$(id "$node")" > /dev/null; fi
+    whole
+    echo "   $(leader) is primary"
+done
+
+node=$(patronictl list -f tsv | awk -F '\t' '$4 == "Sync Standby" { print $2 }')
+say "the synchronous standby, $node, is killed"
+docker kill "$(id "$node")" > /dev/null
+began=$(date +%s)
+answered_again "$began"
+$compose start "$node" > /dev/null
+whole
+
+say 'another is made primary, as planned'
+node=$(leader)
+began=$(date +%s)
+patronictl switchover iris --leader "$node" --force > /dev/null
+answered_again "$began"
+whole
+[ "$(leader)" != "$node" ]
+
+say 'nothing acknowledged is lost, nothing is there twice'
+touch "$ledger/enough"
+wait $one $two
+[ ! -e "$ledger/wrong" ] || { cat "$ledger/wrong"; exit 1; }
+primary "SELECT title FROM tickets WHERE title ~ '^(one|two)-'" | sort > "$ledger/there"
+cat "$ledger/one" "$ledger/two" | awk '{ print $1 }' | sort > "$ledger/acknowledged"
+diff "$ledger/acknowledged" "$ledger/there" > /dev/null || { diff "$ledger/acknowledged" "$ledger/there" | head; exit 1; }
+echo "   $(wc -l < "$ledger/acknowledged") acknowledged, each there once"
+curl -s '0.0.0.0:8000/events?after=0&limit=1' > /dev/null
+expect "$($compose exec -T iris iris verify)" 'ok'
+say 'all is well'
