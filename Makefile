@@ -20,7 +20,7 @@ SWAGGER := 5.35.0
 AXE := 4.14.1
 
 .DEFAULT_GOAL := help
-.PHONY: help up test kills lives fuzz crowd reads ha apart described swagger axe lint bench growth moving psql revision fresh lock
+.PHONY: help up test kills lives fuzz crowd reads ha apart described swagger axe pages pictures lint bench growth moving psql revision fresh lock
 
 help:  ## print this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -66,6 +66,12 @@ ha: $(READY) $(WATCHED)/ready  ## 20 failovers of a cluster under Patroni, under
 
 apart: $(READY)  ## measure what heavy reads cost the primary, and on a standby (ARGS='--rounds 3 --seconds 10')
 	@exec env PYTHONPATH=tests:tests/ha $(BIN)/python -W ignore bench/standbys.py $(ARGS)
+
+pages: $(READY)  ## how soon a change is seen, how fast a large board is, what its readers take (ARGS='--cards 100'); needs Chromium
+	@exec $(BIN)/python -W ignore tests/pages.py $(ARGS)
+
+pictures: $(READY)  ## draw docs/pictures/ anew (ARGS='--all FOLDER': each page, light and dark, at four widths); needs Chromium
+	@exec $(BIN)/python -W ignore tests/pictures.py $(ARGS)
 
 lint: $(READY)  ## look for mistakes and untidy code
 	@$(BIN)/ruff check .

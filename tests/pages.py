@@ -29,7 +29,7 @@ MOVE = """() => new Promise(told => {
 DRAWN = "performance.getEntriesByType('navigation')[0].loadEventEnd"
 PAINTED = "performance.getEntriesByName('first-contentful-paint')[0].startTime"
 FILE = """INSERT INTO tickets (title, assignee, labels)
-    SELECT 'Ticket number ' || n, 'person ' || n % 20, ARRAY['label ' || n % 7]
+    SELECT 'Ticket number ' || n, 'person ' || n %% 20, ARRAY['label ' || n %% 7]
     FROM generate_series(1, %s) AS n"""
 END = "SELECT coalesce(max(position), 0) FROM events"
 
@@ -148,21 +148,25 @@ def _measure(browser, live, database, given):
     connection = psycopg2.connect(database, application_name="psql")
     connection.autocommit = True
     cursor, url = connection.cursor(), f"http://127.0.0.1:{live.port}"
-    cursor.execute(FILE, (given.cards,))
-    times = seen(browser, url, cursor.execute, given.rounds)
+
+    def run(text, *values):
+        cursor.execute(text, values or None)
+
+    run(FILE, given.cards)
+    times = seen(browser, url, run, given.rounds)
     print(f"a change in psql is seen after {median(times):.0f} ms (at most {max(times):.0f})")
     loaded, painted, moves, size = large(browser, url, given.cards, given.rounds)
     print(
         f"{given.cards} cards, {size / 1000:.0f} KB: painted after {median(painted):.0f} ms, loaded after {median(loaded):.0f} ms"
     )
     print(f"a move is drawn after {median(moves):.0f} ms (at most {max(moves):.0f})")
-    cursor.execute(END)
+    run(END)
     for number in (2, given.readers):
-        idle, each, got = many(live, cursor.execute, cursor.fetchone()[0], number, given.rounds)
+        idle, each, got = many(live, run, cursor.fetchone()[0], number, given.rounds)
         print(
             f"{number} readers: {idle:.2f} CPU seconds a minute while nothing happens, {1000 * each:.0f} ms of CPU a change, {got / number / given.rounds:.0%} of events read"
         )
-        cursor.execute(END)
+        run(END)
 
 
 main()

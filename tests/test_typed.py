@@ -42,6 +42,8 @@ TARGETS = {
     "described": "minutes; its short form is tests/test_described.py",
     "swagger": "wants npm's registry; what it makes is kept",
     "axe": "the same",
+    "pages": "a minute; what pages do is tests/test_browser_live.py",
+    "pictures": "would draw what is kept anew",
     "bench": "an hour",
     "growth": "hours",
     "lock": "wants uv, and what is newest today",

@@ -16,7 +16,7 @@ from iris.web import assets, refused, templates
 POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self';"
     " form-action 'self'; base-uri 'none'; frame-ancestors 'none';"
-    " require-trusted-types-for 'script'; trusted-types iris"
+    " require-trusted-types-for 'script'; trusted-types 'none'"
 )
 # The pages that are named on each, {path: (what it is called, which key leads there)}.
 NAMED = {

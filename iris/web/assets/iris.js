@@ -1,4 +1,4 @@
-// What pages do by script; by links and forms they do the same without.
+// What pages do by script; without, links and forms do the same.
 
 import "./board.js";
 import "./keys.js";
