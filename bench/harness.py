@@ -31,6 +31,7 @@ from iris.cli import serve as service
 from iris.database import writing
 from iris.intake import bodies
 from iris.lists import cursors, pages
+from iris.lists import tickets as ticket_list
 
 HERE = Path(__file__).parent
 SEED = HERE / "seed.sql"
@@ -71,8 +72,11 @@ def listed(title, peers="", **given):
 
     def call():
         values = {name: re.sub(r"{(\w+)}", r":\1", text) for name, text in given.items()}
-        return tickets.page(
-            {name: tickets.PARAMETERS[name](bodies.Untyped(text)) for name, text in values.items()}
+        return ticket_list.page(
+            {
+                name: ticket_list.PARAMETERS[name](bodies.Untyped(text))
+                for name, text in values.items()
+            }
         )
 
     query = "?" + urlencode(given, safe="{}") if given else ""

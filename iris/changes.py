@@ -4,11 +4,12 @@ import dataclasses
 
 from sqlalchemy import func, literal_column, or_, select
 
-from iris import models, past, tickets
+from iris import models, past
 from iris.database import statements
 from iris.formats import standup
 from iris.intake import types
 from iris.lists import listing, pages
+from iris.lists import tickets as ticket_list
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -16,7 +17,7 @@ class Differences(listing.List):
     """The list of tickets that differ; its filters are those of tickets, which one meets at either moment."""
 
     def where(self, shapes):
-        return [or_(*(self._meets(end, shapes) for end in tickets.ENDS))] if shapes else []
+        return [or_(*(self._meets(end, shapes) for end in ticket_list.ENDS))] if shapes else []
 
     def _meets(self, end, shapes):
         then = end.table
@@ -29,7 +30,7 @@ LIST = Differences(
     model=models.Change,
     table=models.CHANGES,
     shown=("ticket_id", "kind", "title", "changes", "comments", "links", "actors", "last"),
-    filters=tickets.LIST.filters,
+    filters=ticket_list.LIST.filters,
     sorts=listing.sorts(models.Change),
     order="-last",
     told=standup.changes,

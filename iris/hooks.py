@@ -8,10 +8,11 @@ from functools import lru_cache
 from sqlalchemy import Text, bindparam, cast, delete, func, insert, literal_column, select, update
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 
-from iris import models, problems, tickets
+from iris import models, problems
 from iris.database import statements, writing
 from iris.intake import bodies, types
 from iris.lists import filters, listing, pages
+from iris.lists import tickets as ticket_list
 
 TABLE = models.Hook.__table__
 # What a hook can be given, {name: type}, beside filters of tickets; and what the database keeps.
@@ -25,7 +26,7 @@ WRITABLE["secret"] = types.about(
 )
 FILTERS = {
     name: filter_.kind if isinstance(filter_.kind, types.Pairs) else types.Kept(filter_.kind)
-    for name, filter_ in tickets.LIST.filters.items()
+    for name, filter_ in ticket_list.LIST.filters.items()
     # Whose, nobody would know.
     if not isinstance(filter_.kind, types.Mine)
 }
@@ -69,7 +70,7 @@ def meant(filter_):
     """Read a hook's filter as GET /tickets reads its query.
 
     filter_:  {name: text}.
-    Returns:  {name: value} of tickets.LIST's filters.
+    Returns:  {name: value} of ticket_list.LIST's filters.
     Raises:   ValueError, in words, for what is none.
     """
     found, pairs = {}, []
@@ -77,7 +78,7 @@ def meant(filter_):
         if name.startswith(FIELD):
             pairs.append((name.removeprefix(FIELD), text))
             continue
-        known = tickets.LIST.filters.get(name)
+        known = ticket_list.LIST.filters.get(name)
         if known is None or isinstance(known.kind, types.Pairs | types.Mine):
             raise ValueError(f"has {name[:100]}, which is no filter of tickets")
         try:
@@ -134,7 +135,7 @@ def _filter(given, actor):
                 )
     if values:
         # What only the database knows, such as the statuses, it says.
-        pages.read(tickets.LIST, {**values, "limit": 1})
+        pages.read(ticket_list.LIST, {**values, "limit": 1})
     return whole, added
 
 

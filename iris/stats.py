@@ -5,16 +5,17 @@ from functools import lru_cache
 from sqlalchemy import BigInteger, Text, bindparam, cast, func, null, select
 from sqlalchemy.dialects.postgresql import ARRAY
 
-from iris import models, past, tickets
+from iris import models, past
 from iris.database import standbys, statements
 from iris.described import shapes
 from iris.intake import types
 from iris.lists import filters
+from iris.lists import tickets as ticket_list
 
 # Weeks that are told of, at most, and unless a request says.
 MOST, WEEKS = 520, 26
 PARAMETERS = {
-    **{name: filter_.kind for name, filter_ in tickets.LIST.filters.items()},
+    **{name: filter_.kind for name, filter_ in ticket_list.LIST.filters.items()},
     "as_of": types.Time(),
     "weeks": types.about(
         "How many weeks to look at, the last one that of the moment", types.Number(1, MOST)
@@ -71,7 +72,7 @@ def _make(name, shapes, past):
     shapes:   of the filters; what they let through is counted.
     past:     whether it is about a moment, the parameter as_of.
     """
-    listing = tickets.LIST_THEN_FEW if past else tickets.LIST
+    listing = ticket_list.LIST_THEN_FEW if past else ticket_list.LIST
     ids = null()
     if shapes:
         found = select(listing.table.c.ticket_id).where(*listing.where(shapes))
@@ -84,7 +85,7 @@ def _make(name, shapes, past):
 
 
 def _read(name, given):
-    shapes, values = filters.split(tickets.LIST.filters, given)
+    shapes, values = filters.split(ticket_list.LIST.filters, given)
     values |= {"weeks": given.get("weeks", WEEKS), "zone": given.get("tz", statements.ZONE)}
     if "as_of" in given:
         values["as_of"] = given["as_of"]

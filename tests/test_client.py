@@ -11,6 +11,7 @@ from conftest import ALICE, BOB, ROOT
 
 from iris import cli, tickets
 from iris.client import place
+from iris.lists import tickets as ticket_list
 
 USERS = ("ls", "show", "new", "set", "comment", "log", "changes", "undo", "watch")
 
@@ -228,7 +229,7 @@ def test_the_first_help_names_all_there_is(iris):
 
 def test_help_names_all_filters_and_columns(iris):
     ls = iris("ls", "--help").out
-    for name in tickets.PARAMETERS.keys() - {"cursor", "csv", "color", "width"}:
+    for name in ticket_list.PARAMETERS.keys() - {"cursor", "csv", "color", "width"}:
         assert re.search(rf"\b{re.sub('(before|after)$', '', name)}", ls), name
     for command in ("new", "set"):
         shown = iris(command, "--help").out

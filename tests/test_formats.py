@@ -158,10 +158,10 @@ def test_no_cell_is_a_formula_where_csv_is_to_be_safe(http, ticket):
 
 
 def test_a_stream_is_of_one_moment(server, clean, sql):
-    from iris import tickets  # noqa: PLC0415
+    from iris.lists import tickets as ticket_list  # noqa: PLC0415
 
     sql("INSERT INTO tickets (title) SELECT 'before' FROM generate_series(1, 5000)")
-    stream = iter(tickets.page({"columns": ("title",)}, "csv"))
+    stream = iter(ticket_list.page({"columns": ("title",)}, "csv"))
     seen = next(stream) + next(stream)
     sql("UPDATE tickets SET title = 'after'")
     sql("DELETE FROM tickets WHERE ticket_id < 100")

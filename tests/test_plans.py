@@ -9,10 +9,11 @@ import psycopg2
 import pytest
 from conftest import Live
 
-from iris import schema, tickets
+from iris import schema
 from iris.database import statements
 from iris.intake import bodies
 from iris.lists import cursors, pages
+from iris.lists import tickets as ticket_list
 
 MANY = 200_000
 FILL = """
@@ -84,7 +85,7 @@ def plan(large, monkeypatch):
                 return cursor.fetchall()
 
         monkeypatch.setattr(statements, "rows", rows)
-        page = tickets.page(given)
+        page = ticket_list.page(given)
         (lines,) = ran
         return page, lines
 
@@ -155,7 +156,7 @@ def test_a_page_runs_on_an_index(plan, query):
     given = bodies.parse_form(query.replace(" ", "+"))
     fields = [(name[7:], given.pop(name)) for name in list(given) if name.startswith("fields.")]
     given.update({"fields": fields} if fields else {})
-    page, lines = plan({name: tickets.PARAMETERS[name](value) for name, value in given.items()})
+    page, lines = plan({name: ticket_list.PARAMETERS[name](value) for name, value in given.items()})
     # A commenter on one ticket of a hundred: so many are looked at until a page is full.
     check(lines, 12_000 if query == "commented_by=user10" else 3500)
     assert page.rows or query == "due_before=2020-01-01"
@@ -180,7 +181,7 @@ def test_a_page_runs_on_an_index(plan, query):
 )
 def test_a_page_of_a_past_runs_on_an_index(plan, query, moment):
     given = bodies.parse_form(f"{query}&as_of={moment}".replace(" ", "+").lstrip("&"))
-    page, lines = plan({name: tickets.PARAMETERS[name](value) for name, value in given.items()})
+    page, lines = plan({name: ticket_list.PARAMETERS[name](value) for name, value in given.items()})
     check(lines)
     assert page.rows
 
@@ -209,7 +210,7 @@ def test_statistics_pass_over_everything_once(large, call, most, moment):
 
 @pytest.mark.parametrize("sort", ["-created", "priority", "-updated"])
 def test_page_3000_costs_what_page_1_costs(plan, large, sort):
-    keys = tickets.LIST.sorts[sort.lstrip("-")].keys
+    keys = ticket_list.LIST.sorts[sort.lstrip("-")].keys
     direction = "DESC" if sort.startswith("-") else "ASC"
     order = ", ".join(f"{key} {direction}" for key in keys)
     with large.cursor() as cursor:

@@ -10,6 +10,7 @@ from iris.formats import letters
 from iris.intake import auth, routes, types
 from iris.intake import rows as many
 from iris.intake.negotiation import LOOK
+from iris.lists import tickets as ticket_list
 from iris.web import board
 
 NUMBER = types.Number()
@@ -34,8 +35,8 @@ CHANGED = ("no_such_ticket", "transition_not_allowed", "version_moved_on", "cond
 
 
 @ROUTE.get("/tickets")
-@lists(tickets, formats.TICKETS)
-@routes.takes(**tickets.PARAMETERS, **board.PARAMETERS)
+@lists(ticket_list, formats.TICKETS)
+@routes.takes(**ticket_list.PARAMETERS, **board.PARAMETERS)
 def index(request, response, **given):
     """List tickets, newest first.
 
@@ -43,14 +44,14 @@ def index(request, response, **given):
     """
     view, by = given.pop("view", "list"), given.pop("by", "status")
     if request.context.format != "html":
-        return listed(tickets, given, request, response)
+        return listed(ticket_list, given, request, response)
     data = {"around": surroundings.read(given.get("as_of"), given.get("tz", ZONE))}
     if view == "board":
         usual = board.usual(given, request.context.left_open)
         request.context.usual = {name: board.said(value) for name, value in usual.items()}
         given |= {name: value for name, value in usual.items() if value is not None}
         data |= {"template": "board.html", "by": by}
-    return listed(tickets, given, request, response, data=data)
+    return listed(ticket_list, given, request, response, data=data)
 
 
 @ROUTE.put("/tickets")
@@ -110,7 +111,7 @@ def read(request, response, ticket_id, as_of=None, tz=ZONE, **given):
 @ROUTE.get("/tickets/{ticket_id}")
 @routes.gives(WHOLE, ("ETag",), status_304=None)
 @routes.heeds("If-None-Match")
-@routes.takes(ticket_id=NUMBER, as_of=tickets.AS_OF, tz=types.Zone(), **LOOK)
+@routes.takes(ticket_id=NUMBER, as_of=ticket_list.AS_OF, tz=types.Zone(), **LOOK)
 def one(request, response, ticket_id, **given):
     """Read one ticket with its comments, oldest first, and its links; as it was at some time.
 
@@ -123,7 +124,7 @@ def one(request, response, ticket_id, **given):
 @routes.gives(WHOLE, ("ETag",), status_304=None)
 @routes.refuses("no_such_ticket")
 @routes.heeds("If-None-Match")
-@routes.takes(tid=NUMBER, as_of=tickets.AS_OF, tz=types.Zone(), **LOOK)
+@routes.takes(tid=NUMBER, as_of=ticket_list.AS_OF, tz=types.Zone(), **LOOK)
 def by_number(request, response, tid, **given):
     """Read one ticket, by another name.
 

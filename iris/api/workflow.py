@@ -5,7 +5,7 @@ from iris.api import ROUTE, drawn, page, said
 from iris.database.statements import ZONE
 from iris.formats import charts, graph, terminal, told
 from iris.intake import auth, routes, types
-from iris.tickets import AS_OF
+from iris.lists.tickets import AS_OF
 from iris.web import ways
 
 

@@ -18,6 +18,7 @@ from sqlalchemy import column, literal_column, select, table
 from iris import hooks, past, tickets
 from iris.database import refusals, statements
 from iris.lists import filters
+from iris.lists import tickets as ticket_list
 
 log = logging.getLogger("iris")
 
@@ -64,7 +65,9 @@ class Told(NamedTuple):
 def _branch(shapes):
     """Return the SELECT of the positions whose tickets meet filters of these shapes."""
     found = select(literal_column("then_position")).select_from(ROWS)
-    return statements.compiled(found.where(*filters.where(tickets.LIST_EACH.filters, shapes, ROWS)))
+    return statements.compiled(
+        found.where(*filters.where(ticket_list.LIST_EACH.filters, shapes, ROWS))
+    )
 
 
 @lru_cache(1000)
@@ -73,7 +76,7 @@ def _condition(filter_):
 
     Raises:   ValueError, in words.
     """
-    shapes, values = filters.split(tickets.LIST_EACH.filters, hooks.meant(json.loads(filter_)))
+    shapes, values = filters.split(ticket_list.LIST_EACH.filters, hooks.meant(json.loads(filter_)))
     return _branch(shapes), {**values, "zone": statements.ZONE}
 
 

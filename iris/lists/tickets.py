@@ -1,0 +1,341 @@
+"""Lists of tickets: what they can be filtered, sorted and searched by, now and at any moment."""
+
+import json
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Text,
+    and_,
+    bindparam,
+    case,
+    cast,
+    column,
+    func,
+    literal_column,
+    not_,
+    or_,
+    select,
+    true,
+    union_all,
+)
+from sqlalchemy.dialects.postgresql import ARRAY, INTERVAL, array
+
+from iris import formats, models, past
+from iris.intake import strict, types
+from iris.lists import filters, keys, listing, pages, search
+
+TABLE, EVENTS = models.NOW.tickets, models.Event.__table__
+
+
+def _status(*moment):
+    """Return the filter by status; what the workflow lacks is refused, as PostgreSQL refuses a priority.
+
+    moment:   when, unless that is now.
+    """
+    plain = filters.several(TABLE.c.status)
+
+    def where(name, shape, table):
+        values = filters.as_list(name, shape)
+        # Without a column in it, it is asked once, before anything is read.
+        known = func.are_statuses(values, *moment, type_=Boolean)
+        return and_(plain.where(name, shape, table), known)
+
+    return plain._replace(where=where)
+
+
+def _labelled(name, shape, table):
+    found = table.c.labels.bool_op("&&")(cast(bindparam(name), TABLE.c.labels.type))
+    return not_(found) if shape else found
+
+
+def _field_split(name, pairs):
+    """Find each text, or what the text means in JSON: fields.n=5 finds "5" and 5."""
+    shape, values = [], {}
+    for place, (key, text) in enumerate(pairs):
+        values[f"{name}_{place}"] = json.dumps({key: text}, ensure_ascii=False)
+        try:
+            meant = strict.read(text)
+        except ValueError:
+            meant = ""
+        bare = not isinstance(meant, str | dict | list)
+        if bare:
+            values[f"{name}_{place}_bare"] = json.dumps({key: meant})
+        shape.append(bare)
+    return tuple(shape), values
+
+
+def _field_where(name, shape, table):
+    def has(parameter):
+        return table.c.fields.bool_op("@>")(bindparam(parameter))
+
+    return and_(
+        *(
+            or_(has(f"{name}_{place}"), has(f"{name}_{place}_bare"))
+            if bare
+            else has(f"{name}_{place}")
+            for place, bare in enumerate(shape)
+        )
+    )
+
+
+def _listing(tables, *moment):
+    """Return the List of the tickets of models.Tables.
+
+    moment:   when, unless that is now.
+    """
+    now = cast(moment[0], models.Time) if moment else func.now()
+
+    def overdue(table, wanted):
+        late = and_(keys.key(table, TABLE.c.due) < now, table.c.closed.is_(None))
+        return late if wanted else not_(late)
+
+    def before(column, words):
+        return filters.plain(
+            types.about(words, types.Span()),
+            lambda table, span: table.c[column] < now - cast(span, INTERVAL),
+        )
+
+    def blockers(table):
+        """Return the links by which open tickets block one of a table."""
+        links, others = tables.links.alias(), tables.tickets.alias()
+        return (
+            select(links.c.ticket_id)
+            .join_from(links, others, others.c.ticket_id == links.c.ticket_id)
+            .where(
+                links.c.other_id == table.c.ticket_id,
+                links.c.kind == literal_column("'blocks'"),
+                others.c.closed.is_(None),
+            )
+        )
+
+    def blocked(table, wanted):
+        return blockers(table).exists() if wanted else not_(blockers(table).exists())
+
+    def commented_by(name, shape, table):
+        comments = tables.comments.alias()
+        return (
+            select(comments.c.ticket_id)
+            .where(
+                comments.c.ticket_id == table.c.ticket_id,
+                filters.is_any(comments.c.author, name, shape),
+            )
+            .exists()
+        )
+
+    def near(alias, table):
+        """Return the condition by which each moment looks at its own ticket only, if moments are many."""
+        many = bool(moment) and moment[0] is models.EACH
+        return alias.c.ticket_id == table.c.ticket_id if many else true()
+
+    def mentions(name, shape, table):
+        own, said = tables.tickets.alias(), tables.comments.alias()
+        names = filters.as_list(name, shape)
+        itself = func.concat_ws("\n", own.c.title, own.c.description)
+
+        def found(text):
+            return func.is_mentioned(text, names, type_=Boolean)
+
+        if moment:
+            # Words of a past are made anew from its texts, which takes longer than to look through them.
+            return table.c.ticket_id.in_(
+                union_all(
+                    select(own.c.ticket_id).where(near(own, table), found(itself)),
+                    select(said.c.ticket_id).where(near(said, table), found(said.c.body)),
+                )
+            )
+        # By the words' index; then the texts say whether there is an @ before the name.
+        words = tables.searches.alias()
+        is_own = words.c.comment_id == literal_column("0")
+        text = case(
+            (is_own, select(itself).where(own.c.ticket_id == words.c.ticket_id).scalar_subquery()),
+            else_=select(said.c.body)
+            .where(said.c.ticket_id == words.c.ticket_id, said.c.comment_id == words.c.comment_id)
+            .scalar_subquery(),
+        )
+        return table.c.ticket_id.in_(
+            select(words.c.ticket_id).where(
+                words.c.words.bool_op("@@")(func.wanted_any(names)), found(text)
+            )
+        )
+
+    def watched_by(name, shape, table):
+        each = func.unnest(filters.as_list(name, shape)).table_valued("name", name="each_one")
+        if not moment:
+            return table.c.ticket_id.in_(select(func.watched(each.c.name)).select_from(each))
+        # Who joined or left by hand did: that has no past.
+        own, said, by_hand = tables.tickets.alias(), tables.comments.alias(), models.WATCHES
+        itself, who = func.concat_ws("\n", own.c.title, own.c.description), each.c.name
+
+        def calls(text):
+            return func.is_mentioned(text, array([who]), type_=Boolean)
+
+        found = union_all(
+            select(own.c.ticket_id, who).where(
+                near(own, table), or_(own.c.assignee == who, own.c.reporter == who, calls(itself))
+            ),
+            select(said.c.ticket_id, who).where(
+                near(said, table), or_(said.c.author == who, calls(said.c.body))
+            ),
+            select(by_hand.c.ticket_id, who).where(by_hand.c.who == who),
+        ).subquery("found")
+        left = (
+            select(by_hand.c.ticket_id)
+            .where(
+                by_hand.c.ticket_id == found.c.ticket_id,
+                by_hand.c.who == found.c.name,
+                by_hand.c.muted,
+            )
+            .exists()
+        )
+        return table.c.ticket_id.in_(select(found.c.ticket_id).where(not_(left)))
+
+    def mine(name, shape, table):
+        return or_(
+            filters.is_any(table.c.assignee, name, shape).is_(true()),
+            mentions(name, shape, table),
+            watched_by(name, shape, table),
+        )
+
+    def comments(table):
+        of = tables.comments.alias()
+        return select(func.count()).where(of.c.ticket_id == table.c.ticket_id).scalar_subquery()
+
+    def blocked_by(table):
+        found = blockers(table).order_by(column("ticket_id")).correlate(table)
+        return func.array(found.scalar_subquery(), type_=ARRAY(BigInteger))
+
+    def linked(table, number):
+        links = tables.links
+        ends = union_all(
+            select(links.c.other_id).where(links.c.ticket_id == number),
+            select(links.c.ticket_id).where(links.c.other_id == number),
+        )
+        # Few, which of a past the planner can't know.
+        return table.c.ticket_id == func.any(func.array(ends.scalar_subquery()))
+
+    return listing.List(
+        name="tickets",
+        model=models.Ticket,
+        table=tables.tickets,
+        shown=("ticket_id", "status", "priority", "assignee", "due", "age", "title"),
+        seldom=("assignee", "due"),
+        paged=(
+            "ticket_id",
+            "title",
+            "status",
+            "assignee",
+            "priority",
+            "labels",
+            "due",
+            "updated",
+            "closed",
+            "version",
+        ),
+        filters={
+            **filters.of_all(models.Ticket),
+            "status": _status(*moment),
+            "label": filters.Filter(
+                types.about("Its labels", types.Several()),
+                lambda name, chosen: (chosen.excluded, {name: chosen.values}),
+                _labelled,
+            ),
+            "open": filters.flag(
+                lambda table, wanted: table.c.closed.is_(None) == wanted,
+                "Whether its status is open",
+            ),
+            "unassigned": filters.flag(
+                lambda table, wanted: table.c.assignee.is_(None) == wanted,
+                "Whether nobody works on it",
+            ),
+            "overdue": filters.flag(overdue, "Whether it is open, and due before now"),
+            "blocked": filters.flag(blocked, "Whether an open ticket blocks it"),
+            "commented_by": filters.somebody(commented_by, "Who commented on it"),
+            "mentions": filters.somebody(
+                mentions, "Whom it, or a comment on it, calls by @ and their name"
+            ),
+            "watched_by": filters.somebody(watched_by, "Who watches it"),
+            "mine": filters.somebody(
+                mine,
+                "Whether it is assigned to who asks, watched by them, or calls them by @ and their name",
+                types.Mine(),
+            ),
+            "age_over": before("created", "Filed longer ago than that"),
+            "idle_over": before("updated", "Last touched longer ago than that"),
+            "linked": filters.plain(
+                types.about("A ticket that it is linked with, either way", types.Number()), linked
+            ),
+            "fields": filters.Filter(
+                types.about("fields.NAME=value: what it has in its fields", types.Pairs()),
+                _field_split,
+                _field_where,
+            ),
+            "q": search.filtered(
+                lambda shape, table: search.condition(shape, table, tables.searches)
+            ),
+        },
+        sorts={
+            **listing.sorts(models.Ticket),
+            # As the index for what somebody has to do has it.
+            "priority": listing.Sort(("priority", "created", "ticket_id")),
+            "rank": listing.Sort(
+                ("rank", "ticket_id"),
+                rank=lambda shape, table: search.rank(shape, table, tables.searches),
+            ),
+        },
+        order="-created",
+        more={
+            "age": lambda table: func.elapsed(now - table.c.created, type_=Text),
+            "idle": lambda table: func.elapsed(now - table.c.updated, type_=Text),
+            "comments": comments,
+            "blocked_by": blocked_by,
+        },
+    )
+
+
+LIST, LIST_THEN = _listing(models.NOW), _listing(models.THEN, models.AS_OF)
+LIST_THEN_FEW = _listing(models.THEN_FEW, models.AS_OF)
+# What of a past is found by an index, however few there are; and the orders in which it is walked through.
+CHOSEN, WALKED = ("status", "assignee", "reporter"), ("created", "rank")
+# As they were at the two ends of what changed.
+ENDS = tuple(_listing(models.at(when), models.SINCE) for when in (models.SINCE, models.UNTIL))
+# As each was at the moment that it itself says, of rows called then_.
+LIST_EACH = _listing(models.at(models.EACH), models.EACH)
+# When a ticket or the workflow is to be read.
+AS_OF = types.about("The moment whose answer is wanted; now, unless given", types.Time())
+PARAMETERS = {**LIST.parameters(), "as_of": AS_OF}
+
+
+def _then(given, form):
+    """Return the List of a past that is the quicker one.
+
+    The planner takes for little what it costs to walk through all that was, to find the few that were there.
+    """
+    is_few = (
+        any(name in given and not given[name].excluded for name in CHOSEN)
+        or given.get("sort", LIST.order).lstrip("-") not in WALKED
+        or (formats.of(form, given).line and "limit" not in given)
+    )
+    return LIST_THEN_FEW if is_few else LIST_THEN
+
+
+def page(given, form="json"):
+    """List tickets.
+
+    given:    {name: value} of PARAMETERS, validated; as_of makes it the list of that moment.
+    form:     the format, a name of formats.LISTS.
+    Returns:  a pages.Page, or a streaming.Stream of the formats that are streamed.
+    Raises:   Problem 422.
+    Source:   one SELECT; before that, of a past, past.write() and for words search.weighed().
+    """
+    if "as_of" in given:
+        past.write()
+        if "q" in given:
+            whole = (
+                given.get("count")
+                or "rank" in given.get("sort", "")
+                or formats.of(form, given).line
+            )
+            given = {**given, "q": search.weighed(given["q"], whole)}
+        return pages.read(_then(given, form), given, form, as_of=given["as_of"])
+    return pages.read(LIST, given, form)
