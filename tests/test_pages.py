@@ -5,7 +5,9 @@ import re
 import pytest
 from browsing import ACCEPT, Browser, fields
 from conftest import ALICE
+from test_tokens import PATHS, QUERIES
 
+from iris.api import API
 from iris.web import assets
 
 # Each page there is to be walked, and what stands on it.
@@ -75,6 +77,23 @@ def test_every_page_is_well_formed_loads_only_its_own_and_runs_nothing_inline(
                 place,
                 each.attributes,
             )
+
+
+def test_whatever_comes_as_json_comes_as_a_page(http, ticket):
+    ticket(), ticket()
+    http.put("/tickets/1/comments", body="x")
+    http.put("/tickets/1/links/blocks/2")
+    looked = set()
+    for route, methods in API.http.routes[""].items():
+        path = re.sub(r"{(\w+)}", lambda name: str(PATHS.get(name[1], 1)), route)
+        path += QUERIES.get(route, "")
+        known = methods["GET"][None].interface.spec.__dict__ if "GET" in methods else {"serves": ()}
+        if "serves" not in known and http.get(path).status == 200:
+            page = http.get(path, headers={"Accept": ACCEPT})
+            assert page.status == 200, (route, page.text)
+            assert page.headers["content-type"] == "text/html; charset=utf-8", route
+            looked.add(route)
+    assert looked >= {"/tickets", "/tickets/{ticket_id}", "/events", "/comments/{comment_id}"}
 
 
 def test_files_that_pages_load_are_kept_for_ever_until_they_change(browser, http):
