@@ -306,6 +306,17 @@ def test_a_ticket_is_filed_changed_commented_linked_and_deleted_by_forms(browser
     assert http.get("/tickets/1").json["title"] == "Changed"
 
 
+def test_no_text_is_taken_for_what_iris_puts_into_a_page(browser, http, ticket):
+    text = "iris-form-key \\0key {{ KEY }} {% raw %}"
+    ticket(title=text, description=text)
+    browser.go("/tickets/1")
+    keys = {fields(form)["_key"] for form in browser.page.all("form", method="post")}
+    assert len(keys) == len(list(browser.page.all("form", method="post")))
+    assert all(re.fullmatch(r"[\w-]{16}-[\w]+", key) for key in keys)
+    browser.send(browser.form("/tickets/1", title=text))
+    assert http.get("/tickets/1").json["version"] == 1
+
+
 def test_each_event_of_a_ticket_can_be_taken_back(browser, http, ticket):
     ticket()
     http.put("/tickets/1", priority="high")

@@ -123,7 +123,7 @@ def test_what_an_address_says_is_dead_too(http, ticket, text):
         f"/tickets?q={told}", f"/tickets?label={told}", f"/tickets?view={told}", f"/tickets?{told}=x", f"/tickets?as_of={told}",
         f"/tickets?tz={told}", f"/tickets?cursor={told}", f"/tickets?fields.{told}={told}", f"/new?title={told}&labels={told}",
         f"/{told}", f"/tickets/{told}", f"/assets/{told}/{told}", f"/tickets?_done={told}", f"/tickets?view=board&by={told}",
-        f"/events?actor={told}", f"/changes?since={told}",
+        f"/events?actor={told}", f"/changes?since={told}", f"/{told}?as_of=now", f"/tickets/1?as_of={told}",
     ):  # fmt: skip
         answer = http.get(where, headers={"Accept": ACCEPT})
         assert answer.status < 500, (where, answer.text)
@@ -135,6 +135,8 @@ def test_what_an_address_says_is_dead_too(http, ticket, text):
 def test_what_a_form_says_is_dead_too_where_it_comes_back(http, ticket, text):
     ticket()
     headers = {"Accept": ACCEPT, "Content-Type": "application/x-www-form-urlencoded"}
+    nowhere = http("POST", f"/{quote(text[:99], safe='')}", raw="a=b", headers=headers)
+    look(Reader(nowhere.text).root, text)
     for path, names in (
         ("/tickets", ("title", "status", "due", "priority", "fields")), ("/tickets/1", ("status", "version", "due")),
         ("/tickets/1/links", ("kind", "other_id")), ("/undo", ("change",)), ("/comments", ("ticket_id",)),

@@ -18,7 +18,7 @@ POLICY = (
     " form-action 'self'; base-uri 'none'; frame-ancestors 'none';"
     " require-trusted-types-for 'script'; trusted-types 'none'"
 )
-# The pages that are named on each, {path: (what it is called, which key leads there)}.
+# The pages that are named on each, {path: what it is called}.
 NAMED = {
     "tickets": "Tickets",
     "tickets?view=board": "Board",
@@ -29,7 +29,8 @@ NAMED = {
     "tokens": "Tokens",
 }
 # What stands for the keys of forms, which differ each time, while a page's ETag is made.
-KEY = "iris-form-key"
+# No text that is kept anywhere has a NUL.
+KEY = Markup("\0key")
 
 
 class Page:
@@ -90,7 +91,7 @@ class Page:
         given = {**self.query, **more}
         given = {name: value for name, value in given.items() if value is not None}
         # Of a query that is empty browsers make none; this is the same address without one.
-        there = self.path.rpartition("/")[2] or "./"
+        there = quote(self.path.rpartition("/")[2], safe="") or "./"
         return f"?{urlencode(given, safe=LEFT)}" if given else there
 
     @property
@@ -127,13 +128,20 @@ class Page:
 
     def ticket(self, number):
         """Return the address of a ticket, as it was then where a past is shown."""
-        then = {name: self.query[name] for name in ("as_of", "tz") if name in self.query}
+        then = self._then
         return f"{self.root}tickets/{number}" + (f"?{urlencode(then, safe=LEFT)}" if then else "")
+
+    @property
+    def _then(self):
+        """Return what says when, of the query."""
+        return {name: self.query[name] for name in ("as_of", "tz") if name in self.query}
 
     def filtered(self, **given):
         """Return the address of the list with other filters; their values as they are."""
+        known = self.query if self.path == "tickets" else self._then
         quoted = {name: f'"{value.replace(QUOTE, QUOTE * 2)}"' for name, value in given.items()}
-        return f"{self.root}tickets{self.here(cursor=None, **quoted)}"
+        query = {name: value for name, value in {**known, **quoted}.items() if name != "cursor"}
+        return f"{self.root}tickets?{urlencode(query, safe=LEFT)}"
 
     def live(self, around):
         """Return what the script needs to follow the feed, as attributes: not in a past."""
@@ -213,7 +221,7 @@ def problem(problem, request, response):
         "request_id": request.context.get("request_id"),
         "form": form,
         "own": own,
-        "action": places.address(request, request.path) + (f"?{query}" if query else ""),
+        "action": places.address(request, quote(request.path)) + (f"?{query}" if query else ""),
         "wrong": refused.wrong(problem, form or {}),
         "choices": refused.choices(problem, form or {}, models.ENUMS),
         "is_filled": bool(form) and not form.keys() <= set(refused.HIDDEN),
