@@ -8,11 +8,14 @@ import os
 import shutil
 import subprocess
 import threading
+import time
 
 import psycopg2
 import pytest
 import replay
 from conftest import RESET, Live, free_port, seeds
+from receivers import Receiver
+from test_delivery import Deliverer
 from test_feed import Reader
 
 from iris import rights
@@ -180,3 +183,56 @@ def test_no_role_is_left_behind_for_the_next_ones_statement(bouncer, sql):
     assert {(row["reporter"], row["whose"], row["count"]) for row in rows} == {
         (f"the {role}", role, 6 * ROUNDS) for role in ("writer", "admin")
     }
+
+
+def test_the_past_undoing_watching_and_hooks_work_as_well(bouncer, clean):
+    """As several people at once, whose statements meet each other's server processes."""
+    receiver, deliverer = Receiver(), Deliverer(bouncer)
+    made, wrong = Live(bouncer, IRIS_POOL="8", IRIS_HOOKS_INSIDE="127.0.0.1"), []
+
+    def work(name):
+        person = Person(made, name)
+        ask = person.ask
+        hook = ask(
+            "PUT", "/hooks", {"url": f"{receiver.url}/{person.name}", "reporter": person.name}
+        )
+        for _ in range(3):
+            filed = ask("PUT", "/tickets", {"title": f"Of {person.name}"})
+            one = f"/tickets/{filed['ticket_id']}"
+            ask("PUT", one, {"title": f"Not of {person.name}"})
+            (last,) = ask("GET", f"{one}/history?limit=1")
+            ask("PUT", "/undo", {"event_id": last["event_id"], "dry_run": True})
+            ask("PUT", "/undo", {"event_id": last["event_id"]})
+            then = ask("GET", f"{one}?as_of={filed['updated'].replace('+', '%2B')}")
+            if (then["title"], ask("GET", one)["title"]) != (f"Of {person.name}",) * 2:
+                person.wrong.append(then)
+            ask("GET", f"/tickets?as_of=now&q=not&reporter={person.name}")
+            ask("GET", "/changes?since=yesterday")
+            ask("GET", "/stats?as_of=now")
+            ask("GET", "/stats")
+            ask("PUT", f"{one}/watchers/{person.name}-too", status=(204,))
+            ask("GET", f"/tickets?watched_by={person.name}-too")
+            ask("GET", "/inbox")
+        ask("GET", f"/hooks/{hook['hook_id']}/deliveries")
+        wrong.extend(person.wrong)
+
+    try:
+        threads = [threading.Thread(target=work, args=(number,)) for number in range(PEOPLE)]
+        for each in threads:
+            each.start()
+        for each in threads:
+            each.join()
+        assert wrong == []
+        # Filed, changed, changed back; three times, each person's told to their own hook only, in order.
+        deadline = time.monotonic() + 60
+        while len(receiver.received) < PEOPLE * 9 and time.monotonic() < deadline:
+            time.sleep(0.05)
+        for number in range(PEOPLE):
+            told = receiver.events(f"/person{number}")
+            assert [event["kind"] for event in told] == ["created", "changed", "changed"] * 3
+            assert {event["actor"] for event in told} == {f"person{number}"}
+    finally:
+        log = made.stop()
+        deliverer.stop()
+        receiver.close()
+    assert "Traceback" not in log

@@ -11,6 +11,8 @@ from iris.lists import cursors, filters, statement
 LIMIT = 50
 # Where a ticket's own is drawn, such as its history: it is read as a whole.
 WHOLE = 1000
+# What is about some moment, which is heavy to read, as words are.
+PAST = {"as_of", "since"}
 
 
 class Page(NamedTuple):
@@ -72,8 +74,7 @@ def read(listing, given, form="json", before="", **more):
     try:
         if streamed:
             return streaming.Stream(sql, values, form.heading(shape.columns), before)
-        # Words, and what was at some moment, are looked for in much.
-        if more or "q" in given:
+        if "q" in given or not PAST.isdisjoint(more):
             rows = standbys.rows(sql, values, before)
         else:
             rows = statements.rows(sql, values, before, again=True)

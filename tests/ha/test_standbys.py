@@ -22,7 +22,7 @@ from iris import location
 STANDBY, PRIMARY, WAITS, VAIN = range(4)
 # Where it is not about time.
 PATIENT, FOLDER = "patient_app:app", str(Path(__file__).parent)
-LIGHT = ("/tickets", "/tickets/1", "/tickets?status=open&count=true", "/events", "/events?after=0", "/tickets/1/history", "/workflow", "/db-check")  # fmt: skip
+LIGHT = ("/tickets", "/tickets/1", "/tickets?status=open&count=true", "/events", "/events?after=0", "/tickets/1/history", "/workflow", "/inbox", "/tickets/1/watchers", "/db-check")  # fmt: skip
 
 
 @pytest.fixture(scope="module")
