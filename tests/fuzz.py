@@ -42,8 +42,8 @@ csv.field_size_limit(1 << 30)
 LISTED, READ = ("json", "ndjson", "csv", "tsv", "text"), ("json", "text")
 SUBSCRIBED = ("ics", "atom")
 
-# Where text is what one gets who asks for nothing else: / and /metrics, however they are spelled.
-TEXT_AT = rb"^[A-Z]+ (?:http://[^/ ]*)?(?:/|%2[Ff])+(?:metrics(?:/|%2[Ff])*)?[? ]"
+# Where text is what one gets who asks for nothing else: /, /help and /metrics, however they are spelled.
+TEXT_AT = rb"^[A-Z]+ (?:http://[^/ ]*)?(?:/|%2[Ff])+(?:(?:metrics|help)(?:/|%2[Ff])*)?[? ]"
 
 # What there is ------------------------------------------------------------------------------------
 
@@ -140,6 +140,10 @@ def wrong(world, method, marker, answer, framed, data):
             rb"format=text|\"format\": ?\"text|[Aa]ccept: .*text/|" + TEXT_AT, data
         ):
             return shape(answer)
+        if answer.kind == "text/html" and re.search(
+            rb"format=html|\"format\": ?\"html|[Aa]ccept: .*text/", data
+        ):
+            return shape(answer)
         if answer.kind != "application/problem+json":
             return f"a problem as {answer.kind}"
         try:
@@ -173,6 +177,13 @@ def _parse(text):
         json.loads(text, parse_int=str, parse_float=str)
 
 
+# What no answer for eyes has in it: what a terminal obeys, what a browser runs.
+LOOSE = {
+    "text/plain": r"[\x00-\x09\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]",
+    "text/html": r"<script(?! (?:type=\"module\" )?src=)|<[^>]* on\w+=",
+}
+
+
 def shape(answer):
     """Return what is wrong with the body of a success, or None."""
     if answer.status in (204, 304):
@@ -192,10 +203,8 @@ def shape(answer):
         elif answer.kind == "text/tab-separated-values":
             if len({line.count("\t") for line in text.split("\n")[:-1]}) > 1:
                 return "rows of TSV that differ in their columns"
-        elif answer.kind == "text/plain":
-            control = re.search(r"[\x00-\x09\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]", text)
-            if control:
-                return f"a text with {control[0]!r}"
+        elif found := re.search(LOOSE.get(answer.kind, "(?!)"), text):
+            return f"{answer.kind} with {found[0]!r:.200}"
     except ValueError as error:
         return f"a body that is no {answer.kind}: {error!r:.200}"
     return None
