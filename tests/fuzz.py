@@ -39,7 +39,7 @@ MOST = 4 << 20
 # Tickets that are kept; with more, lists of all of them would be all that is done.
 TICKETS = 300
 csv.field_size_limit(1 << 30)
-LISTED, READ = ("json", "ndjson", "csv", "tsv", "text"), ("json", "text")
+LISTED, READ = ("json", "ndjson", "csv", "tsv", "text", "html"), ("json", "text", "html")
 SUBSCRIBED = ("ics", "atom")
 
 # Where text is what one gets who asks for nothing else: /, /help and /metrics, however they are spelled.

@@ -1,11 +1,15 @@
 """Forms that are refused, races that are lost, and who may send one: as browsers send them, without script."""
 
+import re
+from concurrent.futures import ThreadPoolExecutor
 from urllib.parse import urlencode
 
 import pytest
 from browsing import ACCEPT, Browser, fields
 from conftest import Live
 from test_tokens import add, guarded, people, ticket_there  # noqa: F401 (fixtures)
+
+from iris.intake import auth
 
 FORM = {"Content-Type": "application/x-www-form-urlencoded", "Accept": ACCEPT}
 
@@ -170,6 +174,28 @@ def test_a_ticket_that_has_changed_is_not_deleted_by_a_page_from_before(browser,
     http.put("/tickets/1", title="Theirs")
     assert browser.send(form, 412).one("article")["data-code"] == "version_moved_on"
     assert http.get("/tickets/1").status == 200
+
+
+def test_forms_say_which_version_was_seen_where_one_has_to(browser, http, ticket, monkeypatch):
+    ticket()
+    monkeypatch.setattr(auth, "REQUIRE_IF_MATCH", True)
+    browser.go("/tickets?view=board")
+    browser.send(browser.form("/tickets/1"), status="active")
+    browser.go("/tickets/1")
+    browser.send(browser.form("/tickets/1", title="Printer on fire"), title="Changed")
+    assert http.get("/tickets/1").json["version"] == 3
+    browser.send(browser.form("/tickets/1", _method="DELETE"))
+    assert http.get("/tickets/1").status == 404
+
+
+def test_two_who_send_the_same_form_at_once_file_one(live, http):
+    raw = b"title=Once&_key=the-same-key"
+    head = [*(f"{name}: {value}" for name, value in FORM.items()), "Origin: http://iris"]
+    with ThreadPoolExecutor(8) as pool:
+        sent = [pool.submit(live.send, "POST", "/tickets", raw, head) for _ in range(8)]
+    places = {re.search("(?i)location: ([^?\r]*)", each.result()[1])[1] for each in sent}
+    assert places == {"tickets/1"}
+    assert len(http.get("/tickets").json) == 1
 
 
 # What goes with a form ----------------------------------------------------------------------------
