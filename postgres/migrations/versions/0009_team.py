@@ -26,6 +26,7 @@ WORDS = """
     UPDATE searches SET words = {words}
         FROM comments
         WHERE (comments.ticket_id, comments.comment_id) = (searches.ticket_id, searches.comment_id);
+    {packed}
     CREATE INDEX searches_words_idx ON searches USING gin (words);
     ANALYZE searches
 """
@@ -34,6 +35,10 @@ SINCE = """, since = coalesce(
         (SELECT max(at) FROM events WHERE events.ticket_id = tickets.ticket_id
             AND kind IN ('created', 'changed') AND changes ?| '{title,description,labels}'),
         tickets.created)"""
+# Each row stands there twice then; a table that is written anew has them once.
+PACKED = """
+    ALTER TABLE searches ALTER since TYPE timestamptz USING since + interval '0', ALTER since SET NOT NULL;
+"""
 
 # A blank stands for each row of control characters and ends of lines, a dash for a title of nothing
 # else. It is a change as any other, and the history says what stood there; it is written here, for the
@@ -235,10 +240,11 @@ def upgrade():
     migrations.run("rules/words.sql", "rules/checks.sql")
     op.execute(migrations.literal(TITLES))
     op.execute("ALTER TABLE searches ADD since timestamptz")
-    words = WORDS.format(own=SINCE, words="body_words(body), since = comments.updated")
+    words = WORDS.format(
+        own=SINCE, words="body_words(body), since = comments.updated", packed=PACKED
+    )
     migrations.say("making the words of tickets and comments anew")
     op.execute(migrations.literal(words))
-    op.execute("ALTER TABLE searches ALTER since SET NOT NULL")
     op.execute(TOKENS)
     op.execute(WATCHES)
     op.execute(migrations.literal(PEOPLE))
@@ -246,7 +252,7 @@ def upgrade():
     op.execute(DIGESTS)
     migrations.run("calls/proof.sql")
     migrations.renew_digests()
-    # Each row stands there twice now; a table that is written anew has them once.
+    # As with words, above.
     op.execute("ALTER TABLE events ALTER digest TYPE bytea USING substr(digest, 1)")
     op.execute(COUNTED.format(created=" INCLUDE (created)", updated=" INCLUDE (updated)"))
     op.execute(PAST)
@@ -281,4 +287,6 @@ def downgrade():
         """
     )
     op.execute("ALTER TABLE searches DROP since")
-    op.execute(migrations.literal(WORDS.format(own="", words="to_tsvector('simple', body)")))
+    op.execute(
+        migrations.literal(WORDS.format(own="", words="to_tsvector('simple', body)", packed=""))
+    )
