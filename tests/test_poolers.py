@@ -3,6 +3,7 @@
 Skipped where there is no pgbouncer; `.ci/run` installs Debian's.
 """
 
+import contextlib
 import json
 import os
 import shutil
@@ -29,11 +30,18 @@ JSON = "Content-Type: application/json"
 @pytest.fixture(scope="module")
 def bouncer(server, tmp_path_factory):
     """Return the URL of a pooler that has fewer server processes than it has clients."""
-    folder, port = tmp_path_factory.mktemp("bouncer"), free_port()
+    with bouncing(tmp_path_factory.mktemp("bouncer"), server.socket()) as url:
+        yield url
+
+
+@contextlib.contextmanager
+def bouncing(folder, hosts):
+    """Run a pooler; give its URL. hosts: of the database, which take turns."""
+    port = free_port()
     (folder / "names").write_text('"iris" ""\n')
     (folder / "pgbouncer.ini").write_text(f"""
 [databases]
-iris = host={server.socket()} dbname=iris
+iris = host={hosts} dbname=iris
 [pgbouncer]
 listen_addr = 127.0.0.1
 listen_port = {port}
@@ -42,6 +50,7 @@ auth_type = trust
 auth_file = {folder}/names
 pool_mode = transaction
 default_pool_size = 3
+server_round_robin = 1
 ignore_startup_parameters = options, extra_float_digits
 """)
     os.chmod(folder, 0o755)

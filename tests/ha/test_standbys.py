@@ -16,6 +16,7 @@ import reads
 from cluster import Cluster, follows, sql
 from conftest import ROOT, Live
 from test_feed import Reader
+from test_poolers import PGBOUNCER, bouncing
 
 from iris import location
 
@@ -219,6 +220,25 @@ def test_a_statement_that_replay_can_not_wait_for_is_done_on_the_primary(cluster
     sql(cluster.primary, "BEGIN; LOCK TABLE tickets IN ACCESS EXCLUSIVE MODE; COMMIT")
     assert running.communicate()[0].startswith("(False, ")
     third.stop()
+
+
+@pytest.mark.skipif(not PGBOUNCER, reason="there is no pgbouncer here")
+def test_a_pooler_that_leads_each_statement_to_another_standby_makes_none_stale(cluster, tmp_path):
+    """Whether one is far enough is asked in the message that reads."""
+    one, two = cluster.standbys
+    with bouncing(tmp_path, f"{one.socket()},{two.socket()}") as url:
+        with alone(cluster, app=PATIENT, IRIS_READ_URL=url) as (live, counted):
+            sql(one, "SELECT pg_wal_replay_pause()")
+            try:
+                for number in range(20):
+                    made = f"pooled{number}"
+                    assert live.send("PUT", f"/tickets?title={made}")[0] == 201
+                    assert made.encode() in live.send("GET", f"/tickets?q={made}")[2]
+            finally:
+                sql(one, "SELECT pg_wal_replay_resume()")
+            assert counted()[STANDBY] + counted()[PRIMARY] == 20
+            # Looked at there, and read here: it is this that a guard is for.
+            assert counted()[PRIMARY] > 0
 
 
 def test_whoever_may_not_may_not_there_either(cluster):
