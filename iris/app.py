@@ -23,6 +23,7 @@ from iris.api import (
     tickets,
     tokens,
     undo,
+    unsubscribe,
     watchers,
     workflow,
 )
@@ -46,6 +47,7 @@ __all__ = [
     "tickets",
     "tokens",
     "undo",
+    "unsubscribe",
     "watchers",
     "workflow",
 ]

@@ -90,3 +90,16 @@ def remove(name, writer):
     """
     if writing.write(DROP, {"whose": name}, writer)[0] is None:
         raise _nobody(name)
+
+
+END = statements.compiled(select(func.unsubscribe(bindparam("person_id"), bindparam("seal"))))
+
+
+def unsubscribe(person_id, seal):
+    """End somebody's mail, by the address that a mail of theirs has for it.
+
+    Returns:  their name; None where nobody was told that address.
+    Source:   one SELECT of unsubscribe().
+    """
+    given = {"person_id": person_id, "seal": seal}
+    return statements.run(END, given, before=writing.AS_ITSELF)[0]

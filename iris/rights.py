@@ -52,6 +52,8 @@ RIGHTS = (
             "GET /stats",
             "GET /stats.svg",
             "GET /inbox",
+            "GET /unsubscribe/{person_id}/{seal}",
+            "PUT /unsubscribe/{person_id}/{seal}",
             "GET /tickets/{ticket_id}/watchers",
             "GET /workflow",
             "GET /workflow.svg",

@@ -2,6 +2,7 @@
 
 import ipaddress
 import os
+import re
 import zoneinfo
 from pathlib import Path
 from typing import NamedTuple
@@ -109,6 +110,34 @@ def networks(text):
         raise ValueError(
             f"must be addresses or networks with commas between them: {error}"
         ) from None
+
+
+def mail_server(text):
+    """Read the URL of a mail server, smtp:// or smtps://, with a name and a password or without."""
+    parts = urlsplit(text)
+    try:
+        fits = parts.scheme in ("smtp", "smtps") and parts.hostname and parts.path in ("", "/")
+        parts.port  # noqa: B018 (it looks whether it is one)
+    except ValueError:
+        fits = False
+    if not fits or parts.query or parts.fragment:
+        raise ValueError("must be like smtp://USER:PASSWORD@mail.example.org:587, or smtps://…")
+    return parts
+
+
+def mail_address(text):
+    """Read an address of mail."""
+    if not re.fullmatch(r"[A-Za-z0-9.!#$%&'*/=?^_`{|}~-]{1,30}@[A-Za-z0-9.-]{1,200}", text):
+        raise ValueError("must be an address without a +, such as iris@example.org")
+    return text
+
+
+def page(text):
+    """Read the URL where people find Iris."""
+    parts = urlsplit(text)
+    if parts.scheme not in ("http", "https") or not parts.netloc or parts.query or parts.fragment:
+        raise ValueError("must be like https://iris.example.org")
+    return text.rstrip("/")
 
 
 class Setting(NamedTuple):
@@ -261,6 +290,25 @@ ALL = {
             "libpq URL of the console of the pgbouncer in front of them, for iris tracker",
             secret=True,
         ),
+        Setting(
+            "IRIS_SMTP_URL",
+            None,
+            mail_server,
+            "Mail server that takes what Iris mails: smtp://USER:PASSWORD@HOST:587, or smtps://",
+            secret=True,
+        ),
+        Setting(
+            "IRIS_MAIL_FROM",
+            None,
+            mail_address,
+            "Address that Iris mails from; replies go to others of its domain, reply+…@",
+        ),
+        Setting(
+            "IRIS_PUBLIC_URL",
+            None,
+            page,
+            "Where people find this Iris, https://iris.example.org, for links in mails",
+        ),
         Setting("IRIS_DATA", ".iris", Path, "Folder of the embedded database (iris up)"),
         Setting(
             "IRIS_BACKUPS",
@@ -321,6 +369,8 @@ def check():
         raise Wrong("IRIS_TRACKER", "needs IRIS_TRACKERS, the folder of the map that it is in")
     if get("IRIS_TRACKERS") and get("IRIS_READ_URL"):
         raise Wrong("IRIS_READ_URL", "is for one database, and IRIS_TRACKERS names many")
+    if get("IRIS_SMTP_URL") and not get("IRIS_MAIL_FROM"):
+        raise Wrong("IRIS_MAIL_FROM", "is not set: mails by IRIS_SMTP_URL come from an address")
     host, _ = get("IRIS_BIND")
     try:
         loopback = host == "localhost" or ipaddress.ip_address(host).is_loopback

@@ -75,6 +75,7 @@ ALTER ROLE iris_service PASSWORD :'iris_service_pass';
 \ir schema/calls/proof.sql
 \ir schema/calls/feed.sql
 \ir schema/calls/inbox.sql
+\ir schema/calls/mail.sql
 \ir schema/calls/once.sql
 \ir schema/calls/tokens.sql
 \ir schema/calls/hooks.sql

@@ -35,6 +35,7 @@ COMMANDS = {
     "restore": "restore",
     "doctor": "doctor",
     "verify": "verify",
+    "mail": "mail",
     "db": "db",
     "token": "token",
     "tracker": "tracker",

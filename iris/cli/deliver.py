@@ -15,7 +15,10 @@ from iris.cli import common
 LOOK = 1
 # Seconds that it has to end when whoever started it is gone.
 LAST = 15
-ANY = "SELECT EXISTS (SELECT FROM hooks WHERE state = 'active')"
+ANY = """
+    SELECT EXISTS (SELECT FROM hooks WHERE state = 'active')
+        OR EXISTS (SELECT FROM people WHERE state = 'active' AND digest <> 'none')
+"""
 
 
 def run(arguments):

@@ -7,9 +7,10 @@ from urllib.parse import urlsplit
 
 from iris.delivery import web
 from iris.delivery.message import Message
+from iris.mail import receiver
 
 # What sends to a kind of address: a class of receivers, of (url), with send(message) → Answer and close().
-RECEIVERS = {"http": web.Receiver, "https": web.Receiver}
+RECEIVERS = {"http": web.Receiver, "https": web.Receiver, "mailto": receiver.Receiver}
 # Seconds between two tries of an event, ten tries over three days; by chance a fifth more or less, so that
 # those who failed together don't come back together.
 PAUSES = (20, 120, 600, 2400, 7200, 21_600, 43_200, 72_000, 111_600)

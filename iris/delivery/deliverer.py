@@ -20,6 +20,7 @@ from iris.delivery.courier import Courier
 from iris.delivery.failing import said
 from iris.delivery.ledger import Ledger
 from iris.delivery.messages import BEFORE, Reader
+from iris.mail.postman import Postman
 
 log = logging.getLogger("iris")
 
@@ -72,6 +73,7 @@ class Deliverer:
         """Tell hooks until an end is wanted."""
         gevent.get_hub().threadpool.maxsize = LOOKUPS
         helpers = [gevent.spawn(self.reader.run), gevent.spawn(self.ledger.run)]
+        postman = gevent.spawn(Postman(self.holder, lambda: self.is_alive).run)
         failed = False
         while self.is_alive:
             try:
@@ -82,7 +84,8 @@ class Deliverer:
                     said(log, "hooks wait for the database", error)
                 is_any, failed = False, True
             self.wanted.wait(LOOK if is_any else SELDOM)
-        gevent.joinall([greenlet for _, greenlet in self.couriers.values()], timeout=PATIENCE)
+        others = [greenlet for _, greenlet in self.couriers.values()]
+        gevent.joinall([*others, postman], timeout=PATIENCE)
         gevent.killall(helpers)
         self.ledger.write()
 

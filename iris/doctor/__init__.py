@@ -44,6 +44,7 @@ LOOKS = (
     Look("clock", outside.clock, "revision"),
     Look("disk", outside.disk, ""),
     Look("backups", outside.backups, ""),
+    Look("mail", outside.mail, "revision"),
 )
 
 

@@ -2,11 +2,13 @@
 
 import platform
 import shutil
+import smtplib
 import time
 from pathlib import Path
 
-from iris import __version__, settings
+from iris import __version__, counted, settings
 from iris.doctor.findings import NOTE, OK, UNKNOWN, WRONG, Finding, one, some, words
+from iris.mail import post
 from iris.transfer import backup, programs
 
 # The versions of PostgreSQL that the tests run on, and those between them.
@@ -143,3 +145,27 @@ def backups(place):
         yield Finding("backups", WRONG, told, todo)
     else:
         yield Finding("backups", OK, told)
+
+
+def mail(place):
+    """Does the mail server answer, and does everybody's mail arrive?"""
+    bounced = one(place.service, "SELECT count(*) FROM people WHERE state = 'bounced'")
+    waiting = one(
+        place.service, "SELECT count(*) FROM people WHERE state = 'active' AND digest <> 'none'"
+    )
+    if bounced:
+        found = f"{counted.of(bounced, 'address', 'addresses')} bounced"
+        yield Finding("mail", NOTE, found, "curl '…/people?state=bounced&format=text' says why")
+    if not settings.get("IRIS_SMTP_URL"):
+        if waiting:
+            found = f"{counted.of(waiting, 'person wants', 'people want')} mail, and there is no mail server"
+            yield Finding("mail", NOTE, found, "set IRIS_SMTP_URL (docs/mail.md)")
+        return
+    try:
+        post.connect().quit()
+    except (OSError, smtplib.SMTPException) as error:
+        yield Finding(
+            "mail", WRONG, f"the mail server does not answer: {error}", "see IRIS_SMTP_URL"
+        )
+    else:
+        yield Finding("mail", OK, "the mail server answers")

@@ -39,9 +39,9 @@ def enter(request, response):
     Raises:   Problem 400, 401, 429; psycopg2.Error.
     """
     path = request.path
-    is_open = path == "/health" or path.startswith("/assets/")
+    is_open = path == "/health" or path.startswith(("/assets/", "/unsubscribe/"))
     if is_open or request.method == "OPTIONS" or chosen.is_outside():
-        # Who asks whether there is anybody, and browsers, before they send a token.
+        # Who asks whether there is anybody, browsers before they send a token, and mail programs.
         return
     # For the log: nobody, whatever Iris-Actor says.
     request.env["iris.actor"] = "-"

@@ -87,6 +87,8 @@ SET search_path = pg_catalog, public, pg_temp
 AS $$
 BEGIN
     PERFORM may_tend(whose);
+    -- What is there already is not mailed.
+    PERFORM place_all();
     IF wanted = 'bounced' THEN
         PERFORM refuse('state can be set to active or disabled', 'people_check', 'state');
     END IF;
