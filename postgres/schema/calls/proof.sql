@@ -33,6 +33,7 @@ DECLARE
     before text := coalesce((SELECT encode(digest, 'hex') FROM events WHERE position = last LIMIT 1), '');
     id tid;
     line text;
+    bytes bytea;
     made bytea;
     ids tid[] := '{}';
     digests bytea[] := '{}';
@@ -40,11 +41,12 @@ DECLARE
 BEGIN
     FOR id, line IN SELECT ctid, contents(events, last + row_number() OVER (ORDER BY event_id))
             FROM events WHERE position IS NULL ORDER BY event_id LIMIT most LOOP
-        -- What escaped() looks for first, without calling it.
-        IF strpos(line, E'\u007f') > 0 OR octet_length(line) <> char_length(line) THEN
-            line := escaped(line);
+        bytes := convert_to(before || line, 'UTF8');
+        -- What is to be escaped is U+007F, or begins with C2: found at once, without counting characters.
+        IF strpos(line, E'\u007f') > 0 OR position(E'\\xc2'::bytea IN bytes) > 0 THEN
+            bytes := convert_to(before || escaped(line), 'UTF8');
         END IF;
-        made := sha256(convert_to(before || line, 'UTF8'));
+        made := sha256(bytes);
         before := encode(made, 'hex');
         ids := ids || id;
         digests := digests || made;
