@@ -20,7 +20,7 @@ SWAGGER := 5.35.0
 AXE := 4.14.1
 
 .DEFAULT_GOAL := help
-.PHONY: help up test kills lives fuzz crowd reads ha apart described swagger axe pages pictures lint bench growth moving psql revision fresh lock
+.PHONY: help up test kills lives fuzz trackers crowd reads ha apart described swagger axe pages pictures lint bench growth scale moving psql revision fresh lock
 
 help:  ## print this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -39,6 +39,9 @@ lives: $(READY)  ## live at random through both doors, then ask for each moment,
 
 fuzz: $(READY)  ## send hostile requests to an Iris of its own (REQUESTS=200000 SEED=7)
 	@exec $(BIN)/python -W ignore tests/fuzz.py --requests $(or $(REQUESTS),20000) $(if $(SEED),--seed $(SEED)) $(ARGS)
+
+trackers: $(READY)  ## many trackers on two servers under load, and one moves there and back (TRACKERS=50 MOVES=4); needs pgbouncer
+	@exec $(BIN)/python -W ignore tests/trackers.py --trackers $(or $(TRACKERS),50) --moves $(or $(MOVES),4)
 
 described: $(READY) $(STRANGERS)/ready  ## let schemathesis look for answers that openapi.json lacks (SECONDS=120 SEED=7)
 	@exec $(BIN)/python -W ignore tests/strangers.py --seconds $(or $(SECONDS),120) $(if $(SEED),--seed $(SEED))
@@ -82,6 +85,9 @@ bench: $(READY) $(PEERS)/ready  ## measure Iris and its peers (ARGS='--rounds 2 
 
 growth: $(READY)  ## measure Iris at 1,000 to 1,000,000 tickets (ARGS='--sizes 1000,5000 --svg growth.svg'); needs wrk
 	@exec $(BIN)/python bench/growth.py $(ARGS)
+
+scale: $(READY)  ## what breaks first as tickets and readers become more (ARGS='--measure' measures what things cost)
+	@exec $(BIN)/python bench/scale.py $(ARGS)
 
 moving: $(READY)  ## import 10,000 tickets of Jira, twice, and measure (ARGS='--rows 100000')
 	@exec $(BIN)/python -W ignore bench/moving.py $(ARGS)

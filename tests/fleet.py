@@ -44,12 +44,12 @@ class Fleet:
     folder:   an empty one.
     """
 
-    def __init__(self, folder, stack):
+    def __init__(self, folder, stack, **options):
         self.folder = folder = Path(folder)
         os.chmod(folder, 0o755)
         self.servers = []
         for name in ("one", "two"):
-            made = embedded.Server(folder / name, options=OPTIONS)
+            made = embedded.Server(folder / name, options={**OPTIONS, **options})
             made.start()
             stack.callback(made.stop)
             self.servers.append(made)

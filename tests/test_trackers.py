@@ -10,7 +10,8 @@ import time
 import fleet
 import psycopg2
 import pytest
-from conftest import Iris
+import trackers
+from conftest import ROOT, Iris
 from receivers import Receiver
 
 from iris import embedded
@@ -626,3 +627,44 @@ def test_all_of_it_comes_along_when_it_moves(filled, service):
         assert rows(owner, "SELECT title FROM tickets ORDER BY ticket_id DESC LIMIT 1") == [
             ("After",)
         ]
+
+
+def test_one_of_many_moves_under_load_and_nothing_is_lost_or_comes_twice(tmp_path, monkeypatch):
+    """As `make trackers` does it, in short."""
+    for name in (
+        "IRIS_TRACKERS",
+        "IRIS_SERVERS",
+        "IRIS_BOUNCER_URL",
+        "IRIS_DB_HOST",
+        "IRIS_DB_PORT",
+        "DATABASE_URL",
+    ):
+        # It sets them itself.
+        monkeypatch.setenv(name, "")
+    found = trackers.live(tmp_path, trackers=4, moves=1, pause=1)
+    assert found["failed"] == []
+    assert found["acknowledged"] > 0
+    assert found["refused for a moment"] == 0
+    assert max(found["paused, ms"]) < 1000
+
+
+def test_what_the_docs_type_prints_what_they_print(tmp_path):
+    """But for times, sizes and numbers, and what the servers are called."""
+    page = (ROOT / "docs" / "trackers.md").read_text()
+    day = page[page.index("## Every day") : page.index("`add` takes the server")]
+    typed = re.findall(r"    \$ iris (.*)\n((?:    (?!\$ ).*\n)*)", day)
+    assert len(typed) == 5
+
+    def plain(text):
+        return re.sub(r" +", " ", re.sub(r"\d[\d.]*(?=[ TZ])|\d{8}T\d{6}Z", "1", text)).strip()
+
+    with contextlib.ExitStack() as stack:
+        ground = fleet.Fleet(tmp_path, stack)
+        sockets = [f"{server.socket()}:5432" for server in ground.servers]
+        for words, printed in typed:
+            asked = words.replace("db1", ground.place(0)).replace("db2", ground.place(1))
+            out, err = ground(*asked.replace(" backups", f" {tmp_path}/backups").split())
+            said = (out + err).replace(sockets[0], "db1:5432").replace(sockets[1], "db2:5432")
+            # A table cuts what is long, and is as wide as what is in it.
+            said = re.sub(r"/\S*…", "db1:5432", said.replace(f"{tmp_path}/", ""))
+            assert plain(said) == plain(printed.replace("\n    ", "\n")), words

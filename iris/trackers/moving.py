@@ -47,7 +47,7 @@ COPIED = f"""
     {FOLLOWING}
 """
 LAG = """
-    SELECT pg_wal_lsn_diff(pg_current_wal_lsn(), confirmed_flush_lsn) FROM pg_replication_slots
+    SELECT pg_wal_lsn_diff(pg_current_wal_lsn(), confirmed_flush_lsn)::bigint FROM pg_replication_slots
         WHERE slot_name = %s
 """
 ARRIVED = f"""
