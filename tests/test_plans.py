@@ -168,8 +168,11 @@ def test_a_page_runs_on_an_index(plan, query):
     [
         "",
         "sort=-priority",
+        "sort=-updated",
+        "sort=due",
         "assignee=user7",
         "assignee=user10&open=true&sort=-priority",
+        "reporter=user7",
         "status=open",
         "linked=500",
         "count=true",
