@@ -6,7 +6,7 @@ cd "$(dirname "$0")/.."
 compose="${*:-docker-compose} -f docker-compose.yml -f docker-compose.ha.yml"
 say() { printf '\n== %s\n' "$*"; }
 expect() { if [[ $1 != *"$2"* ]]; then printf 'expected %s in:\n%s\n' "$2" "$1" >&2; exit 1; fi; }
-patronictl() { for node in pgdb pgdb2 pgdb3; do $compose exec -T $node timeout 20 patronictl -c /opt/patroni/patroni.yml "$@" 2>/dev/null && return; done; }
+patronictl() { for node in pgdb pgdb2 pgdb3; do $compose exec -T $node timeout 60 patronictl -c /opt/patroni/patroni.yml "$@" 2>/dev/null && return; done; }
 leader() { patronictl list -f tsv | awk -F '\t' '$4 == "Leader" { print $2 }'; }
 primary() { $compose exec -T "$(leader)" psql -U postgres -At iris -c "$1"; }
 id() { $compose ps -q "$1"; }
@@ -122,10 +122,11 @@ whole
 say 'another is made primary, as planned'
 node=$(leader)
 began=$(date +%s)
-patronictl switchover iris --leader "$node" --force > /dev/null
+# On a slow machine it is done, and says so too late; who is primary then tells.
+patronictl switchover iris --leader "$node" --force > /dev/null || true
 answered_again "$began"
 whole
-[ "$(leader)" != "$node" ]
+if [ "$(leader)" = "$node" ]; then echo "$node is still primary" >&2; exit 1; fi
 
 say 'nothing acknowledged is lost, nothing is there twice'
 touch "$ledger/enough"

@@ -2,7 +2,7 @@
 
 Whoever asks is told what was committed when they asked, wherever it is read: the primary says first how far
 its log is, and a standby reads only once it has replayed that much of the same log. Of standbys that are
-gone, slow, promoted or too far behind nobody hears but who watches (/metrics).
+gone, slow, promoted or too far behind nobody hears but who watches (/metrics, and a line in the log).
 """
 
 import itertools
@@ -76,7 +76,7 @@ class Server:
     def __init__(self, to=None):
         self.to, self.guard = to, GUARD if to else ""
         self.pool = engine.Pool(settings.get("IRIS_POOL"), to) if to else engine.POOL
-        self._rests_until = 0.0
+        self._rests_until, self._is_silent = 0.0, False
 
     def is_there(self):
         """Whether it may be asked, as far as this worker knows."""
@@ -93,10 +93,14 @@ class Server:
         try:
             with gevent.Timeout(seconds, False), self.pool.taken() as taken:
                 ((follows, is_as_far),) = statements.on(taken, LOOK, far)
+                self._is_silent = False
                 if follows:
                     return is_as_far
         except (psycopg2.Error, problems.Problem) as error:
-            log.warning("a standby can't be read: %s", str(error).strip())
+            # Said once, not each second until it is back.
+            if not self._is_silent:
+                log.warning("a standby can't be read: %s", str(error).strip())
+            self._is_silent = True
         self.rest()
         return False
 
@@ -158,7 +162,7 @@ def anywhere(values, read):
 def _is_the_same_there(error, seconds):
     """Whether the primary would say the same: of what is asked, or after as long."""
     state = getattr(error, "pgcode", None) or ""
-    return (state.startswith("22") and state != NOT_HERE) or (state and seconds >= LONGEST)
+    return (state.startswith("22") and state != NOT_HERE) or bool(state and seconds >= LONGEST)
 
 
 def _far(values):

@@ -29,6 +29,7 @@ LIGHT = ("/tickets", "/tickets/1", "/tickets?status=open&count=true", "/events",
 @pytest.fixture(scope="module")
 def cluster(tmp_path_factory):
     made = Cluster(tmp_path_factory.mktemp("cluster"))
+    sql(made.primary, "INSERT INTO tickets (title) VALUES ('first')", user="iris")
     made.follow("one")
     made.follow("two")
     yield made
@@ -38,7 +39,6 @@ def cluster(tmp_path_factory):
 @pytest.fixture(scope="module")
 def service(cluster):
     made = Live(cluster.primary.url(), PATIENT, IRIS_READ_URL=cluster.url(), PYTHONPATH=FOLDER)
-    assert made.send("PUT", "/tickets?title=first")[0] == 201
     yield made
     made.stop()
 
@@ -86,32 +86,33 @@ def test_a_standby_that_comes_a_moment_later_is_waited_for(cluster):
     one, _two = cluster.standbys
     with alone(cluster, one) as (live, counted):
         assert search(live) == ["first"]
-        sql(one, "SELECT pg_wal_replay_pause()")
-        live.send("PUT", "/tickets?title=first+of+more")
-        timer = threading.Timer(0.1, sql, (one, "SELECT pg_wal_replay_resume()"))
-        timer.start()
-        assert search(live) == ["first of more", "first"]
-        timer.join()
-        # On a busy machine a moment may be long.
-        assert counted()[WAITS] == 1
-        # One that does not come is given up, and left alone for a while.
-        sql(one, "SELECT pg_wal_replay_pause()")
-        number = json.loads(live.send("PUT", "/tickets?title=first+of+all")[2])["ticket_id"]
-        assert search(live)[0] == "first of all"
-        assert counted()[PRIMARY] >= 1
-        assert counted()[VAIN] >= 1
-        sql(one, "SELECT pg_wal_replay_resume()")
-        for made in (number, number - 1):
-            live.send("DELETE", f"/tickets/{made}")
+        try:
+            before = counted()
+            sql(one, "SELECT pg_wal_replay_pause()")
+            live.send("PUT", "/tickets?title=first+of+more")
+            timer = threading.Timer(0.1, sql, (one, "SELECT pg_wal_replay_resume()"))
+            timer.start()
+            assert search(live) == ["first of more", "first"]
+            timer.join()
+            assert counted()[WAITS] > before[WAITS]
+            # One that does not come is given up, and left alone for a while.
+            sql(one, "SELECT pg_wal_replay_pause()")
+            live.send("PUT", "/tickets?title=first+of+all")
+            assert search(live)[0] == "first of all"
+            assert counted()[PRIMARY] > before[PRIMARY]
+            assert counted()[VAIN] > before[VAIN]
+        finally:
+            sql(one, "SELECT pg_wal_replay_resume()")
+            sql(cluster.primary, "DELETE FROM tickets WHERE title LIKE 'first of%%'")
 
 
 def test_of_two_the_one_that_is_there_reads(cluster):
     one, two = cluster.standbys
-    with alone(cluster) as (live, counted):
+    with alone(cluster, app=PATIENT) as (live, counted):
         assert search(live) == ["first"]
         one.stop()
         assert [search(live) for _ in range(4)] == [["first"]] * 4
-        assert counted() == (5, 0, 0, 0)
+        assert counted()[:2] == (5, 0)
         two.stop()
         assert [search(live) for _ in range(4)] == [["first"]] * 4
         assert counted()[PRIMARY] == 4
@@ -144,7 +145,7 @@ def test_one_that_does_not_answer_is_not_waited_for(cluster):
 def test_one_that_was_promoted_is_none_any_more(cluster):
     third = cluster.follow("third")
     try:
-        with alone(cluster, third) as (live, counted):
+        with alone(cluster, third, app=PATIENT) as (live, counted):
             assert search(live) == ["first"]
             sql(third, "SELECT pg_promote()")
             sql(third, "UPDATE tickets SET title = 'not the first'")
@@ -189,7 +190,7 @@ def test_another_database_is_no_standby(cluster, server):
 def test_a_log_that_ends_with_a_page_is_not_waited_for(cluster):
     """Behind it only the header of the next one is there, and nobody can replay that."""
     follows(cluster.primary, cluster.standbys[0])
-    with alone(cluster) as (live, counted):
+    with alone(cluster, app=PATIENT) as (live, counted):
         sql(cluster.primary, "SELECT pg_switch_wal()")
         assert search(live) == ["first"]
         assert counted()[:2] == (1, 0)
