@@ -39,7 +39,7 @@ def run(arguments):
     if current.MANY:
         from iris.trackers import delivering  # noqa: PLC0415 (only where there are many)
 
-        delivering.Deliverers().run()
+        delivering.Deliverers(ANY).run()
     _wait(where)
     _deliver()
 

@@ -1,4 +1,4 @@
-"""Hooks of many trackers: a deliverer for each that has any, in a process of its own, as for a single one."""
+"""Hooks and mail of many trackers: a deliverer for each that has any, in a process of its own, as for one."""
 
 import contextlib
 import os
@@ -11,18 +11,20 @@ import psycopg2
 from iris import libpq, settings
 from iris.trackers import maps
 
-# Seconds between two looks which trackers have hooks.
+# Seconds between two looks which trackers want one.
 LOOK = 5
 # Seconds that deliverers have to end.
 PATIENCE = 10
-ANY = "SELECT EXISTS (SELECT FROM hooks WHERE state = 'active')"
 
 
 class Deliverers:
-    """The processes, {tracker: its deliverer}; they end with this one, however it does."""
+    """The processes, {tracker: its deliverer}; they end with this one, however it does.
 
-    def __init__(self):
-        self.running = {}
+    wanted:   a SELECT that tells whether a tracker has anybody to be told.
+    """
+
+    def __init__(self, wanted):
+        self.wanted, self.running = wanted, {}
         self.pipe, self._ours = os.pipe()
 
     def run(self):
@@ -46,7 +48,7 @@ class Deliverers:
             if each.poll() is not None:
                 del self.running[name]
         for name in there:
-            if name not in self.running and _has_hooks(name):
+            if name not in self.running and self._is_wanted(name):
                 self.running[name] = subprocess.Popen(
                     [sys.executable, "-P", "-m", "iris.cli", "deliver"],
                     env={
@@ -57,14 +59,13 @@ class Deliverers:
                     pass_fds=[self.pipe],
                 )
 
-
-def _has_hooks(name):
-    """Whether a tracker has any; one that does not answer is asked again later."""
-    try:
-        where = maps.here().dsn(name)
-        connection = libpq.connect(where, application_name="deliver", connect_timeout=5)
-        with contextlib.closing(connection), connection.cursor() as cursor:
-            cursor.execute(ANY)
-            return cursor.fetchone()[0]
-    except (psycopg2.Error, KeyError):
-        return False
+    def _is_wanted(self, name):
+        """Whether a tracker wants one; a tracker that does not answer is asked again later."""
+        try:
+            where = maps.here().dsn(name)
+            connection = libpq.connect(where, application_name="deliver", connect_timeout=5)
+            with contextlib.closing(connection), connection.cursor() as cursor:
+                cursor.execute(self.wanted)
+                return cursor.fetchone()[0]
+        except (psycopg2.Error, KeyError):
+            return False
