@@ -1,6 +1,7 @@
 """What Prometheus is told: what counters.py counts, and how far the feed is behind."""
 
 import platform
+from typing import NamedTuple
 
 import gevent
 import psycopg2
@@ -13,37 +14,54 @@ from prometheus_client.core import (
 )
 from sqlalchemy import func, select
 
-from iris import __version__, counters, current, health, problems
-from iris.database import statements
+from iris import __version__, counters, current, health, hooks, problems
+from iris.database import statements, writing
 
 MEDIA = exposition.CONTENT_TYPE_PLAIN_0_0_4
 # Seconds that the database has to say how far the feed is: whoever watches wants to know above all when it
 # can't.
 PATIENCE = 2
-LAG = statements.compiled(
-    select(
-        func.coalesce(
-            func.extract(
-                "epoch", func.clock_timestamp() - health.WAITING.limit(1).scalar_subquery()
-            ),
-            0,
-        )
-    )
+
+
+def _since(moment):
+    """Return the seconds since a moment that a SELECT gives, 0 where it gives none."""
+    return func.coalesce(func.extract("epoch", func.clock_timestamp() - moment), 0)
+
+
+LAGS = statements.compiled(
+    select(_since(health.WAITING.limit(1).scalar_subquery()), _since(hooks.UNTOLD), *hooks.COUNTS)
 )
 
 
-def _lag():
-    """Return how many seconds the oldest event waits that the feed has not taken, 0 if none does.
+class Lags(NamedTuple):
+    """How far the feed is, and who is told of it.
 
-    Returns:  None where the database does not say.
+    feed:     seconds for which the oldest event waits that the feed has not taken, 0 if none does.
+    hooks:    the same of the oldest event that an active hook has not been told of.
+    failing:  how many active hooks were tried in vain.
+    states:   {state: how many hooks}.
+    """
+
+    feed: float
+    hooks: float
+    failing: int
+    states: dict
+
+
+def _lags():
+    """Return the Lags, or None where the database does not say.
+
+    Source:   one SELECT, which nobody's role is asked for: it tells of no hook which it is.
     """
     try:
         with gevent.Timeout(PATIENCE):
-            (seconds,) = statements.run(LAG, {})
+            *seconds, failing, states = statements.run(
+                LAGS, {}, before=writing.AS_ITSELF, again=True
+            )
     except (psycopg2.Error, problems.Problem, gevent.Timeout):
         return None
     # A transaction that began a moment before an event was written sees it in the future.
-    return max(0.0, float(seconds))
+    return Lags(*(max(0.0, float(each)) for each in seconds), failing, states)
 
 
 def _counter(name, meaning, value):
@@ -91,7 +109,7 @@ class Told:
 
     def collect(self):
         # Of many trackers, each has a feed of its own; who watches all of them asks about none.
-        lag, sums = None if current.MANY else _lag(), counters.Sums()
+        lags, sums = None if current.MANY else _lags(), counters.Sums()
         yield InfoMetricFamily(
             "iris_build",
             "Which Iris this is",
@@ -170,13 +188,24 @@ class Told:
         if current.MANY:
             return
         yield _gauge(
-            "iris_database_up", "Whether the database answered this scrape", int(lag is not None)
+            "iris_database_up", "Whether the database answered this scrape", int(lags is not None)
         )
-        if lag is not None:
+        if lags is not None:
             yield _gauge(
                 "iris_feed_lag_seconds",
                 "How long the oldest event waits that the feed has not taken, as it does for its readers",
-                lag,
+                lags.feed,
+            )
+            yield _gauges("iris_hooks", "Hooks, whoever tells them", "state", lags.states)
+            yield _gauge(
+                "iris_hooks_failing",
+                "Active hooks whose next event was tried in vain",
+                lags.failing,
+            )
+            yield _gauge(
+                "iris_hooks_lag_seconds",
+                "How long the oldest event waits that an active hook has not been told of",
+                lags.hooks,
             )
 
 

@@ -65,7 +65,7 @@ class Iris:
                         [sys.executable, "-W", "ignore", "-m", "iris.cli", "up"],
                         env={**embedded.environment(), "IRIS_DATA": str(self.server.folder),
                             "IRIS_BIND": f"127.0.0.1:{self.port}", "IRIS_WORKERS": "2",
-                            "IRIS_AUTH": "token"},
+                            "IRIS_AUTH": "token", "IRIS_HOOKS_INSIDE": "127.0.0.1"},
                         stdin=subprocess.DEVNULL, stdout=log, stderr=log,
                     )  # fmt: skip
             with contextlib.suppress(OSError, http.client.HTTPException):

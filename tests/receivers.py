@@ -1,19 +1,20 @@
 """Receivers of hooks, as tests and docs have them: plain servers that keep what they are sent."""
 
 import json
+import ssl
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 
 class Receiver:
-    """A server on 127.0.0.1 that keeps what it is sent.
+    """A server on this machine that keeps what it is sent.
 
     received: [(path, headers, body)] of what was accepted, in order.
     tries:    the same of all.
     answers:  (number of the try, path) → (status, headers, body); by default 204.
     """
 
-    def __init__(self, answers=None, port=0):
+    def __init__(self, answers=None, port=0, host="127.0.0.1", certificate=None):
         self.received, self.tries = [], []
         self.answers = answers or (lambda number, path: (204, {}, b""))
         receiver = self
@@ -35,6 +36,8 @@ class Receiver:
                 self.end_headers()
                 self.wfile.write(said)
 
+            do_PUT = do_POST
+
             def log_message(self, *words):
                 pass
 
@@ -42,9 +45,13 @@ class Receiver:
             request_queue_size = 256
             daemon_threads = True
 
-        self.server = Server(("127.0.0.1", port), Handler)
+        self.server = Server((host, port), Handler)
+        if certificate:
+            context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+            context.load_cert_chain(*certificate)
+            self.server.socket = context.wrap_socket(self.server.socket, server_side=True)
         self.port = self.server.server_address[1]
-        self.url = f"http://127.0.0.1:{self.port}"
+        self.url = f"http://{host}:{self.port}"
         threading.Thread(target=self.server.serve_forever, args=(0.05,), daemon=True).start()
 
     def events(self, path=None):

@@ -27,7 +27,7 @@ log = logging.getLogger("iris")
 # Seconds between two looks, while there are hooks and while there are none.
 LOOK, SELDOM = 0.2, 1
 # Seconds for which a hook is taken, and between two times of adding to them.
-HELD, KEEP = 10, 3
+HELD, KEEP = 15, 4
 # Hooks that are told at once.
 MOST = 1000
 # Seconds that what is in flight has when an end is wanted.

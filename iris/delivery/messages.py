@@ -23,7 +23,7 @@ from iris.lists import tickets as ticket_list
 log = logging.getLogger("iris")
 
 # Events that are read at once; seconds for which others may join, and filters that one statement asks.
-PIECE, GATHER, TOGETHER = 50, 0.005, 50
+PIECE, GATHER, TOGETHER = 50, 0.005, 100
 BEFORE = (
     "SELECT set_config('role', 'none', true), set_config('application_name', 'deliver', true); "
 )
@@ -40,7 +40,7 @@ then_ AS MATERIALIZED (
     SELECT piece.position AS then_position, moment AS then_moment, ticket.* FROM piece
         CROSS JOIN LATERAL (VALUES (piece.at), (piece.at - interval '1 microsecond')) AS ends(moment)
         CROSS JOIN LATERAL ticket_as_of(piece.ticket_id, moment) AS ticket),
-met AS (SELECT NULL::integer AS which, NULL::bigint AS position WHERE false{met})
+met AS MATERIALIZED (SELECT NULL::integer AS which, NULL::bigint AS position WHERE false{met})
 SELECT piece.position, piece.kind, piece.actor, encode(substr(piece.digest, 1, 8), 'hex'), piece.body,
         ARRAY(SELECT met.which FROM met WHERE met.position = piece.position)
     FROM piece ORDER BY piece.position
@@ -85,7 +85,7 @@ def _statement(conditions):
     made, given = [], {}
     for place, (sql, values) in enumerate(conditions):
         named = re.sub(r"%\((\w+)\)s", rf"%(f{place}_\1)s", sql)
-        made.append(f"\n    UNION SELECT {place}, then_position FROM ({named}) AS found")
+        made.append(f"\n    UNION ALL SELECT {place}, then_position FROM ({named}) AS found")
         given |= {f"f{place}_{name}": value for name, value in values.items()}
     return READ.format(met="".join(made)), given
 

@@ -37,6 +37,8 @@ class _Connection(http.client.HTTPConnection):
         for family, where in addresses.resolve(self.host, self.port):
             made = socket.socket(family, socket.SOCK_STREAM)
             try:
+                # As a whole try may take; a name may have several addresses.
+                made.settimeout(SECONDS)
                 made.connect(where)
                 made.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
                 self.sock = made

@@ -41,6 +41,7 @@ LOOKS = (
     Look("history", inside.history, "owner", is_slow=True),
     Look("digests", inside.digests, "revision", is_slow=True),
     Look("feed", inside.feed, "revision"),
+    Look("hooks", inside.hooks, "revision"),
     Look("clock", outside.clock, "revision"),
     Look("disk", outside.disk, ""),
     Look("backups", outside.backups, ""),

@@ -22,6 +22,14 @@ KINDS = {
 }
 # Seconds that events may wait for their place when somebody has just asked for it.
 FEED_SECONDS = 60
+# Seconds for which a hook for which there is something may be nobody's.
+HOOK_SECONDS = 60
+HOOKS = """
+    SELECT hook_id, state::text, reason, tried, coalesce(next_try < now() - make_interval(secs => %(wait)s),
+            until IS NULL AND EXISTS (SELECT FROM events WHERE position > hooks.position
+                AND at < now() - make_interval(secs => %(wait)s))) AS is_idle
+        FROM hooks ORDER BY hook_id
+"""
 
 
 def _sql(name, **more):
@@ -177,3 +185,25 @@ def feed(place):
     else:
         todo = "`SELECT free_holders()` in `iris psql` ends whoever holds it up for a minute"
         yield Finding("feed", WRONG, f"{found}: somebody keeps it from going on", todo)
+
+
+def hooks(place):
+    """Are those told who want to be?"""
+    place.service.execute(HOOKS, {"wait": HOOK_SECONDS})
+    rows = place.service.fetchall()
+    again = "mend its receiver, then `UPDATE hooks SET state = 'active' WHERE hook_id = {}`"
+    for number, state, reason, tried, is_idle in rows:
+        if state != "active":
+            found = f"hook {number} is {state}" + (f": {reason}" if reason else "")
+            yield Finding("hooks", NOTE, found, again.format(number))
+        elif is_idle:
+            todo = "`iris deliver`, or IRIS_DELIVER=true for a service"
+            yield Finding("hooks", WRONG, f"nobody tells hook {number} what it waits for", todo)
+        elif tried:
+            found = (
+                f"hook {number} was tried {counted.of(tried, 'time', 'times')} in vain: {reason}"
+            )
+            yield Finding("hooks", NOTE, found, again.format(number))
+    active = [row for row in rows if row[1] == "active"]
+    if len(active) == len(rows) and not any(row[3] or row[4] for row in rows):
+        yield Finding("hooks", OK, f"{counted.of(len(rows), 'hook is', 'hooks are')} told")

@@ -1,5 +1,6 @@
 """Lists of tickets: what they can be filtered, sorted and searched by, now and at any moment."""
 
+import dataclasses
 import json
 
 from sqlalchemy import (
@@ -299,8 +300,9 @@ LIST_THEN_FEW = _listing(models.THEN_FEW, models.AS_OF)
 CHOSEN, WALKED = ("status", "assignee", "reporter"), ("created", "rank")
 # As they were at the two ends of what changed.
 ENDS = tuple(_listing(models.at(when), models.SINCE) for when in (models.SINCE, models.UNTIL))
-# As each was at the moment that it itself says, of rows called then_.
-LIST_EACH = _listing(models.at(models.EACH), models.EACH)
+# As each was at the moment that it says itself, of rows called then_; whether a status is one, now says.
+_each = _listing(models.at(models.EACH), models.EACH)
+LIST_EACH = dataclasses.replace(_each, filters={**_each.filters, "status": _status()})
 # When a ticket or the workflow is to be read.
 AS_OF = types.about("The moment whose answer is wanted; now, unless given", types.Time())
 PARAMETERS = {**LIST.parameters(), "as_of": AS_OF}

@@ -120,6 +120,7 @@ DECLARE
     of json := CASE WHEN ticket.ticket_id IS NOT NULL THEN row_to_json(ticket) END;
     made text := json_build_object('type', event.kind, 'timestamp', event.at, 'data', json_build_object('event', told, 'ticket', of));
     most integer;
+    few jsonb;
 BEGIN
     -- What receivers take; and the same whenever it is asked, or one message would have two bodies.
     FOREACH most IN ARRAY '{2000,200,40}'::integer[] LOOP
@@ -127,11 +128,13 @@ BEGIN
         made := json_build_object('type', event.kind, 'timestamp', event.at, 'cut', most,
             'data', json_build_object('event', shortened(told::jsonb, most), 'ticket', shortened(of::jsonb, most)));
     END LOOP;
-    IF octet_length(made) >= 20000 THEN
+    -- Of very many short ones.
+    FOREACH few IN ARRAY ARRAY['{}', '{"changes": null}']::jsonb[] LOOP
+        EXIT WHEN octet_length(made) < 20000;
         made := json_build_object('type', event.kind, 'timestamp', event.at, 'cut', 0,
-            'data', json_build_object('event', told::jsonb || '{"changes": null}', 'ticket', shortened(of::jsonb - '{description,fields}'::text[], 40)));
-    END IF;
+            'data', json_build_object('event', shortened(told::jsonb, 40) || few, 'ticket', shortened(of::jsonb - '{description,fields}'::text[], 40)));
+    END LOOP;
     RETURN made;
 END $$;
 COMMENT ON FUNCTION delivery_body(events, tickets) IS
-    'What hooks are sent of an event: it, and its ticket as it was then; less than 20,000 bytes, "cut" says to how many characters texts were cut for that, 0 that changes, description and fields are left out';
+    'What hooks are sent of an event: it, and its ticket as it was then; less than 20,000 bytes, "cut" says to how many characters texts were cut for that, 0 that description and fields are left out, and changes if need be';
