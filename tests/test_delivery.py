@@ -413,15 +413,6 @@ def test_it_goes_on_where_another_was_killed(http, sql, server, hook, receiver):
         other.process.kill()
 
 
-def test_told_to_stop_it_gives_hooks_back(http, sql, server, hook, receiver, deliverer):
-    hook()
-    made = Deliverer(server.url())
-    sql("INSERT INTO tickets (title) VALUES ('first')")
-    until(lambda: receiver.received)
-    assert made.stop() == 0
-    until(lambda: not sql("SELECT hook_id FROM hooks WHERE holder IS NOT NULL"))
-
-
 # Nobody's inside ------------------------------------------------------------------------------------
 
 INSIDE = (

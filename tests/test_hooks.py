@@ -237,3 +237,27 @@ def test_they_are_drawn(http, hook):
     assert "hook 2 is told from now on" in http.put("/hooks?format=text", url=URL).text
     assert http.delete("/hooks/2?format=text").text == "hook 2 deleted\n"
     assert http.get("/hooks/1/deliveries").json == []
+
+
+def test_who_had_a_hook_before_writes_nothing_of_it_any_more(http, sql, hook):
+    """Also where it says so together with who has it now."""
+    number = hook(position=0, url="http://example.org/")
+    ((_, before),) = _due(sql, "a")
+    http.put(f"/hooks/{number}", state="active")
+    ((_, now),) = _due(sql, "a")
+    told = [
+        {"hook_id": number, "epoch": epoch, "position": place, "tried": place, "wait": None, "ends": False,
+         "tries": [{"position": place, "ago": 0, "tried": 1, "outcome": "failed", "took": 1}]}
+        for epoch, place in ((before, 7), (now, 1))
+    ]  # fmt: skip
+    found = sql("SELECT * FROM settle_hooks('a', %s) ORDER BY epoch", json.dumps(told))
+    assert [(each["epoch"], each["is_held"]) for each in found] == [(before, False), (now, True)]
+    assert sql.one("SELECT position, tried FROM hooks") == {"position": 1, "tried": 1}
+    assert [each["position"] for each in sql("SELECT position FROM deliveries")] == [1]
+    (other,) = sql("SELECT * FROM settle_hooks('b', %s)", json.dumps(told[1:]))
+    assert not other["is_held"]
+
+
+def _due(sql, holder):
+    (row,) = sql("SELECT due FROM hooks_due(%s)", holder)
+    return [(each["hook_id"], each["epoch"]) for each in row["due"]]

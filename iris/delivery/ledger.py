@@ -22,7 +22,9 @@ log = logging.getLogger("iris")
 # Seconds between two times of writing.
 SECONDS = 0.1
 SETTLE = statements.compiled(
-    select(literal_column("hook_id"), literal_column("is_held")).select_from(
+    select(
+        literal_column("hook_id"), literal_column("epoch"), literal_column("is_held")
+    ).select_from(
         func.settle_hooks(bindparam("holder"), cast(cast(bindparam("told"), Text), JSONB))
     )
 )
@@ -83,19 +85,19 @@ class Ledger:
         now = time.monotonic()
         told = json.dumps([entry.told(now) for entry in entries.values()], ensure_ascii=False)
         try:
-            rows = dict(
-                statements.rows(SETTLE, {"holder": self.holder, "told": told}, before=LOSABLE)
-            )
+            given = {"holder": self.holder, "told": told}
+            found = statements.rows(SETTLE, given, before=LOSABLE)
+            rows = {(hook_id, epoch): is_held for hook_id, epoch, is_held in found}
             self.failed = False
         except Exception as error:
             if not self.failed:
                 said(log, "what was delivered can't be written yet", error)
             rows, self.failed = {}, True
         for key, entry in entries.items():
-            if key[0] in rows:
-                if not rows[key[0]]:
+            if key in rows:
+                if not rows[key]:
                     self.lost(key)
-                entry.written.set(rows[key[0]])
+                entry.written.set(rows[key])
             else:
                 self._keep(key, entry)
 

@@ -64,33 +64,30 @@ END $$;
 COMMENT ON FUNCTION keep_hooks(text, jsonb, double precision) IS
     'Keeps hooks that a deliverer has, [{"hook_id", "epoch"}], for some seconds more, and says which of them it has; drops old deliveries of theirs';
 
-CREATE OR REPLACE FUNCTION settle_hooks(holder text, told jsonb) RETURNS TABLE (hook_id bigint, is_held boolean)
+CREATE OR REPLACE FUNCTION settle_hooks(holder text, told jsonb) RETURNS TABLE (hook_id bigint, epoch bigint, is_held boolean)
 LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = pg_catalog, public, pg_temp
 AS $$
 #variable_conflict use_column
 DECLARE
-    mine bigint[];
-    theirs bigint[];
+    -- Rows that nobody else has locked. One hook may be told of by two numbers: who had it before has not heard yet.
+    locked bigint[];
 BEGIN
-    WITH said AS (
-        SELECT * FROM jsonb_to_recordset(told) AS said(hook_id bigint, epoch bigint)),
-    locked AS (
-        SELECT hooks.hook_id, hooks.holder = settle_hooks.holder AND hooks.epoch = said.epoch AS is_held FROM hooks JOIN said USING (hook_id)
-            ORDER BY 1 FOR NO KEY UPDATE OF hooks SKIP LOCKED)
-    SELECT array_agg(hook_id) FILTER (WHERE is_held), array_agg(hook_id) FILTER (WHERE is_held IS NOT TRUE) INTO mine, theirs FROM locked;
+    locked := ARRAY(SELECT hook_id FROM hooks WHERE hook_id IN (SELECT said.hook_id FROM jsonb_to_recordset(told) AS said(hook_id bigint))
+        ORDER BY hook_id FOR NO KEY UPDATE SKIP LOCKED);
     INSERT INTO deliveries (hook_id, position, at, tried, outcome, status, took, answer)
         SELECT said.hook_id, each.position, clock_timestamp() - make_interval(secs => each.ago), each.tried, each.outcome, each.status, each.took, each.answer
-            FROM jsonb_to_recordset(told) AS said(hook_id bigint, tries jsonb),
+            FROM jsonb_to_recordset(told) AS said(hook_id bigint, epoch bigint, tries jsonb) JOIN hooks USING (hook_id, epoch),
                 jsonb_to_recordset(said.tries) AS each("position" bigint, ago double precision, tried integer, outcome delivery_outcome, status integer, took integer, answer text)
-            WHERE said.hook_id = ANY (mine) ORDER BY each.ago DESC;
+            WHERE said.hook_id = ANY (locked) AND hooks.holder = settle_hooks.holder ORDER BY each.ago DESC;
+    RETURN QUERY SELECT said.hook_id, said.epoch, coalesce(hooks.epoch = said.epoch AND hooks.holder = settle_hooks.holder, false)
+        FROM jsonb_to_recordset(told) AS said(hook_id bigint, epoch bigint) LEFT JOIN hooks USING (hook_id)
+        WHERE hooks.hook_id IS NULL OR hooks.hook_id = ANY (locked);
     UPDATE hooks SET position = said.position, tried = said.tried, next_try = clock_timestamp() + make_interval(secs => said.wait),
             state = coalesce(said.state, hooks.state), reason = said.reason,
             holder = CASE WHEN said.ends THEN NULL ELSE hooks.holder END, until = CASE WHEN said.ends THEN NULL ELSE hooks.until END
-        FROM jsonb_to_recordset(told) AS said(hook_id bigint, "position" bigint, tried integer, wait double precision, state hook_state, reason text, ends boolean)
-        WHERE hooks.hook_id = said.hook_id AND said.hook_id = ANY (mine);
-    RETURN QUERY SELECT said.hook_id, said.hook_id = ANY (mine) IS TRUE FROM jsonb_to_recordset(told) AS said(hook_id bigint)
-        WHERE said.hook_id = ANY (mine || theirs) OR NOT EXISTS (SELECT FROM hooks WHERE hooks.hook_id = said.hook_id);
+        FROM jsonb_to_recordset(told) AS said(hook_id bigint, epoch bigint, "position" bigint, tried integer, wait double precision, state hook_state, reason text, ends boolean)
+        WHERE hooks.hook_id = said.hook_id AND hooks.epoch = said.epoch AND hooks.holder = settle_hooks.holder AND hooks.hook_id = ANY (locked);
 END $$;
 COMMENT ON FUNCTION settle_hooks(text, jsonb) IS
     'Says how far hooks have come that a deliverer has, and what was tried; gives whether it has them still, and no row of one that somebody else has locked, of which nothing is written';
