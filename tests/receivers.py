@@ -45,6 +45,9 @@ class Receiver:
             request_queue_size = 256
             daemon_threads = True
 
+            def handle_error(self, request, client_address):
+                """Who is killed hangs up in the middle."""
+
         self.server = Server((host, port), Handler)
         if certificate:
             context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
