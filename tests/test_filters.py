@@ -139,9 +139,10 @@ def test_me_is_who_asks_in_every_filter_of_people(http, ticket, walk):
 
 
 def test_me_may_stand_in_every_filter_of_people(http):
-    from iris import comments, events, tickets, tokens, watchers  # noqa: PLC0415 (not before the database is there)
+    from iris import comments, events, inbox, people, tokens, watchers  # noqa: PLC0415 (not before the database is there)
+    from iris.lists import tickets  # noqa: PLC0415
 
-    people = {
+    names = {
         "assignee",
         "reporter",
         "commented_by",
@@ -149,11 +150,12 @@ def test_me_may_stand_in_every_filter_of_people(http):
         "watched_by",
         "who",
         "author",
+        "name",
         "actor",
     }
-    for noun in (tickets, comments, events, tokens, watchers):
+    for noun in (tickets, comments, events, tokens, watchers, inbox, people):
         for name, filter_ in noun.LIST.filters.items():
-            assert getattr(filter_.kind, "people", False) == (name in people), (noun, name)
+            assert getattr(filter_.kind, "people", False) == (name in names), (noun, name)
     assert http.get("/tokens?actor=me", actor="alice").json == []
 
 
