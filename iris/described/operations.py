@@ -101,9 +101,12 @@ class Route:
         """Return the names of the headers that it heeds."""
         found = ["X-Request-Id", *self.said("heeds", ())]
         people = any(getattr(kind, "people", False) for kind in self.types.values())
-        if not auth.WANTED and (self.writes or people):
+        if self.writes or people:
             found.append("Iris-Actor")
-        return [*found, *(["Idempotency-Key"] if self.writes else [])]
+        if self.writes:
+            found.append("Idempotency-Key")
+        # Where tokens say who acts, nobody else does.
+        return [name for name in dict.fromkeys(found) if not (auth.WANTED and name == "Iris-Actor")]
 
 
 class Describer:
