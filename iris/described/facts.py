@@ -9,21 +9,21 @@ from sqlalchemy.dialects.postgresql import aggregate_order_by
 from iris import models
 from iris.database import statements
 
-# Of each table: its columns with their comments, and, without a column, what its constraints check, with the
-# functions that they call.
+# Of each table: its columns with their comments, and, without a column, what its constraints check, and the source
+# of the functions that they call.
 SAID = """
-SELECT c.relname, a.attname, col_description(c.oid, a.attnum) FROM pg_class AS c
+SELECT c.relname, a.attname, col_description(c.oid, a.attnum), NULL FROM pg_class AS c
     JOIN pg_attribute AS a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
     WHERE c.relnamespace = 'public'::regnamespace AND c.relkind = 'r'
 UNION ALL
-SELECT c.relname, NULL, concat_ws(E'\\n', pg_get_constraintdef(k.oid), p.prosrc) FROM pg_class AS c
+SELECT c.relname, NULL, pg_get_constraintdef(k.oid), p.prosrc FROM pg_class AS c
     JOIN pg_constraint AS k ON k.conrelid = c.oid AND k.contype = 'c'
     LEFT JOIN pg_depend AS d ON d.classid = 'pg_constraint'::regclass AND d.objid = k.oid
         AND d.refclassid = 'pg_proc'::regclass
     LEFT JOIN pg_proc AS p ON p.oid = d.refobjid
     WHERE c.relnamespace = 'public'::regnamespace
 UNION ALL
-SELECT NULL, NULL, pg_get_functiondef('is_blank(text)'::regprocedure)
+SELECT NULL, NULL, pg_get_functiondef('is_blank(text)'::regprocedure), NULL
 """
 # What the workflow has: a document is good for these.
 STATUSES = statements.compiled(
@@ -32,7 +32,8 @@ STATUSES = statements.compiled(
 # How the rules write what JSON Schema can say, too.
 LENGTH = r"char_length\({column}\) (?:>|<=) (\d+)"
 NOT_BLANK = r"is_blank\({column}\)"
-UNLIKE = r"\b{column} !?~ '([^']*)'"
+UNLIKE = r"\b{column} ~ '((?:[^']|'')*)'"
+LIKE = r"\b{column} !~ '((?:[^']|'')*)'"
 ITEMS = r"FOREACH (\w+) IN ARRAY {column} LOOP"
 MOST_ITEMS = r"cardinality\({column}\) > (\d+)"
 BLANKS = r"btrim\(value, '([^']*)'"
@@ -45,6 +46,7 @@ class Rules(NamedTuple):
     length:   how many characters it may have, at most.
     is_blank: whether it may be.
     unlike:   regular expressions that it must not meet.
+    like:     regular expressions that it must meet.
     kind:     of JSON: the type that it is.
     items:    of a list: (how many, the length of each), at most.
     """
@@ -52,6 +54,7 @@ class Rules(NamedTuple):
     length: int | None = None
     is_blank: bool = True
     unlike: tuple = ()
+    like: tuple = ()
     kind: str | None = None
     items: tuple = (None, None)
 
@@ -78,12 +81,17 @@ class Facts(NamedTuple):
             found = re.search(pattern.format(column=name), checked)
             return int(found[1]) if found else None
 
+        def patterns(pattern):
+            found = re.findall(pattern.format(column=column), checked)
+            return tuple(dict.fromkeys(each.replace("''", "'") for each in found))
+
         kind = re.search(KIND.format(column=column), checked)
         item = re.search(ITEMS.format(column=column), checked)
         return Rules(
             length=number(LENGTH, column),
             is_blank=re.search(NOT_BLANK.format(column=column), checked) is None,
-            unlike=tuple(dict.fromkeys(re.findall(UNLIKE.format(column=column), checked))),
+            unlike=patterns(UNLIKE),
+            like=patterns(LIKE),
             kind=kind[1] if kind else None,
             items=(number(MOST_ITEMS, column), number(LENGTH, item[1]) if item else None),
         )
@@ -103,11 +111,13 @@ def read(names):
     Source:   one SELECT.
     """
     comments, checks = {}, {}
-    for table, column, said in statements.rows(SAID, {}):
+    for table, column, said, source in statements.rows(SAID, {}):
         if table is None:
             blanks = re.search(BLANKS, said)[1]
         elif column is None:
-            checks[table] = checks.get(table, "") + said
+            # A constraint says what is to hold, a function what is refused: the same words, but for the sign.
+            turned = re.sub(" (!?)~ ", lambda found: " ~ " if found[1] else " !~ ", said)
+            checks[table] = "\n".join(filter(None, (checks.get(table), turned, source)))
         else:
             comments[table, column] = said
     return Facts(comments, checks, blanks, names)

@@ -218,7 +218,7 @@ class Describer:
             # What names one that is there changes it.
             made["if"], made["then"] = {"not": {"required": [key]}}, {"required": filed}
         else:
-            needed += filed
+            needed = [*dict.fromkeys([*needed, *filed])]
         made |= {"required": needed} if needed else {}
         if route.said("one_of") == tuple(route.in_body):
             made |= {"minProperties": 1, "maxProperties": 1}

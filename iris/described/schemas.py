@@ -35,6 +35,12 @@ def characters(known):
     )
 
 
+def expression(pattern):
+    """Return a regular expression of PostgreSQL's as JSON Schema, which has JavaScript's, reads it."""
+    made = pattern.replace("[^][", r"[^\]\[").replace("[:space:]", r"\s")
+    return made.replace("[:cntrl:]", CONTROLS)
+
+
 def text(rules=None, least=0, blanks=""):
     """Return the schema of a text that PostgreSQL can keep.
 
@@ -47,7 +53,7 @@ def text(rules=None, least=0, blanks=""):
         made["minLength"] = least
     unlike = []
     for each in rules.unlike if rules else ():
-        pattern = each.replace("[:cntrl:]", CONTROLS)
+        pattern = expression(each)
         if re.fullmatch(r"\[[^\]]*\]", pattern):
             # A character that it must not have.
             refused += pattern[1:-1]
@@ -60,6 +66,11 @@ def text(rules=None, least=0, blanks=""):
         made["pattern"] = f"^[^{refused}]*[^{refused}{escaped}][^{refused}]*$"
     if rules and rules.length:
         made["maxLength"] = rules.length
+    if rules and rules.like:
+        # What it is like has the room of one pattern, what it must not have that of the other.
+        unlike.append(f"[{refused}]")
+        made["pattern"], *others = map(expression, rules.like)
+        made |= {"allOf": [{"pattern": each} for each in others]} if others else {}
     if unlike:
         made["not"] = {"pattern": "|".join(unlike)}
     return made

@@ -9,6 +9,7 @@ import uuid
 import requests
 import schemathesis
 from hypothesis import strategies
+from schemathesis.core import NotSet
 
 WORDS = {
     "moment": strategies.sampled_from(["2031-12-01", "2031-12-01T12:00:00+01:00", "tomorrow"]),
@@ -67,6 +68,19 @@ def before_call(context, case, kwargs):
     if case.path == "/tickets":
         # If-Match is for one ticket that is there.
         (case.headers or {}).pop("If-Match", None)
-    case.body = whole(case.body)
+    if not isinstance(case.body, NotSet):
+        # What is set is looked at anew, and none would be taken for a mistake.
+        case.body = whole(case.body)
+    if isinstance(case.body, dict) and case.path == "/people/{name}":
+        # Whoever is not there yet needs one; that it bounced, only the mail server says.
+        case.body |= {"mail": "alice@example.org", "state": "active"}
+    if isinstance(case.body, dict) and case.path == "/inbox":
+        # How far the feed has come is not known.
+        case.body.pop("position", None)
+    if isinstance(case.body, dict) and case.path.startswith("/hooks"):
+        # schemathesis itself reads URLs that come back, and ends at http://[8B2cA].
+        case.body["url"] = "https://ci.example.org/iris"
+        for name in ("filter", "position", "secret"):
+            case.body.pop(name, None)
     if case.path == "/workflow" and case.method != "GET":
         case.body = requests.get(f"{case.operation.base_url}/workflow").json()
