@@ -10,7 +10,9 @@ from iris.database import writing
 from iris.described import shapes
 from iris.intake import auth, routes, types
 
-NAME = types.about("Their name; me is who asks", types.Word())
+NAME = types.concerning(
+    people.TABLE.c.name, types.about("Their name; me is who asks", types.Word())
+)
 PERSON = shapes.Row(models.Person)
 # What was read may be sent back.
 KEPT = {

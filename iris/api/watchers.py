@@ -2,13 +2,15 @@
 
 import falcon
 
-from iris import watchers
+from iris import models, watchers
 from iris.api import ROUTE, listed, lists, said
 from iris.intake import auth, routes, types
 
 KEY = {
     "ticket_id": types.Number(),
-    "who": types.about("Their name; me is who asks", types.Word()),
+    "who": types.concerning(
+        models.WATCHES.c.who, types.about("Their name; me is who asks", types.Word())
+    ),
 }
 
 

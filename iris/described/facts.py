@@ -9,8 +9,8 @@ from sqlalchemy.dialects.postgresql import aggregate_order_by
 from iris import models
 from iris.database import statements
 
-# Of each table: its columns with their comments, and, without a column, what its constraints check, and the source
-# of the functions that they call.
+# Of each table: its columns with their comments, and, without a column, what its constraints check, and the
+# source of the functions that they call.
 SAID = """
 SELECT c.relname, a.attname, col_description(c.oid, a.attnum), NULL FROM pg_class AS c
     JOIN pg_attribute AS a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped

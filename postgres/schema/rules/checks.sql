@@ -69,8 +69,10 @@ LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE
 SET search_path = pg_catalog, public, pg_temp
 AS $$
 BEGIN
-    RETURN char_length(who) <= 100 AND NOT is_blank(who) AND who !~ '[[:cntrl:]]'
-        OR refuse('who must have 1 to 100 characters, not only blanks', 'watches_check', 'who');
+    IF char_length(who) > 100 OR is_blank(who) OR who ~ '[[:cntrl:]]' THEN
+        RETURN refuse('who must have 1 to 100 characters, not only blanks', 'watches_check', 'who');
+    END IF;
+    RETURN true;
 END $$;
 COMMENT ON FUNCTION watch_fits(text) IS 'Whether somebody may be called so who watches a ticket; refuses who may not, in words';
 
