@@ -33,10 +33,26 @@ def wait_for(primary, names):
     sql(primary, "SELECT pg_reload_conf()")
 
 
+def is_waited_for(primary):
+    """Commit something; return whether that had to wait, which is ended then."""
+    writing = "SELECT pg_logical_emit_message(true, '', 'x')"
+    thread = threading.Thread(target=sql, args=(primary, writing))
+    thread.start()
+    while thread.is_alive():
+        if found := sql(primary, "SELECT pid FROM pg_stat_activity WHERE wait_event = 'SyncRep'"):
+            sql(primary, "SELECT pg_cancel_backend(%s)", *found[0])
+            thread.join()
+            return True
+    return False
+
+
 @contextlib.contextmanager
 def nobody_there(primary):
     """Have all commits wait for a standby that is not there."""
     wait_for(primary, "'nobody'")
+    # PostgreSQL's processes read their settings one after the other: it holds when somebody waits.
+    while not is_waited_for(primary):
+        pass
     try:
         yield
     finally:
