@@ -14,7 +14,8 @@ class _Seen(dict):
 
     def __missing__(self, number):
         char = chr(number)
-        odd = unicodedata.category(char) in ("Cc", "Cf", "Zl", "Zp") and char != "\u200d"
+        # Half a surrogate pair is in no encoding.
+        odd = unicodedata.category(char) in ("Cc", "Cf", "Cs", "Zl", "Zp") and char != "\u200d"
         shown = "\ufffd" if odd else char
         if len(self) < MOST_KNOWN:
             self[number] = shown

@@ -72,3 +72,18 @@ def test_a_hundred_at_once_are_answered_in_order(live, http):
         for marker in markers:
             answer = connection.answer()
             assert (answer.marker, answer.json["request_id"]) == (marker, marker)
+
+
+@pytest.mark.parametrize("accept", ["text/plain", "text/html", "application/json"])
+@pytest.mark.parametrize(
+    "body, refused, words",
+    [
+        (rb'{"\ud800": 1}', 400, b"is unknown here"),
+        (rb'[{"title": "x", "\udc00y": 1}]', 422, b"half a surrogate pair"),
+        (rb'{"title": "\ud800"}', 422, b"half a surrogate pair"),
+    ],
+)
+def test_what_is_in_no_encoding_is_refused_in_any_form(live, accept, body, refused, words):
+    kind = ["Content-Type: application/json", f"Accept: {accept}"]
+    status, _, answer = live.send("PUT", "/tickets", body, kind)
+    assert status == refused and words in answer
