@@ -44,11 +44,12 @@ writer() {
 }
 # Wait until each writer has been answered after a moment; say how long nobody was.
 answered_again() {
-    local began=$1
+    local began=$1 answered=
     for _ in $(seq 600); do
-        if [ "$(cat "$ledger"/one "$ledger"/two | awk -v b="$began" '$2 > b + 1' | wc -l)" -gt 10 ]; then break; fi
+        if [ "$(cat "$ledger"/one "$ledger"/two | awk -v b="$began" '$2 > b + 1' | wc -l)" -gt 10 ]; then answered=yes; break; fi
         sleep 0.2
     done
+    if [ -z "$answered" ]; then echo 'no write is answered any more' >&2; exit 1; fi
     sort -n -k 2 "$ledger"/one "$ledger"/two | awk -v b="$began" '
         BEGIN { before = b } $2 >= b { if ($2 - before > gap) gap = $2 - before; before = $2 }
         END { printf "   no write was answered for some %d s\n", gap }'
@@ -60,7 +61,8 @@ expect "$($compose config 2>&1 || true)" 'IRIS_CLUSTER_PASS is not set'
 
 say 'up'
 echo 'IRIS_CLUSTER_PASS=of-the-nodes' >> .env
-trap 'touch "$ledger/enough"; $compose down -v; rm -rf .env "$ledger"' EXIT
+# Writers that wait for an answer would wait for ever.
+trap 'kill ${one:-} ${two:-} 2> /dev/null || true; $compose down -v; rm -rf .env "$ledger"' EXIT
 $compose up -d --build
 for _ in $(seq 300); do curl -sf 0.0.0.0:8000/db-check > /dev/null && break; sleep 0.5; done
 whole
