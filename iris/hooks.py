@@ -98,22 +98,21 @@ DELIVERIES = listing.List(
 
 
 def meant(filter_):
-    """Read a hook's filter as GET /tickets reads its query.
+    """Read a hook's filter as GET /tickets reads its query; what is none, the database has refused.
 
     filter_:  {name: text}.
     Returns:  {name: value} of ticket_list.LIST's filters.
-    Raises:   ValueError, in words, for what is none.
+    Raises:   ValueError, in words, for what is none (any more).
     """
     found, pairs = {}, []
     for name, text in filter_.items():
         if name.startswith(FIELD):
             pairs.append((name.removeprefix(FIELD), text))
             continue
-        known = ticket_list.LIST.filters.get(name)
-        if known is None or isinstance(known.kind, types.Pairs | types.Mine):
+        if name not in FILTERS or name == "fields":
             raise ValueError(f"has {name[:100]}, which is no filter of tickets")
         try:
-            found[name] = known.kind(bodies.Untyped(text))
+            found[name] = ticket_list.LIST.filters[name].kind(bodies.Untyped(text))
         except ValueError as error:
             raise ValueError(f"has {name}, which {error}") from None
     if pairs:
@@ -121,53 +120,24 @@ def meant(filter_):
     return found
 
 
-def _quoted(value):
-    plain = value.strip() == value and not set(value) & set(',"') and value not in ("", "me")
-    return value if plain else '"' + value.replace('"', '""') + '"'
+def _filter(given):
+    """Put the filters together that a hook is given; None takes one away.
 
-
-def _text(value, actor):
-    """Return a value of FILTERS as a query would have it, with who acts in the place of `me`."""
-    if not isinstance(value, types.Chosen):
-        return value
-    names = [_quoted(actor if isinstance(each, types.Me) else each) for each in value.values]
-    first = "!" if value.excluded else ""
-    if not first and names[0].startswith("!"):
-        names[0] = f'"{names[0]}"'
-    return first + ",".join(names)
-
-
-def _filter(given, actor):
-    """Take the filters out of what a hook is given, {name: text}; None takes one away.
-
-    Returns:  (all of it, or None where it is to be added to what there is; what is added).
-    Raises:   Problem 422, also in the database's words.
+    given:    {name: value}; of its filters `filter` becomes all that there is to be, or else `added` what is
+              added to what there was, as JSON text.
     """
     whole, added = given.pop("filter", None), {}
-    if whole is not None and not (
-        isinstance(whole, dict) and all(isinstance(each, str) for each in whole.values())
-    ):
-        raise problems.invalid({"filter": 'must be an object of texts, such as {"open": "true"}'})
     for name in [name for name in given if name in FILTERS]:
         value = given.pop(name)
-        if name == "fields":
-            added |= {f"{FIELD}{key}": text for key, text in value}
-        else:
-            added[name] = _text(value, actor)
-    try:
-        values = meant({**(whole or {}), **{name: each for name, each in added.items() if each}})
-    except ValueError as error:
-        raise problems.invalid({"filter": str(error)}) from None
-    if whole is not None:
-        for name, value in values.items():
-            if name in whole:
-                whole[name] = (
-                    _text(value, actor) if isinstance(value, types.Chosen) else whole[name]
-                )
-    if values:
-        # What only the database knows, such as the statuses, it says.
-        pages.read(ticket_list.LIST, {**values, "limit": 1})
-    return whole, added
+        fields = {f"{FIELD}{key}": text for key, text in value} if name == "fields" else None
+        added |= {name: value} if fields is None else fields
+    if whole is None:
+        given |= {"added": json.dumps(added, ensure_ascii=False)} if added else {}
+        return
+    if isinstance(whole, dict):
+        kept = {name: value for name, value in added.items() if value is not None}
+        whole = {name: value for name, value in whole.items() if name not in added} | kept
+    given["filter"] = json.dumps(whole, ensure_ascii=False)
 
 
 # Hooks --------------------------------------------------------------------------------------------
@@ -232,11 +202,11 @@ def _insert(names):
 @lru_cache(1000)
 def _update(names):
     values = _set(names)
+    if "filter" in names:
+        values["filter"] = cast(bindparam("filter"), JSONB)
     if "added" in names:
-        before = cast(bindparam("filter"), JSONB) if "filter" in names else TABLE.c.filter
-        values["filter"] = func.jsonb_strip_nulls(
-            before.op("||")(cast(bindparam("added"), JSONB)), type_=JSONB
-        )
+        both = TABLE.c.filter.op("||")(cast(bindparam("added"), JSONB))
+        values["filter"] = func.jsonb_strip_nulls(both, type_=JSONB)
     # With nothing to change, this is still an UPDATE, which gives the hook as it is to who may change it.
     return statements.compiled(
         update(TABLE).where(_THIS).values(values or {"url": TABLE.c.url}).returning(_ROW)
@@ -277,14 +247,14 @@ def create(given, writer):
     given:    {name: value} of WRITABLE and FILTERS.
     Returns:  (the hook as JSON text, with its secret where that was made here; its number). An earlier answer
               has no secret: it is kept nowhere.
-    Raises:   Problem 422; psycopg2.Error where a rule refuses it.
-    Source:   one INSERT … RETURNING; before that one SELECT, of tickets by its filter.
+    Raises:   psycopg2.Error where a rule refuses it.
+    Source:   one INSERT … RETURNING.
     """
     values = {"url": None, "secret": NEW, **given}
-    whole, added = _filter(values, writer.actor)
+    if values.get("filter") is None:
+        values["filter"] = {}
+    _filter(values)
     made = _secret(values)
-    kept = {**(whole or {}), **{name: each for name, each in added.items() if each is not None}}
-    values["filter"] = json.dumps(kept, ensure_ascii=False)
     body, number = writing.write(_insert(tuple(sorted(values))), values, writer)
     return _shown(body, made, writer), number
 
@@ -294,16 +264,12 @@ def change(hook_id, given, writer):
 
     given:    as of create(); secret rotates, position sets back.
     Returns:  the hook as JSON text, with its secret where that was made here.
-    Raises:   Problem 404, 422; psycopg2.Error where a rule refuses it.
-    Source:   one UPDATE … RETURNING; where there is a filter, before that one SELECT.
+    Raises:   Problem 404; psycopg2.Error where a rule refuses it.
+    Source:   one UPDATE … RETURNING.
     """
     values = dict(given)
-    whole, added = _filter(values, writer.actor)
+    _filter(values)
     made = _secret(values)
-    if whole is not None or added:
-        values["added"] = json.dumps(added, ensure_ascii=False)
-    if whole is not None:
-        values["filter"] = json.dumps(whole, ensure_ascii=False)
     text = _update(tuple(sorted(values)))
     row = writing.write(text, {**values, "of_hook": hook_id}, writer)
     if row is None:

@@ -60,6 +60,7 @@ ALTER ROLE iris_service PASSWORD :'iris_service_pass';
 \ir schema/rules/workflow.sql
 \ir schema/rules/tokens.sql
 \ir schema/rules/people.sql
+\ir schema/rules/filters.sql
 \ir schema/rules/hooks.sql
 
 -- What clients call.

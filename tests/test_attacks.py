@@ -114,7 +114,9 @@ DRIVE = """
     SELECT public.token_of(pg_catalog.sha256('x')), public.token_fits('a', 'b', 'tomorrow', pg_catalog.sha256('x'))
     DELETE FROM public.tokens
     INSERT INTO public.hooks (url, kind, filter) VALUES ('https://ci.example.org/?key=sesame', '{created}', '{"open": "true"}')
+    INSERT INTO public.hooks (url, filter) VALUES ('https://a', '{"status": "!open", "priority": "low", "assignee": "me,\\"b\\"", "q": "a or \\"b\\"", "linked": "1", "due_after": "friday", "age_over": "3d", "fields.n": "5"}')
     INSERT INTO public.hooks (url) VALUES ('https://alice:sesame@ci.example.org/')
+    SELECT public.ticket_filters(), public.chosen('!a, "b"'), public.filter_fits('open', 'perhaps'), public.filter_kept('{"label": "me"}')
     UPDATE public.hooks SET position = 0, state = 'stopped', secrets = ARRAY['whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw']
     UPDATE public.hooks SET state = 'active', secrets = ARRAY[public.new_secret()]
     SELECT public.hook_fits('https://a', '{}', 0, ARRAY[public.new_secret()])

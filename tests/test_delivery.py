@@ -362,10 +362,9 @@ def test_one_that_is_dead_delays_no_other(http, sql, hook, receiver):
             hook_of_silence = f"http://127.0.0.1:{silent.getsockname()[1]}/{number}"
             http.put("/hooks", url=hook_of_silence)
         hook("/lives")
-        sql(
-            'INSERT INTO hooks (url, filter) VALUES (%s, \'{"status": "asleep"}\')',
-            receiver.url + "/asleep",
-        )
+        sql("INSERT INTO statuses (status, position) VALUES ('asleep', 9)")
+        hook("/asleep", status="asleep")
+        sql("DELETE FROM statuses WHERE status = 'asleep'")
         hook("/locked")
         other = psycopg2.connect(sql.url)
         with other.cursor() as cursor:

@@ -1,8 +1,14 @@
 """Hooks: who is told, by the rules of both doors. Who tells them is in test_delivery.py."""
 
 import json
+from urllib.parse import quote
 
+import psycopg2
 import pytest
+
+from iris import hooks
+from iris.intake import types
+from iris.lists import search, tickets
 
 URL = "https://ci.example.org/iris?key=sesame"
 
@@ -84,20 +90,162 @@ def test_a_secret_is_one_of_standard_webhooks(http, sql, hook, secret):
     ("given", "said"),
     [
         ({"status": "asleep"}, 'there is no status "asleep"'),
-        ({"priority": "huge"}, "enum"),
-        ({"created_after": "yesterdy"}, "yesterdy"),
+        ({"priority": "huge"}, 'invalid input value for enum priority: "huge"'),
+        ({"created_after": "yesterdy"}, 'timestamp with time zone: "yesterdy"'),
         ({"open": "perhaps"}, "open must be true or false"),
         ({"colour": "red"}, "colour is unknown here"),
-        ({"filter": {"colour": "red"}}, "filter has colour, which is no filter of tickets"),
-        ({"filter": {"open": True}}, "filter must be an object of texts"),
-        ({"filter": {"open": "perhaps"}}, "filter has open, which must be true or false"),
-        ({"filter": []}, "filter must be an object of texts"),
-        ({"filter": {"q": "x" * 5000}}, "filter must be a JSON object of at most 4 KiB"),
     ],
 )
 def test_a_filter_is_one_of_tickets(http, given, said):
     answer = http.put("/hooks", url=URL, **given)
     assert (answer.status in (400, 422), said in answer.json["detail"]) == (True, True), answer.text
+    if answer.status == 422:
+        assert list(answer.json["errors"]) == list(given)
+
+
+MANY = ",".join(["a"] * 1001)
+
+
+@pytest.mark.parametrize(
+    ("filter_", "said"),
+    [
+        ({"colour": "red"}, "filter has colour, which is no filter of tickets"),
+        ({"x" * 500: "red"}, f"filter has {'x' * 100}, which is no filter of tickets"),
+        ({"title": "red"}, "filter has title, which is no filter of tickets"),
+        ({"mine": "true"}, "filter has mine, which is no filter of tickets"),
+        ({"fields": "x"}, "filter has fields, which is no filter of tickets"),
+        ({"": "x"}, "filter has , which is no filter of tickets"),
+        ({"open": True}, "filter must have texts, as GET /tickets takes them"),
+        ({"open": None}, "filter must have texts, as GET /tickets takes them"),
+        ({"label": ["a"]}, "filter must have texts, as GET /tickets takes them"),
+        ({"open": "perhaps"}, "filter has open, which must be true or false"),
+        ({"linked": "one"}, "filter has linked, which must be a whole number"),
+        ({"linked": "0"}, "filter has linked, which must be from 1 to 9223372036854775807"),
+        ({"linked": "9" * 19}, "filter has linked, which must be from 1 to 9223372036854775807"),
+        ({"age_over": "30"}, "filter has age_over, which must be a number and m, h, d or w, such as 30d"),
+        ({"idle_over": ""}, "filter has idle_over, which must not be empty"),
+        ({"created_after": "yesterdy"}, 'timestamp with time zone: "yesterdy"'),
+        ({"due_before": "2026-02-30"}, 'out of range: "2026-02-30"'),
+        ({"created_before": ""}, "filter has created_before, which must not be empty"),
+        ({"priority": "low,huge"}, 'invalid input value for enum priority: "huge"'),
+        ({"status": "!open,asleep"}, 'there is no status "asleep"'),
+        ({"label": ""}, "filter has label, which must not be empty"),
+        ({"label": "a,,b"}, "filter has label, which must be values separated by commas, none of them empty"),
+        ({"reporter": "!"}, "filter has reporter, which must be values separated by commas, none of them empty"),
+        ({"assignee": '"a" b'}, 'filter has assignee, which must end each "…" before the next comma'),
+        ({"assignee": '"a'}, 'filter has assignee, which must end each "…" before the next comma'),
+        ({"mentions": MANY}, "filter has mentions, which must be at most 1,000 values"),
+        ({"q": " or OR "}, "filter has q, which must have a word to look for"),
+        ({"q": "a " * 33}, "filter has q, which must have at most 32 words"),
+        ({"fields.n": ""}, "filter has fields.n, which must not be empty"),
+        ({f"fields.{n}": "x" for n in range(33)}, "filter has more than 32 of fields.NAME"),
+        ([], "filter must be a JSON object of at most 4 KiB"),
+        ("open", "filter must be a JSON object of at most 4 KiB"),
+        ({"q": "x" * 5000}, "filter must be a JSON object of at most 4 KiB"),
+    ],
+    ids=lambda value: str(value)[:30],
+)  # fmt: skip
+def test_a_filter_that_means_nothing_is_refused_at_both_doors(http, sql, hook, filter_, said):
+    hook(status="open")
+    for method, path in (("PUT", "/hooks"), ("PUT", "/hooks/1")):
+        answer = http(method, path, {"url": URL, "filter": filter_})
+        assert (answer.status, said in answer.json["detail"]) == (422, True), answer.text
+    text = json.dumps(filter_)
+    assert said in str(sql.refusal("INSERT INTO hooks (url, filter) VALUES (%s, %s)", URL, text))
+    assert said in str(sql.refusal("UPDATE hooks SET filter = %s", text))
+    assert [each["filter"] for each in http.get("/hooks").json] == [{"status": "open"}]
+
+
+def test_what_is_no_text_is_refused_by_postgresql_or_before(http, sql):
+    for nul, state in (
+        ('{"q": "a\\u0000b"}', "22P05"),
+        ('{"q": "\\ud83d"}', "22P02"),
+        ('{"q', "22P02"),
+    ):
+        answer = http("PUT", "/hooks", raw=f'{{"url": "{URL}", "filter": {nul}}}')
+        assert answer.status in (400, 422), answer.text
+        assert sql.refusal("INSERT INTO hooks (url, filter) VALUES (%s, %s)", URL, nul).pgcode == state  # fmt: skip
+
+
+# What kind of value the database takes a filter's for, by what lists take it for.
+KINDS = {types.Flag: "flag", types.Number: "number", types.Span: "span", types.Time: "time", search.Query: "words"}  # fmt: skip
+
+
+def test_the_database_knows_the_filters_that_lists_have(sql):
+    def kind(name, its):
+        if isinstance(its, types.Several):
+            return "status" if name == "status" else "people" if its.people else "several"
+        return KINDS[type(its)]
+
+    lists = {
+        name: kind(name, filter_.kind)
+        for name, filter_ in tickets.LIST.filters.items()
+        if not isinstance(filter_.kind, types.Mine | types.Pairs)
+    }
+    assert {each["name"]: each["kind"] for each in sql("SELECT * FROM ticket_filters()")} == lists
+
+
+# Of each kind, what may be one and what may not; each is tried for each filter.
+SAID = (
+    "", "true", "false", "True", "1", "0", "-5", "+5", "9223372036854775807", "9223372036854775808", "1.5", "30d", "5m",
+    "1234567h", "30 d", "yesterday", "2020-01-01", "2020-01-01T10:00:00+01:00", "friday 17:00", "-2h", "GMT+0100", "soon",
+    "open", "!open", "open,active", "open,", "!", "!!open", "low", "low, urgent", "lowest", "me", "!me,bob", '"me"', "a,b",
+    '"a, b",c', '"a""b"', '"a"b', '"a', 'a"b', '"",x', ",", " , ", "a , b", '"a" , b', "or", "a or b", "-a", '-"a b" c', '"a b', "a" * 300,
+    "a " * 32, "a " * 33, '"a"bc ' * 17, "ä,日本", "\n", "a\nb", "net*", "-", "&", "'", "\\", "%",
+)  # fmt: skip
+
+
+def test_a_hook_takes_what_a_list_takes(http, sql):
+    """Each text for each filter: the list's answer by HTTP, and the database's in SQL."""
+    names = [each["name"] for each in sql("SELECT name FROM ticket_filters()")] + ["fields.n"]
+    taken = 0
+    for name in names:
+        for said in SAID:
+            answer = http.get(f"/tickets?{name}={quote(said)}&limit=1")
+            assert answer.status in (200, 422), answer.text
+            try:
+                sql("SELECT filter_fits(%s, %s)", name, said)
+                is_taken = True
+                hooks.meant({name: said})
+            except psycopg2.Error:
+                is_taken = False
+            assert is_taken == (answer.status == 200), (name, said, answer.text)
+            taken += is_taken
+    assert len(names) * 10 < taken < len(names) * len(SAID) / 2
+
+
+def test_me_is_who_acts_at_both_doors(http, sql):
+    sql("SELECT set_config('iris.actor', 'O\"Neil, Al', false)")
+    sql(
+        "INSERT INTO hooks (url, filter) VALUES (%s, %s)",
+        URL,
+        json.dumps(
+            {
+                "assignee": '!me,"me", bob',
+                "watched_by": "me",
+                "label": "me",
+                "q": "me",
+                "fields.me": "me",
+            }
+        ),
+    )
+    him = '"O""Neil, Al"'
+    assert sql.one("SELECT filter FROM hooks")["filter"] == {
+        "assignee": f'!{him},"me",bob', "watched_by": him, "label": "me", "q": "me", "fields.me": "me",
+    }  # fmt: skip
+
+
+def test_a_status_that_goes_leaves_the_hook_changeable(http, sql, hook):
+    """Its deliverer says what is wrong; who changes something else need not mend it first."""
+    workflow = http.get("/workflow").json
+    more = {**workflow, "statuses": [*workflow["statuses"], {"status": "asleep", "is_open": True}]}
+    assert http.put("/workflow", more).status == 200
+    number = hook(status="asleep")
+    assert http.put("/workflow", workflow).status == 200
+    assert http.put(f"/hooks/{number}", state="stopped").status == 200
+    sql("UPDATE hooks SET position = 0")
+    said = str(sql.refusal('UPDATE hooks SET filter = filter || \'{"open": "true"}\''))
+    assert 'there is no status "asleep"' in said
 
 
 def test_filters_are_kept_as_a_query_has_them(http):

@@ -349,11 +349,11 @@ class Kept(hug.types.Type):
                 setattr(self, name, getattr(kind, name))
 
     def __call__(self, value, context=None):
-        """Return it as text; of several values a Chosen."""
+        """Return it as text."""
         if value is None or (isinstance(value, bodies.Untyped) and value == ""):
             return None
         meant = self.kind(value)
-        if isinstance(meant, Chosen) or isinstance(self.kind, Time):
+        if isinstance(self.kind, Time):
             return meant
         return str(value).lower() if type(value) is bool else str(value)
 

@@ -134,7 +134,7 @@ BEGIN
         RETURN refuse('url must be https://…, http://… or mailto:…, of at most 2,000 characters, with no name or password before the host', 'hooks_check', 'url');
     ELSIF jsonb_typeof(filter) <> 'object' OR octet_length(filter::text) > 4096 THEN
         RETURN refuse('filter must be a JSON object of at most 4 KiB', 'hooks_check', 'filter');
-    ELSIF jsonb_path_exists(filter, '$.* ? (@.type() != "string")') THEN
+    ELSIF jsonb_path_exists(filter, 'strict $.* ? (@.type() != "string")') THEN
         RETURN refuse('filter must have texts, as GET /tickets takes them: {"open": "true"}', 'hooks_check', 'filter');
     ELSIF position < 0 THEN
         RETURN refuse('position must be 0 or more', 'hooks_check', 'position');

@@ -55,6 +55,11 @@ BEGIN
         END IF;
         NEW.reason := CASE WHEN NEW.state <> 'active' AND NEW.state = OLD.state THEN OLD.reason END;
     END IF;
+    -- What is no object of texts, the table's CHECK says.
+    IF (TG_OP = 'INSERT' OR NEW.filter IS DISTINCT FROM OLD.filter) AND octet_length(NEW.filter::text) <= 4096
+        AND jsonb_typeof(NEW.filter) = 'object' AND NOT jsonb_path_exists(NEW.filter, 'strict $.* ? (@.type() != "string")') THEN
+        NEW.filter := filter_kept(NEW.filter);
+    END IF;
     IF NEW.position IS NOT NULL AND (TG_OP = 'INSERT' OR NEW.position IS DISTINCT FROM OLD.position) THEN
         SELECT coalesce(max(events.position), 0) INTO last FROM events WHERE events.position IS NOT NULL;
         IF NEW.position > last THEN
