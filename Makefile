@@ -20,7 +20,7 @@ SWAGGER := 5.35.0
 AXE := 4.14.1
 
 .DEFAULT_GOAL := help
-.PHONY: help up test kills hooks lives fuzz trackers crowd reads ha apart described swagger axe pages pictures lint bench growth scale moving psql revision fresh lock
+.PHONY: help up test kills hooks heard lives fuzz trackers crowd reads ha apart described swagger axe pages pictures lint bench growth scale moving psql revision fresh lock
 
 help:  ## print this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -36,6 +36,9 @@ kills: $(READY)  ## kill -9 everything in turn under load, and see that nothing 
 
 hooks: $(READY)  ## tell a receiver that is down while everything is killed, and see that all arrives (EVENTS=1000 KILLS=10)
 	@exec $(BIN)/python -W ignore tests/told.py --events $(or $(EVENTS),1000) --kills $(or $(KILLS),10)
+
+heard: $(READY)  ## how soon hooks hear of an edit in psql: one, then a hundred, beside dead ones (HOOKS=100 SECONDS=20)
+	@exec $(BIN)/python -W ignore tests/heard.py --hooks $(or $(HOOKS),100) --seconds $(or $(SECONDS),20)
 
 lives: $(READY)  ## live at random through both doors, then ask for each moment, beside a model (STEPS=1000 SEED=1)
 	@exec $(BIN)/python -W ignore tests/lives.py --steps $(or $(STEPS),1000) $(if $(SEED),--seed $(SEED))
