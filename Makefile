@@ -87,7 +87,7 @@ lint: $(READY)  ## look for mistakes and untidy code
 	@$(BIN)/ruff format --check .
 
 bench: $(READY) $(PEERS)/ready  ## measure Iris and its peers (ARGS='--rounds 2 --only one,page'); needs wrk
-	@exec $(BIN)/python bench/run.py $(ARGS)
+	@exec env PYTHONPATH=tests $(BIN)/python bench/run.py $(ARGS)
 
 growth: $(READY)  ## measure Iris at 1,000 to 1,000,000 tickets (ARGS='--sizes 1000,5000 --svg growth.svg'); needs wrk
 	@exec $(BIN)/python bench/growth.py $(ARGS)

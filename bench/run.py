@@ -2,7 +2,8 @@
 
     make bench
     make bench ARGS='--rounds 2 --seconds 1 --tickets 2000 --only one,page'
-    make bench ARGS='--auth token'              # Iris with tokens against Iris without
+    make bench ARGS='--with tokens'             # Iris with tokens against Iris without
+    make bench ARGS='--with hooks --only change,comment,create'
 
 Prints Markdown on stdout, what it is doing on stderr. Everything speaks to 127.0.0.1 or a socket.
 """
@@ -19,8 +20,8 @@ from statistics import median
 from tempfile import TemporaryDirectory
 
 import harness
+import pairs
 import psycopg2
-import tokens
 from harness import CONNECTIONS, HERE, Sample, Service, cpu, heading, number, row, say, spread
 
 from iris import embedded
@@ -374,8 +375,8 @@ if __name__ == "__main__":
     parser = harness.parser("bench", __doc__)
     parser.add_argument("--tickets", type=int, default=100_000)
     parser.add_argument(
-        "--auth", choices=("none", "token"), default="none",
-        help="token: Iris with tokens against Iris without, and nobody else",
+        "--with", choices=pairs.WITH, dest="with_",
+        help="Iris that has these against Iris that has not, and nobody else",
     )  # fmt: skip
     given = parser.parse_args()
-    harness.main(given, compare if given.auth == "none" else tokens.compare)
+    harness.main(given, pairs.compare if given.with_ else compare)
