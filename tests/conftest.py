@@ -16,6 +16,7 @@ import tempfile
 import time
 from pathlib import Path
 
+import certificates
 import psutil
 import psycopg2
 import psycopg2.extras
@@ -429,6 +430,12 @@ class Iris:
 def iris(live, clean, tmp_path):
     """Return the `iris` command of somebody whose login is alice."""
     return Iris(tmp_path, f"http://127.0.0.1:{live.port}")
+
+
+@pytest.fixture(scope="session")
+def authority(tmp_path_factory):
+    """Return an authority that certifies names, which nobody trusts by himself."""
+    return certificates.Authority(tmp_path_factory.mktemp("tls"))
 
 
 @pytest.fixture(scope="session")

@@ -10,12 +10,14 @@ from aiosmtpd.controller import Controller
 class Keeping:
     """What aiosmtpd asks of each mail.
 
-    letters:  (to, an EmailMessage) of all that was taken.
-    refusing: {address: what is answered to it}; the answers to the mail itself under "data".
+    letters:  (to, an EmailMessage) of all that was taken: with `raw`, its `sender` on the way, and whether it
+              came by TLS, `is_private`.
+    refusing: {address: what is answered to it}; the answers to the mail itself under "data", None to hang up.
+    tries:    how many mails came to their end.
     """
 
     def __init__(self):
-        self.letters, self.refusing = [], {}
+        self.letters, self.refusing, self.tries = [], {}, 0
 
     async def handle_RCPT(self, server, session, envelope, address, options):
         if address in self.refusing:
@@ -24,10 +26,14 @@ class Keeping:
         return "250 OK"
 
     async def handle_DATA(self, server, session, envelope):
+        self.tries += 1
         if "data" in self.refusing:
-            return self.refusing["data"]
+            if self.refusing["data"] is None:
+                server.transport.abort()
+            return self.refusing["data"] or "421 gone"
         made = email.message_from_bytes(envelope.content, policy=policy.default)
-        made.raw = envelope.content
+        made.raw, made.sender = envelope.content, envelope.mail_from
+        made.is_private = session.ssl is not None
         self.letters.append((envelope.rcpt_tos[0], made))
         return "250 OK"
 

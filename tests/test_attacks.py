@@ -92,7 +92,7 @@ DRIVE = """
     UPDATE public.people SET mail = 'x@example.org'
     SELECT pg_catalog.count(*) FROM public.people_due('eve')
     SELECT (SELECT pg_catalog.count(*) FROM public.mail_piece(1, 0, 9, 9)), public.settle_person('eve', 1, 1, 0, 0, NULL, NULL, NULL, false, true)
-    SELECT public.lives_at('eve', 'x'), public.unsubscribe(1, 'x'), public.writes_from('x@example.org'), public.role_of('eve')
+    SELECT public.lives_at('eve', 'x'), public.unsubscribe(1, 'x'), public.bounced(1, 'bounce', 'x', '{a}', 'y'), public.writes_from('x@example.org'), public.role_of('eve')
     SELECT public.writes_by(1, 1, 'x')
     SELECT public.drop_person('eve')
     INSERT INTO public.watches VALUES ({n}, 'zoe')

@@ -29,13 +29,17 @@ from iris.doctor import findings, inside
 
 
 class Deliverer:
-    """`iris deliver`, allowed to speak to this machine."""
+    """`iris deliver`, allowed to speak to this machine.
 
-    def __init__(self, url, **environment):
+    log:      a file for what it says, if that is asked for.
+    """
+
+    def __init__(self, url, log=None, **environment):
         self.process = subprocess.Popen(
             [sys.executable, "-P", "-m", "iris.cli", "deliver"],
             env={**os.environ, "DATABASE_URL": url, "IRIS_HOOKS_INSIDE": "127.0.0.1", "PYTHONPATH": str(ROOT),
                  "PYTHONWARNINGS": "ignore", **environment},
+            stderr=log,
         )  # fmt: skip
 
     def stop(self, number=signal.SIGTERM):

@@ -1,6 +1,7 @@
 """Mail comes in: `iris mail` reads one from an MTA's pipe, and ends as MTAs understand."""
 
 import os
+import re
 import subprocess
 import sys
 from email.message import EmailMessage
@@ -174,6 +175,109 @@ def test_what_is_auto_submitted_by_a_person_is_taken(pipe):
     assert (
         pipe(letter(Auto_Submitted="no", Return_Path="<alice@example.org>").as_bytes())[0] == TAKEN
     )
+
+
+# What comes back, in the words of mail servers: to TO, about ABOUT, with the address for replies in what is returned.
+BOUNCES = sorted(path.name for path in (ROOT / "tests" / "fixtures" / "bounces").iterdir())
+
+
+@pytest.fixture
+def bounce(owner, to_reply):
+    """Return a function that reads a bounce, of alice's mail unless said otherwise: its bytes."""
+
+    def make(name="postfix.eml", to=None, about="alice@example.org", **changed):
+        if to is None:
+            with owner.cursor() as cursor:
+                cursor.execute(
+                    "SELECT person_id, sealed(person_id, 'bounce ' || lower(mail)) FROM people WHERE name = 'alice'"
+                )
+                person, seal = cursor.fetchone()
+            to = f"bounce+{person}.{seal}@example.org"
+        text = (ROOT / "tests" / "fixtures" / "bounces" / name).read_text()
+        for old, new in {"TO": to, "ABOUT": about, "REPLY": to_reply(), **changed}.items():
+            text = re.sub(rf"\b{old}\b", new, text)
+        return text.replace("\n", "\r\n").encode()
+
+    return make
+
+
+@pytest.mark.parametrize("name", BOUNCES)
+def test_what_comes_back_ends_the_mail_and_files_nothing(pipe, http, bounce, name):
+    before = http.get("/events").json
+    status, said = pipe(bounce(name))
+    assert (status, "alice gets no more mail: 550 5.1.1 " in said) == (TAKEN, True), said
+    alice = http.get("/people/alice").json
+    assert (alice["state"], alice["reason"][:9]) == ("bounced", "550 5.1.1")
+    assert http.get("/events").json == before and len(http.get("/tickets").json) == 1
+    # It may come twice, and her word that it is good again holds.
+    assert pipe(bounce(name))[0] == TAKEN
+    assert http.put("/people/alice", state="active").json["state"] == "active"
+
+
+def test_what_comes_back_to_the_address_of_replies_does_so_too(pipe, http, bounce, to_reply):
+    """Where it is about the address that she has; who else has that of replies could say so of anybody."""
+    for about in ("eve@example.org", ""):
+        assert pipe(bounce(to=to_reply(), about=about))[0] == TAKEN
+        assert http.get("/people/alice").json["state"] == "active"
+    # As the MTA has it, whatever stands in the header.
+    assert (
+        pipe(bounce(to="iris@example.org", about="Alice@Example.org"), "--to", to_reply())[0]
+        == TAKEN
+    )
+    assert http.get("/people/alice").json["state"] == "bounced"
+    assert http.get("/tickets/1").json["comments"] == []
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"Action: failed": "Action: delayed", "Status: 5.1.1": "Status: 4.4.1"},
+        {"Action: failed": "Action: relayed", "Status: 5.1.1": "Status: 2.1.5"},
+        {"Status: 5.1.1": "Status: 4.4.1", "smtp; 550 5.1.1 ": "smtp; 451 4.4.1 "},
+        {"Status: 5.1.1": "Status: 5.7.1", "smtp; 550 5.1.1 ": "smtp; 554 5.7.1 spam of "},
+        {"Status: 5.1.1": "Status: 5.3.4"},
+        {"report-type=delivery-status": "report-type=disposition-notification", "Action: failed": "X: y"},
+        {"message/delivery-status": "text/plain"},
+    ],
+    ids=str,
+)  # fmt: skip
+def test_what_may_pass_or_is_not_about_the_address_ends_nothing(pipe, http, bounce, changed):
+    status, said = pipe(bounce(**changed))
+    assert status == TAKEN and said.startswith("iris: not taken: "), said
+    assert http.get("/people/alice").json["state"] == "active"
+    assert len(http.get("/tickets").json) == 1
+
+
+def test_a_bounce_that_is_nobodys_ends_nothing(pipe, http, sql, bounce):
+    right = bounce()
+    seal = re.search(rb"bounce\+[0-9]+\.([0-9a-f]{20})", right)[1]
+    said = "iris: not taken: it is a bounce, of a mail that Iris sent to nobody here\n"
+    for data in (
+        right.replace(seal, b"0" * 20),
+        right.replace(b"bounce+", b"bounce+9"),
+        right.replace(b"@example.org", b"@evil.org"),
+        bounce(to=OWN),
+    ):
+        assert pipe(data) == (TAKEN, said)
+    # Of an address that she had before, it comes late.
+    http.put("/people/alice", mail="alice@example.com")
+    assert pipe(right) == (TAKEN, said)
+    assert http.get("/people/alice").json["state"] == "active"
+    # Who may not write may not write for that.
+    http.put("/people/alice", mail="alice@example.org")
+    sql("UPDATE people SET state = 'disabled'")
+    assert pipe(right) == (TAKEN, said)
+    assert http.get("/people/alice").json["state"] == "disabled"
+
+
+@pytest.mark.parametrize("name", BOUNCES)
+def test_a_torn_bounce_ends_nothing_by_accident(pipe, http, bounce, name):
+    """Half sent, it says nothing, or all that counts."""
+    whole = bounce(name)
+    for end in (len(whole) // 4, len(whole) // 2):
+        status, said = pipe(whole[:end])
+        assert status == TAKEN, said
+    assert len(http.get("/tickets").json) == 1
 
 
 HTML = """<html><head><title>x</title><style>p {}</style></head><body><p>It&nbsp;<b>smokes</b> &amp;

@@ -1,5 +1,7 @@
 """How a deliverer says what went wrong: in a line where the database is away, else with all of it."""
 
+import ssl
+
 from iris import problems
 from iris.database import refusals
 
@@ -12,3 +14,11 @@ def said(log, words, error):
         log.exception("%s", words)
     else:
         log.warning("%s: %s", words, str(error).strip())
+
+
+def words(error):
+    """Return what went wrong on the way to somebody, in words for who can do something about it."""
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return f"its certificate is not to be trusted: {error.verify_message}"
+    said = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+    return said or type(error).__name__

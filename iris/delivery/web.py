@@ -13,7 +13,7 @@ from urllib.parse import quote, urlsplit
 import gevent
 
 from iris import __version__
-from iris.delivery import addresses
+from iris.delivery import addresses, failing
 from iris.delivery.message import Answer, signature
 
 # Seconds that a try may take in all, and then that the rest of its answer may.
@@ -85,7 +85,7 @@ class Receiver:
         except (OSError, ValueError, addresses.Inside, http.client.HTTPException) as error:
             # None of them says more than what an address or a certificate is.
             self.close()
-            return Answer(False, _words(error))
+            return Answer(False, _plain(failing.words(error)))
         return self._answer(response)
 
     def _ask(self, message):
@@ -141,11 +141,6 @@ def _plain(text):
     """Return a text in one line, without what a terminal or PostgreSQL would not take."""
     shown = "".join(each if each.isprintable() else " " for each in text[:SHOWN])
     return " ".join(shown.split())
-
-
-def _words(error):
-    said = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
-    return _plain(said or type(error).__name__)
 
 
 def _wait(header):

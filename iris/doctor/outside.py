@@ -15,6 +15,11 @@ from iris.transfer import backup, programs
 OLDEST, NEWEST = 15, 18
 # Less than this is little of a disk: a share, and bytes.
 FREE_SHARE, FREE_BYTES = 0.05, 1_000_000_000
+# Whose mail waits longest.
+FAILING = """
+    SELECT name, tried, reason FROM people WHERE state = 'active' AND digest <> 'none' AND tried > 0
+        ORDER BY tried DESC, name LIMIT 10
+"""
 # Seconds that two clocks may differ.
 CLOCK_SECONDS = 2
 # What costs data when it is off, or lets tables only grow.
@@ -153,6 +158,10 @@ def mail(place):
     waiting = one(
         place.service, "SELECT count(*) FROM people WHERE state = 'active' AND digest <> 'none'"
     )
+    place.service.execute(FAILING)
+    for name, tried, reason in place.service.fetchall():
+        found = f"mail for {name} was tried {counted.of(tried, 'time', 'times')} in vain: {reason}"
+        yield Finding("mail", NOTE, found, "it is tried again by itself, for three days")
     if bounced:
         found = f"{counted.of(bounced, 'address', 'addresses')} bounced"
         yield Finding("mail", NOTE, found, "curl '…/people?state=bounced&format=text' says why")
@@ -164,8 +173,7 @@ def mail(place):
     try:
         post.connect().quit()
     except (OSError, smtplib.SMTPException) as error:
-        yield Finding(
-            "mail", WRONG, f"the mail server does not answer: {error}", "see IRIS_SMTP_URL"
-        )
+        found = f"the mail server takes nothing from Iris: {post.words_of(error)}"
+        yield Finding("mail", WRONG, found, "see IRIS_SMTP_URL")
     else:
         yield Finding("mail", OK, "the mail server answers")

@@ -1,4 +1,4 @@
-"""The addresses that mail comes back to: reply+TICKET.PERSON.SEAL@…, unsubscribe+PERSON.SEAL@…."""
+"""The addresses that mail comes back to: reply+TICKET.PERSON.SEAL@…, unsubscribe+ and bounce+PERSON.SEAL@."""
 
 import re
 
@@ -6,6 +6,7 @@ from iris import settings
 
 REPLY = re.compile(r"reply\+([0-9]{1,18})\.([0-9]{1,18})\.([0-9a-f]{20})", re.IGNORECASE)
 UNSUBSCRIBE = re.compile(r"unsubscribe\+([0-9]{1,18})\.([0-9a-f]{20})", re.IGNORECASE)
+BOUNCE = re.compile(r"bounce\+([0-9]{1,18})\.([0-9a-f]{20})", re.IGNORECASE)
 
 
 def own():
@@ -21,6 +22,11 @@ def domain():
 def reply(ticket_id, person_id, seal):
     """Return the address by which a person replies to a ticket."""
     return f"reply+{ticket_id}.{person_id}.{seal}@{domain()}"
+
+
+def bounce(person_id, seal):
+    """Return the address that a mail to a person comes from on its way, to which it goes back undelivered."""
+    return f"bounce+{person_id}.{seal}@{domain()}"
 
 
 def unsubscribe(person_id, seal):

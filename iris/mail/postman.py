@@ -16,7 +16,7 @@ from iris.delivery import courier
 from iris.delivery.failing import said
 from iris.delivery.messages import BEFORE
 from iris.formats import terminal
-from iris.mail import letters, post
+from iris.mail import addresses, letters, post
 
 log = logging.getLogger("iris")
 
@@ -26,7 +26,18 @@ LOOK, MOST, HELD, LEFT = 1, 10, 120, 45
 # Rows of an inbox that are read at once, and of a day's mail.
 PIECE, DAY = 50, 500
 
-PEOPLE = ("person_id", "name", "mail", "digest", "epoch", "position", "tried", "feed_end", "seal")
+PEOPLE = (
+    "person_id",
+    "name",
+    "mail",
+    "digest",
+    "epoch",
+    "position",
+    "tried",
+    "feed_end",
+    "seal",
+    "bounce",
+)
 DUE = statements.compiled(
     select(*(literal_column(f'"{name}"') for name in PEOPLE)).select_from(
         func.people_due(bindparam("holder"), bindparam("most"), bindparam("seconds"))
@@ -66,6 +77,7 @@ class Postman:
 
     def __init__(self, holder, is_alive):
         self.holder, self.is_alive, self.post = holder, is_alive, post.Post()
+        self.said = None
 
     def run(self):
         """Bring mail until an end is wanted; where no mail server is named, there is nothing to do."""
@@ -122,7 +134,9 @@ class Postman:
 
     def _send(self, person, letter, position):
         """Send somebody a mail, and note what came of it; return whether to go on."""
-        answer = self.post.send(letter, person["mail"])
+        sender = addresses.bounce(person["person_id"], person["bounce"])
+        answer = self.post.send(letter, sender, person["mail"])
+        self._say(answer)
         if answer.accepted:
             person["position"], person["tried"] = position, 0
             return self._settle(person, is_sent=True)
@@ -138,6 +152,13 @@ class Postman:
             person["position"], person["tried"] = position, 0
         self._settle(person, ends=True, **facts)
         return False
+
+    def _say(self, answer):
+        """Say in the log what keeps mail from going, once while it is the same; of whom, the doctor says."""
+        words = None if answer.accepted or answer.gone else answer.words
+        if words and words != self.said:
+            log.warning("mail waits: %s", words)
+        self.said = words
 
     def _settle(self, person, **facts):
         told = {"wait": None, "state": None, "reason": None, "is_sent": False, "ends": False}

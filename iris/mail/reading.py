@@ -10,7 +10,7 @@ from email.utils import getaddresses
 from typing import NamedTuple
 
 from iris import counted, visible
-from iris.mail import addresses
+from iris.mail import addresses, statuses
 
 # Bytes of a mail; what is larger is refused.
 MOST = 10 << 20
@@ -18,7 +18,10 @@ MOST = 10 << 20
 TO = ("Delivered-To", "X-Original-To", "Envelope-To", "To", "Cc")
 # Languages of the lines that stand before quoted text, "On Monday Alice wrote:".
 LANGUAGES = ["en", "de", "fr", "es", "it", "nl", "pl", "sv", "da", "pt", "ja", "zh"]
-TITLE = 300
+TITLE, LINE = 300, 300
+# What a report says of a recipient, and what a server answered, in one that is in words.
+SAID = re.compile(r"\b([45][0-9]{2})[ -].*")
+REPORTED = ("Action", "Status", "Diagnostic-Code", "Final-Recipient", "Original-Recipient")
 # Seconds that a text may take to be parted from what it quotes.
 PATIENCE = 5
 # Precedence of what programs send to many.
@@ -31,6 +34,19 @@ class Unfit(ValueError):
 
 class Machine(Unfit):
     """A mail that a program has sent: to answer it, even by a bounce, could go on for ever."""
+
+
+class Bounce(NamedTuple):
+    """A mail server's report that a mail could not be delivered, and never will be.
+
+    to:       the addresses that it went to.
+    recipients: the addresses that it is about, lower case.
+    words:    what was said, in a line.
+    """
+
+    to: list
+    recipients: list
+    words: str
 
 
 class Mail(NamedTuple):
@@ -56,6 +72,7 @@ def read(data):
     """Read a mail.
 
     data:     its bytes, as an MTA passes it on.
+    Returns:  a Mail, or a Bounce.
     Raises:   Unfit.
     """
     if len(data) > MOST:
@@ -64,6 +81,8 @@ def read(data):
     data = re.sub(rb"\A(?:From |>From )[^\n]*\n", b"", data)
     try:
         found = email.message_from_bytes(data, policy=policy.default)
+        if bounce := _bounce(found):
+            return bounce
         _look_for_machines(found)
         senders = [each for _, each in getaddresses(_headers(found, "From")) if "@" in each]
         if len(senders) != 1:
@@ -72,7 +91,7 @@ def read(data):
         return Mail(
             _key(found, data),
             senders[0],
-            [each for name in TO for _, each in getaddresses(_headers(found, name))],
+            _to(found),
             _line(" ".join(_headers(found, "Subject")[:1])),
             _clean(text),
             left_out,
@@ -87,6 +106,51 @@ def read(data):
 def _headers(found, name):
     """Return a header's values as texts, whatever is wrong with them."""
     return [str(each) for each in found.get_all(name, [])]
+
+
+def _to(found):
+    return [each for name in TO for _, each in getaddresses(_headers(found, name))]
+
+
+def _bounce(found):
+    """Return what a mail server reports of an address that is not there, or None."""
+    told = list(
+        _reports(found) if found.get_content_type() == "multipart/report" else _report(found)
+    )
+    gone = [(recipients, words) for recipients, words in told if recipients]
+    if not gone:
+        return None
+    recipients = sorted({each for some, _ in gone for each in some})
+    return Bounce(_to(found), recipients, _line(gone[0][1])[:LINE])
+
+
+def _reports(found):
+    """Yield (addresses, words) of each recipient that a report as RFC 3464 has it says is not there."""
+    for part in found.walk():
+        if part.get_content_type() != "message/delivery-status":
+            continue
+        # One of the mail, and one of each recipient.
+        for each in part.get_payload():
+            said = {name: " ".join(_headers(each, name)) for name in REPORTED}
+            kind, _, why = said["Diagnostic-Code"].partition(";")
+            words = f"{said['Status']} {why or kind}"
+            if said["Action"].strip().lower() == "failed" and statuses.is_gone(None, words):
+                yield _failed([said["Final-Recipient"], said["Original-Recipient"]]), why or words
+
+
+def _report(found):
+    """Yield the same of a report in words alone, as Exim sent it for long."""
+    if failed := _headers(found, "X-Failed-Recipients"):
+        text, _ = _parts(found)
+        said = SAID.search(text)
+        if said is None or statuses.is_gone(int(said[1]), said[0]):
+            yield _failed(failed), said[0] if said else "it came back"
+
+
+def _failed(texts):
+    """Return the addresses in texts such as rfc822;alice@example.org."""
+    found = getaddresses([each.partition(";")[2] or each for each in texts])
+    return [each.lower() for _, each in found if "@" in each]
 
 
 def _look_for_machines(found):

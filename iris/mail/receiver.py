@@ -9,7 +9,7 @@ from iris import settings
 from iris.database import statements
 from iris.delivery.message import Answer
 from iris.delivery.messages import BEFORE
-from iris.mail import letters, post
+from iris.mail import addresses, letters, post
 
 LIVES_AT = statements.compiled(select(func.lives_at(bindparam("whose"), bindparam("address"))))
 
@@ -35,7 +35,7 @@ class Receiver:
         except ValueError as error:
             # An address that is none.
             return Answer(False, str(error), gone=True)
-        return self.post.send(letter, self.to)
+        return self.post.send(letter, addresses.own(), self.to)
 
     def close(self):
         self.post.close()

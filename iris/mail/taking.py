@@ -25,6 +25,8 @@ def take(data, envelope=None):
     connection = libpq.connect(location.dsn(), application_name="mail", connect_timeout=5)
     with contextlib.closing(connection), connection, connection.cursor() as cursor:
         cursor.execute("SET lock_timeout TO '10s'; SET statement_timeout TO '30s'")
+        if isinstance(mail, reading.Bounce):
+            return _bounced(cursor, mail, envelope)
         if found := reading.address(mail, addresses.UNSUBSCRIBE, envelope):
             return _unsubscribe(cursor, *found)
         if found := reading.address(mail, addresses.REPLY, envelope):
@@ -43,6 +45,22 @@ def _unsubscribe(cursor, person_id, seal):
     if name is None:
         raise Stranger("Iris has told nobody this address")
     return f"{name} gets no more mail"
+
+
+def _bounced(cursor, bounce, envelope):
+    name = None
+    if found := reading.address(bounce, addresses.BOUNCE, envelope):
+        person_id, seal = found
+        what = "bounce"
+    elif found := reading.address(bounce, addresses.REPLY, envelope):
+        ticket_id, person_id, seal = found
+        what = f"reply {int(ticket_id)}"
+    if found:
+        given = int(person_id), what, seal.lower(), bounce.recipients, bounce.words
+        name = _one(cursor, "SELECT bounced(%s, %s, %s, %s, %s)", *given)
+    if name is None:
+        raise reading.Machine("it is a bounce, of a mail that Iris sent to nobody here")
+    return f"{name} gets no more mail: {bounce.words}"
 
 
 def _comment(cursor, mail, ticket_id, person_id, seal):

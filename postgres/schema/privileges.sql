@@ -72,7 +72,7 @@ GRANT EXECUTE ON FUNCTION token_of(bytea) TO iris;
 -- It sends mail, and takes what comes back, by addresses that it alone can seal.
 GRANT EXECUTE ON FUNCTION people_due(text, integer, double precision), mail_piece(bigint, bigint, bigint, integer),
     settle_person(text, bigint, bigint, bigint, integer, double precision, mail_state, text, boolean, boolean), lives_at(text, text),
-    unsubscribe(bigint, text), writes_from(text), writes_by(bigint, bigint, text), role_of(text) TO iris;
+    unsubscribe(bigint, text), bounced(bigint, text, text, text[], text), writes_from(text), writes_by(bigint, bigint, text), role_of(text) TO iris;
 
 -- Large objects belong to whoever makes them, outside of all tables and rules: nobody needs one here. Only a
 -- superuser may say so; other owners are told by a warning.

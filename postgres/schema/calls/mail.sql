@@ -9,10 +9,11 @@ BEGIN
     -- HMAC would hash a key longer than a block; around a digest, nothing can be added to what is sealed.
     RETURN (SELECT left(encode(sha256(key || sha256(key || convert_to(what, 'UTF8'))), 'hex'), 20) FROM people WHERE person_id = of);
 END $$;
-COMMENT ON FUNCTION sealed(bigint, text) IS 'What proves that Iris has told a person an address: of replies to a ticket (reply 3), or to end its mail (unsubscribe)';
+COMMENT ON FUNCTION sealed(bigint, text) IS
+    'What proves that Iris has told a person an address: of replies to a ticket (reply 3), to end their mail (unsubscribe), of what comes back undelivered (bounce alice@example.org)';
 
 CREATE OR REPLACE FUNCTION people_due(holder text, most integer DEFAULT 10, seconds double precision DEFAULT 120)
-RETURNS TABLE (person_id bigint, name text, mail text, digest mail_digest, epoch bigint, "position" bigint, tried integer, feed_end bigint, seal text)
+RETURNS TABLE (person_id bigint, name text, mail text, digest mail_digest, epoch bigint, "position" bigint, tried integer, feed_end bigint, seal text, bounce text)
 LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = pg_catalog, public, pg_temp
 AS $$
@@ -34,7 +35,7 @@ BEGIN
         UPDATE people SET holder = people_due.holder, until = clock_timestamp() + make_interval(secs => seconds), epoch = epoch + 1
             FROM found WHERE people.person_id = found.person_id
             RETURNING people.person_id, people.name, people.mail, people.digest, people.epoch, people.position, people.tried, last,
-                sealed(people.person_id, 'unsubscribe');
+                sealed(people.person_id, 'unsubscribe'), sealed(people.person_id, 'bounce ' || lower(people.mail));
 END $$;
 COMMENT ON FUNCTION people_due(text, integer, double precision) IS
     'Takes people for whom there may be mail, for some seconds, and says how far the feed is. For a deliverer';
@@ -89,6 +90,24 @@ BEGIN
     RETURN whose;
 END $$;
 COMMENT ON FUNCTION unsubscribe(bigint, text) IS 'Ends the mail of whom Iris has told this address; their name, or null where it told nobody';
+
+CREATE OR REPLACE FUNCTION bounced(of bigint, what text, seal text, recipients text[], why text) RETURNS text
+LANGUAGE plpgsql SECURITY DEFINER
+SET search_path = pg_catalog, public, pg_temp
+AS $$
+DECLARE
+    whose text;
+BEGIN
+    -- Each address has a bounce of its own: what comes back late is no matter of the one that somebody has by now. Any other that Iris
+    -- told them says only who they are, so that the report has to say where they live.
+    UPDATE people SET state = 'bounced', reason = why, epoch = epoch + 1, tried = 0, next_try = NULL, holder = NULL, until = NULL
+        WHERE person_id = of AND state <> 'disabled' AND sealed(of, what || CASE WHEN what = 'bounce' THEN ' ' || lower(mail) ELSE '' END) = seal
+            AND (what = 'bounce' OR lower(mail) = ANY (recipients))
+        RETURNING name INTO whose;
+    RETURN whose;
+END $$;
+COMMENT ON FUNCTION bounced(bigint, text, text, text[], text) IS
+    'Ends the mail of whom a mail server says that it knows no such address; their name, or null where that is about nobody';
 
 CREATE OR REPLACE FUNCTION writes_from(address text) RETURNS SETOF text
 LANGUAGE plpgsql STABLE SECURITY DEFINER
