@@ -12,6 +12,7 @@ import psycopg2
 import pytest
 import trackers
 from conftest import ROOT, Iris
+from mails import Server
 from receivers import Receiver
 
 from iris import embedded
@@ -373,6 +374,81 @@ def test_hooks_of_each_are_told_of_its_own(ground):
         path: json.loads(body)["data"]["ticket"]["title"] for path, _, body in receiver.received
     }
     assert found == {"/acme": "Of acme", "/beta": "Of beta"}, log
+
+
+def test_mail_of_each_goes_out_and_comes_back_to_it(ground):
+    """Both have a person 1 who lives at the same address; what they answer names its tracker."""
+    mails = Server()
+    mails.start()
+    own = {"IRIS_MAIL_FROM": "iris@example.org", "IRIS_AUTH": "token"}
+    made = ground.serve(
+        **own, IRIS_DELIVER="true", IRIS_SMTP_URL=f"smtp://127.0.0.1:{mails.port}", IRIS_PUBLIC_URL="https://iris.example.org"
+    )  # fmt: skip
+    try:
+        for name, token in ground.tokens.items():
+            given = {"mail": "alice@example.org"}
+            assert ask(made, name, "PUT", "/people/alice", given, token)[0] == 200
+            ask(made, name, "PUT", "/tokens", {"name": "alice", "role": "writer"}, token)
+            ticket = {"title": f"Letter of {name}", "reporter": "alice"}
+            assert ask(made, name, "PUT", "/tickets", ticket, token)[0] == 201
+        letters = {each["Subject"].split()[2]: each for each in mails.to("alice@example.org", 2)}
+        for name, letter in letters.items():
+            assert letter["From"].endswith(f"<iris+{name}@example.org>")
+            assert letter["Message-ID"].startswith(f"<iris+{name}.ticket")
+            assert letter["Reply-To"].startswith(f"reply+{name}.")
+            assert letter.sender.startswith(f"bounce+{name}.1.")
+            assert f"https://iris.example.org/t/{name}/tickets/" in letter.get_content()
+            page = re.search(r"<https://iris.example.org/t/[a-z]+(/unsubscribe/[^>]+)>", letter["List-Unsubscribe"])  # fmt: skip
+            assert ask(made, name, "GET", page[1])[0] == 200
+        numbers = {
+            name: re.search(r"#([0-9]+)", each["Subject"])[1] for name, each in letters.items()
+        }
+
+        def mail(to, subject="New", status=0, **more):
+            text = f"From: alice@example.org\nTo: {to}\nSubject: {subject}\n\nSmoke"
+            return ground("mail", given=text, status=status, **own, **more)[1]
+
+        to = letters["beta"]["Reply-To"]
+        assert "comment 1 of alice" in mail(to)
+        assert "comment 2 of alice" in mail(to, "Again", IRIS_TRACKER="beta")
+        said = mail(to, status=77, IRIS_TRACKER="acme")
+        assert said == "iris: not taken: it is for the tracker beta, and this is acme\n"
+        # What beta has sealed means nothing in acme.
+        assert "nobody this address" in mail(to.replace("beta", "acme"), status=77)
+        assert "filed by alice" in mail("iris+acme@example.org", "Only letter of acme")
+        assert (
+            mail("iris+gamma@example.org", status=77)
+            == "iris: not taken: there is no tracker gamma\n"
+        )
+        said = "iris: not taken: it names no tracker, as iris+NAME@example.org does\n"
+        assert mail("iris@example.org", status=65) == said
+        assert "filed by alice" in mail(
+            "iris@example.org", "Again letter of acme", IRIS_TRACKER="acme"
+        )
+        for name, token in ground.tokens.items():
+            path = f"/tickets/{numbers[name]}"
+            comments = ask(made, name, "GET", path, token=token)[2]["comments"]
+            assert [each["body"] for each in comments] == ["Smoke"] * (2 * (name == "beta"))
+            found = ask(
+                made,
+                name,
+                "GET",
+                "/tickets?q=%22letter+of+acme%22&columns=title&sort=created",
+                token=token,
+            )[2]
+            titles = [each["title"] for each in found]
+            assert titles == (
+                ["Letter of acme", "Only letter of acme", "Again letter of acme"]
+                if name == "acme"
+                else []
+            )
+        for name, token in ground.tokens.items():
+            ask(made, name, "DELETE", "/people/alice", token=token)
+            ask(made, name, "DELETE", "/tokens/alice", token=token)
+    finally:
+        log = made.stop()
+        mails.stop()
+    assert "Traceback" not in log
 
 
 # Moved ----------------------------------------------------------------------------------------------

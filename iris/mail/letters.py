@@ -5,7 +5,7 @@ from email.headerregistry import Address
 from email.message import EmailMessage
 from email.policy import SMTP
 
-from iris import counted, settings, visible
+from iris import counted, visible
 from iris.formats import standup, terminal
 from iris.mail import addresses
 
@@ -80,7 +80,7 @@ def _whole(text):
 
 
 def _where(ticket_id):
-    public = settings.get("IRIS_PUBLIC_URL")
+    public = addresses.public()
     return [f"{public}/tickets/{ticket_id}"] if public else []
 
 

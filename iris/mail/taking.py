@@ -2,9 +2,11 @@
 
 import contextlib
 
-from iris import libpq, location, settings
+from iris import current, libpq, location, settings
 from iris.mail import addresses, reading
+from iris.trackers import maps
 
+NOBODYS = "it is a bounce, of a mail that Iris sent to nobody here"
 COMMENT = "INSERT INTO comments (ticket_id, body) VALUES (%s, %s) RETURNING comment_id"
 FILE = "INSERT INTO tickets (title, description) VALUES (%s, %s) RETURNING ticket_id"
 
@@ -22,16 +24,45 @@ def take(data, envelope=None):
     Raises:   reading.Unfit, Stranger; psycopg2.Error.
     """
     mail = reading.read(data)
+    act, name, given = _meant(mail, envelope)
+    _choose(name)
     connection = libpq.connect(location.dsn(), application_name="mail", connect_timeout=5)
     with contextlib.closing(connection), connection, connection.cursor() as cursor:
-        cursor.execute("SET lock_timeout TO '10s'; SET statement_timeout TO '30s'")
-        if isinstance(mail, reading.Bounce):
-            return _bounced(cursor, mail, envelope)
-        if found := reading.address(mail, addresses.UNSUBSCRIBE, envelope):
-            return _unsubscribe(cursor, *found)
-        if found := reading.address(mail, addresses.REPLY, envelope):
-            return _comment(cursor, mail, *found)
-        return _file(cursor, mail)
+        # For this alone: a pooler gives the session to others.
+        cursor.execute("SET LOCAL lock_timeout TO '10s'; SET LOCAL statement_timeout TO '30s'")
+        return act(cursor, mail, *given)
+
+
+def _meant(mail, envelope):
+    """Return what a mail wants by the address that it went to: (what does it, for which tracker, of whom)."""
+    ways = (
+        ((addresses.BOUNCE, _bounced), (addresses.REPLY, _bounced_reply))
+        if isinstance(mail, reading.Bounce)
+        else ((addresses.UNSUBSCRIBE, _unsubscribe), (addresses.REPLY, _comment))
+    )
+    for pattern, act in ways:
+        if found := reading.address(mail, pattern, envelope):
+            return act, found[0], found[1:]
+    if isinstance(mail, reading.Bounce):
+        raise reading.Machine(NOBODYS)
+    found = reading.address(mail, addresses.to_own(), envelope)
+    return _file, found and found[0], ()
+
+
+def _choose(name):
+    """Mean the tracker that an address names, where there are many."""
+    if not settings.get("IRIS_TRACKERS"):
+        return
+    name, one = name and name.lower(), settings.get("IRIS_TRACKER")
+    if one and name not in (None, one):
+        raise Stranger(f"it is for the tracker {name}, and this is {one}")
+    if current.MANY:
+        if name is None:
+            to = addresses.own().replace("@", "+NAME@")
+            raise reading.Unfit(f"it names no tracker, as {to} does")
+        if name not in maps.here().read():
+            raise Stranger(f"there is no tracker {name}")
+        current.TRACKER.set(name)
 
 
 def _one(cursor, sql, *values):
@@ -40,27 +71,23 @@ def _one(cursor, sql, *values):
     return row and row[0]
 
 
-def _unsubscribe(cursor, person_id, seal):
+def _unsubscribe(cursor, mail, person_id, seal):
     name = _one(cursor, "SELECT unsubscribe(%s, %s)", int(person_id), seal.lower())
     if name is None:
         raise Stranger("Iris has told nobody this address")
     return f"{name} gets no more mail"
 
 
-def _bounced(cursor, bounce, envelope):
-    name = None
-    if found := reading.address(bounce, addresses.BOUNCE, envelope):
-        person_id, seal = found
-        what = "bounce"
-    elif found := reading.address(bounce, addresses.REPLY, envelope):
-        ticket_id, person_id, seal = found
-        what = f"reply {int(ticket_id)}"
-    if found:
-        given = int(person_id), what, seal.lower(), bounce.recipients, bounce.words
-        name = _one(cursor, "SELECT bounced(%s, %s, %s, %s, %s)", *given)
+def _bounced(cursor, bounce, person_id, seal, what="bounce"):
+    given = int(person_id), what, seal.lower(), bounce.recipients, bounce.words
+    name = _one(cursor, "SELECT bounced(%s, %s, %s, %s, %s)", *given)
     if name is None:
-        raise reading.Machine("it is a bounce, of a mail that Iris sent to nobody here")
+        raise reading.Machine(NOBODYS)
     return f"{name} gets no more mail: {bounce.words}"
+
+
+def _bounced_reply(cursor, bounce, ticket_id, person_id, seal):
+    return _bounced(cursor, bounce, person_id, seal, f"reply {int(ticket_id)}")
 
 
 def _comment(cursor, mail, ticket_id, person_id, seal):
