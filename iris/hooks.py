@@ -66,11 +66,13 @@ COUNTS = (
         )
     ),
 )
+SHOWN = ("hook_id", "url", "kind", "filter", "state", "position", "behind", "next_try", "reason")
 LIST = listing.List(
     name="hooks",
     model=models.Hook,
     table=TABLE,
-    shown=("hook_id", "url", "kind", "filter", "state", "position", "behind", "next_try", "reason"),
+    shown=SHOWN,
+    paged=SHOWN,
     seldom=("next_try", "reason"),
     filters=filters.of_all(models.Hook),
     sorts=listing.sorts(models.Hook),

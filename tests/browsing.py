@@ -89,8 +89,9 @@ def fields(form):
         if each.name == "select":
             options = list(each.all("option"))
             chosen = [option for option in options if "selected" in option.attributes]
-            option = (chosen or options)[0]
-            found[name] = option.get("value", option.text)
+            if options:
+                option = (chosen or options)[0]
+                found[name] = option.get("value", option.text)
         elif each.name == "textarea":
             found[name] = each.text
         elif each.name == "input" and each.get("type") in ("radio", "checkbox"):

@@ -36,6 +36,8 @@ def addresses(http):
     def found():
         from iris.api import API  # noqa: PLC0415 (not before the database is there)
 
+        http.put("/hooks", url="https://ci.example.org/iris", filter={"label": "ops"})
+        http.put("/people/alice", mail="alice@example.org", actor="alice")
         for path, methods in API.http.routes[""].items():
             if "GET" not in methods or path.startswith("/docs"):
                 continue
@@ -52,8 +54,8 @@ def addresses(http):
                     yield "/tickets?q=nothing-like-this"
                     yield "/tickets?as_of=now"
                     yield "/tickets?limit=0"
-                if path == "/changes":
-                    yield "/changes?since=yesterday"
+                if path == "/inbox":
+                    yield "/inbox?after=0"
         yield "/tickets/4711"
 
     return lambda: list(found())

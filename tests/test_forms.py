@@ -2,13 +2,16 @@
 
 import re
 from concurrent.futures import ThreadPoolExecutor
-from urllib.parse import urlencode
+from urllib.parse import urlencode, urljoin, urlsplit
 
 import pytest
 from browsing import ACCEPT, Browser, fields
 from conftest import Live
+from test_pages import PLACES
 from test_tokens import add, guarded, people, ticket_there  # noqa: F401 (fixtures)
 
+from iris import rights
+from iris.api import API
 from iris.intake import auth
 
 FORM = {"Content-Type": "application/x-www-form-urlencoded", "Accept": ACCEPT}
@@ -305,10 +308,32 @@ def test_curl_and_iriss_own_pages_write(http):
         assert answer.status == 303, own
 
 
-def test_readers_see_no_form_and_are_refused_all_the_same(guarded, people, ticket_there):  # noqa: F811
+@pytest.mark.parametrize("role", rights.ROLES)
+def test_each_form_on_any_page_is_one_that_its_reader_may_send(guarded, people, ticket_there, role):  # noqa: F811
+    guarded.put("/hooks", url="https://ci.example.org", headers=people["admin"])
+    browser, seen = Browser(guarded, people[role]), set()
+    for place in PLACES:
+        answer = guarded.get(place, headers={**people[role], "Accept": ACCEPT})
+        for form in browser.go(place, answer.status).all("form", method="post"):
+            path = urlsplit(urljoin(browser.address, form["action"])).path
+            route = API.http.falcon._router.find(path)[3]
+            right = rights.of(fields(form).get("_method", "POST"), route)
+            assert rights.suffices(role, right.role), (place, route)
+            seen.add(right.role)
+    assert seen == set(rights.ROLES[: rights.ROLES.index(role) + 1])
+
+
+def test_readers_see_no_form_that_writes_and_are_refused_all_the_same(
+    guarded,  # noqa: F811
+    people,  # noqa: F811
+    ticket_there,  # noqa: F811
+):
     reader = Browser(guarded, people["reader"])
-    for path in ("/tickets", "/tickets?view=board", "/tickets/1"):
+    for path in ("/tickets", "/tickets?view=board", "/workflow", "/events"):
         assert not list(reader.go(path).all("form", method="post")), path
+    # Who reads may watch, which is theirs alone.
+    (form,) = reader.go("/tickets/1").all("form", method="post")
+    reader.send(form)
     assert "new" not in [each.get("class") for each in reader.page.all("a")]
     assert [each.text for each in reader.page.of("who")] == ["rita reader"]
     headers = {**people["reader"], **FORM}

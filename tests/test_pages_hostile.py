@@ -29,7 +29,7 @@ BODIES = (
 
 
 @pytest.fixture
-def hostile(http, sql):
+def hostile(http, sql, owner):
     """File such texts wherever there may be one."""
     for text in TEXTS:
         status = text[:30]
@@ -51,6 +51,19 @@ def hostile(http, sql):
             http.put(f"/tickets/{number}/comments", body=body, author=name)
             http.put(f"/tickets/{number}", description=body)
         http.put(f"/tickets/{number}", title=f"{place} {text}", actor="mallory")
+        # One hears of what mallory does.
+        http.put(f"/tickets/{number}/watchers/anonymous")
+        sql("INSERT INTO watchers VALUES (%s, %s)", number, name)
+        http.put("/tokens", name=name, role="reader")
+        http.put("/hooks", url=f"https://example.org/?{quote(text)}", filter={"q": text})
+    http.put("/people/mallory", mail="mallory@example.org", actor="mallory")
+    with owner.cursor() as cursor:
+        cursor.execute("UPDATE people SET state = 'bounced', reason = %s", [MARKUP + UNSEEN])
+        cursor.execute("UPDATE hooks SET state = 'stopped', reason = %s", [MARKUP + UNSEEN])
+        cursor.execute(
+            "INSERT INTO deliveries (hook_id, position, at, tried, outcome, status, took, answer)"
+            " SELECT hook_id, 1, now(), 1, 'failed', 500, 1, reason FROM hooks"
+        )
     http.put("/tickets/1/links/blocks/2")
     http.put("/tickets", title="Plain", description="#1 #2 #3")
 

@@ -149,11 +149,6 @@ def test_what_changed_is_told_ticket_by_ticket(http, browser, ticket):
     assert [each.words for each in page.all("h2")] == ["#1 Printer on fire"]
 
 
-def test_changes_need_a_since(browser):
-    page = browser.go("/changes", status=422)
-    assert "since" in main(page).words
-
-
 def test_changes_go_on_page_by_page(browser, ticket):
     for number in range(3):
         ticket(f"Ticket {number}")

@@ -7,8 +7,9 @@ import hug
 
 from iris import bounds, formats
 
-# By another name, for the routes of events are a module in here.
+# By other names, for the routes of events and of undoing are modules in here.
 from iris import events as history
+from iris import undo as undoing
 from iris.database.statements import ZONE
 from iris.described import shapes
 from iris.formats import entries, fitting, problem, terminal, told
@@ -119,7 +120,8 @@ def page(request, response, template, **data):
     done = []
     if change is not None:
         done = [terminal.read(row) for row in history.page({"change": change, "limit": 20}).rows]
-    return pages.page(request, response, template, done=done, **data)
+    known = {"done": done, "NEVER_UNDONE": undoing.NEVER}
+    return pages.page(request, response, template, **known, **data)
 
 
 def asked(request, given, onwards):

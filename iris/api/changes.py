@@ -8,6 +8,7 @@ from iris.intake import routes
 
 @ROUTE.get("/changes")
 @lists(changes)
+@routes.page_has(since="monday")
 @routes.takes(**changes.PARAMETERS)
 def index(request, response, since, **given):
     """List the tickets that differ between since= and until= (now), and in what; as text, to read out.

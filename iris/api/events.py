@@ -1,6 +1,6 @@
 """Routes: history and the feed."""
 
-from iris import events, feed, formats, problems, undo
+from iris import events, feed, formats, problems
 from iris.api import ROUTE, drawn, listed, lists, look
 from iris.formats import json, terminal
 from iris.intake import auth, bodies, routes, types
@@ -64,8 +64,7 @@ def index(request, response, **given):
 
 
 def _listed(given, request, response):
-    data = {"of": given.get("ticket_id"), "NEVER_UNDONE": undo.NEVER}
-    return listed(events, given, request, response, data=data)
+    return listed(events, given, request, response, data={"of": given.get("ticket_id")})
 
 
 def _last(request, given):

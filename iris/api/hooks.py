@@ -6,9 +6,11 @@ from types import SimpleNamespace
 import falcon
 
 from iris import hooks, models
-from iris.api import ROUTE, address, listed, lists, said
+from iris.api import ROUTE, address, listed, lists, page, read, said
 from iris.described import shapes
+from iris.formats import terminal
 from iris.intake import auth, routes, types
+from iris.web import conditions
 
 NUMBER = types.Number()
 HOOK = shapes.Row(models.Hook)
@@ -26,6 +28,8 @@ MADE = shapes.Row(
 )
 # A list needs LIST and page().
 DELIVERIES = SimpleNamespace(LIST=hooks.DELIVERIES, page=hooks.tries)
+# Deliveries on a hook's page.
+LATE = 10
 # What was read may be sent back.
 KEPT = {
     name: types.concerning(hooks.TABLE.c[name], types.Given())
@@ -37,6 +41,17 @@ KEPT = {
 def _role(request):
     caller = request.context.get("caller")
     return caller.role if caller else None
+
+
+def _page(request, response, row):
+    """Answer with a hook as a page, and with what it was told of late; with its secret if that is new."""
+    hook = terminal.read(row)
+    shown = {"hook_id": hook["hook_id"], "limit": LATE}
+    tries = list(read(hooks.tries(shown, role=_role(request)).rows))
+    # What has its secret is the answer to a form that can't be sent once more, and is kept nowhere.
+    is_new = request.method != "GET"
+    known = {"hook": hook, "tries": tries, "is_new": is_new}
+    return page(request, response, "hook.html", again=not is_new, **known)
 
 
 @ROUTE.get("/hooks")
@@ -53,6 +68,7 @@ def index(request, response, **given):
 @ROUTE.put("/hooks", status=falcon.HTTP_201)
 @ROUTE.post("/hooks", status=falcon.HTTP_201)
 @routes.gives(headers=("Location",), status_201=MADE)
+@routes.takes_form(conditions.new)
 @routes.takes(**hooks.FILTERS, **hooks.WRITABLE)
 def put(request, response, **given):
     """Have a URL told of what happens from now on: of all, of some kinds, or of tickets that a filter finds.
@@ -61,6 +77,8 @@ def put(request, response, **given):
     """
     row, number = hooks.create(given, auth.writer(request))
     response.status = falcon.HTTP_201
+    if request.context.format == "html":
+        return _page(request, response, row)
     response.set_header("Location", address(request, f"/hooks/{number}"))
     secret = json.loads(row).get("secret", "it was")
     words = f"hook {number} is told from now on; its secret is shown once: {secret}"
@@ -75,13 +93,15 @@ def one(request, response, hook_id):
 
     curl 0.0.0.0:8000/hooks/1
     """
-    return hooks.one(hook_id, _role(request))
+    row = hooks.one(hook_id, _role(request))
+    return _page(request, response, row) if request.context.format == "html" else row
 
 
 @ROUTE.put("/hooks/{hook_id}")
 @ROUTE.patch("/hooks/{hook_id}")
 @ROUTE.post("/hooks/{hook_id}")
 @routes.gives(MADE)
+@routes.takes_form(conditions.document)
 @routes.takes(hook_id=NUMBER, **hooks.FILTERS, **hooks.WRITABLE, **KEPT)
 def change(request, response, hook_id, **given):
     """Change a hook: position=0 sends all again, secret=new rotates its secret, state=stopped stops it.
@@ -91,8 +111,11 @@ def change(request, response, hook_id, **given):
     given = {name: value for name, value in given.items() if name not in KEPT}
     row = hooks.change(hook_id, given, auth.writer(request))
     secret = json.loads(row).get("secret")
+    if request.context.format == "html" and "secret" in given:
+        return _page(request, response, row)
     more = f"; its new secret is shown once: {secret}" if secret else ""
-    return said(request, response, row, f"hook {hook_id} changed{more}")
+    words = f"hook {hook_id} changed{more}"
+    return said(request, response, row, words, f"/hooks/{hook_id}")
 
 
 @ROUTE.delete("/hooks/{hook_id}", status=falcon.HTTP_204)
@@ -103,7 +126,7 @@ def remove(request, response, hook_id):
     curl -X DELETE 0.0.0.0:8000/hooks/1
     """
     hooks.remove(hook_id, auth.writer(request))
-    return said(request, response, None, f"hook {hook_id} deleted")
+    return said(request, response, None, f"hook {hook_id} deleted", "/hooks")
 
 
 @ROUTE.get("/hooks/{hook_id}/deliveries")

@@ -22,7 +22,8 @@ def index(request, response, **given):
     given["after"] = inbox.start(whose, given.get("after"))
     # Whoever marks it as read meanwhile: all pages are of one inbox.
     onwards = {"after": given["after"]}
-    return listed(inbox, given, request, response, onwards, whose=whose)
+    data = {"whose": whose}
+    return listed(inbox, given, request, response, onwards, data=data, whose=whose)
 
 
 @ROUTE.put("/inbox")
@@ -40,4 +41,5 @@ def put(request, response, position=None):
     curl -X PUT -H 'Iris-Actor: alice' -d position=17 0.0.0.0:8000/inbox
     """
     row = inbox.mark(position, auth.writer(request))
-    return said(request, response, row, f"read up to position {json.loads(row)['position']}")
+    words = f"read up to position {json.loads(row)['position']}"
+    return said(request, response, row, words, "/inbox")

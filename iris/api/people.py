@@ -4,10 +4,11 @@ import json
 
 import falcon
 
-from iris import models, people
-from iris.api import ROUTE, listed, lists, said
+from iris import models, people, problems
+from iris.api import ROUTE, listed, lists, page, said
 from iris.database import writing
 from iris.described import shapes
+from iris.formats import terminal
 from iris.intake import auth, routes, types
 
 NAME = types.concerning(
@@ -38,13 +39,16 @@ def index(request, response, **given):
 @routes.heeds("Iris-Actor")
 @routes.refuses("no_such_person")
 @routes.takes(name=NAME)
-def one(request, name):
+def one(request, response, name):
     """Say how somebody gets mail: oneself, or, for admins, anybody.
 
     curl -H 'Iris-Actor: alice' 0.0.0.0:8000/people/me
     """
     writer = writing.Writer(auth.actor(request), role=_role(request))
-    return people.one(_named(name, writer), writer)
+    name = _named(name, writer)
+    if request.context.format != "html":
+        return people.one(name, writer)
+    return page(request, response, "person.html", whose=name, person=_known(name, writer))
 
 
 @ROUTE.put("/people/{name}")
@@ -63,7 +67,8 @@ def put(request, response, name, **given):
     made = json.loads(row)
     ways = {"none": "no mail", "now": "mail at once", "daily": "mail once a day"}
     how = ways[made["digest"]] if made["state"] == "active" else f"no mail: {made['state']}"
-    return said(request, response, row, f"{made['name']} gets {how}, at {made['mail']}")
+    words = f"{made['name']} gets {how}, at {made['mail']}"
+    return said(request, response, row, words, f"/people/{name}")
 
 
 @ROUTE.delete("/people/{name}", status=falcon.HTTP_204)
@@ -77,12 +82,22 @@ def remove(request, response, name):
     writer = auth.writer(request)
     name = _named(name, writer)
     people.remove(name, writer)
-    return said(request, response, None, f"the address of {name} is forgotten")
+    return said(request, response, None, f"the address of {name} is forgotten", "/people/me")
 
 
 def _role(request):
     caller = request.context.get("caller")
     return caller.role if caller else None
+
+
+def _known(name, writer):
+    """Return how somebody gets mail, or None: on a page that is where one says so for the first time."""
+    try:
+        return terminal.read(people.one(name, writer))
+    except problems.Problem as problem:
+        if problem.code != "no_such_person":
+            raise
+        return None
 
 
 def _named(name, writer):

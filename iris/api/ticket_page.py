@@ -1,9 +1,9 @@
 """Routes: a ticket in a browser, and the form that files one."""
 
-from iris import bounds, events, models, problems, surroundings, tickets, titles
+from iris import bounds, events, models, problems, surroundings, tickets, titles, watchers
 from iris.api import ROUTE, page, read
 from iris.formats import letters, markdown, terminal
-from iris.intake import routes, types
+from iris.intake import auth, routes, types
 from iris.web import refused, texts
 
 # What a form offers to change, and to file.
@@ -17,6 +17,7 @@ FILED = tuple(name for name in CHANGED if name != "reporter")
 USUAL = {"priority": "normal", "fields": "{}"}
 # Events of a timeline, the latest; and characters of the comments in it, the latest.
 MOST_EVENTS, MOST_TEXT = 200, letters.LETTER
+MOST_WATCHERS = 100
 TOLD = (
     "event_id",
     "at",
@@ -34,8 +35,8 @@ TOLD = (
 def whole(request, response, ticket_id, as_of, zone):
     """Answer with a ticket as a page.
 
-    Source:   five SELECTs at most: what is around it, the ticket, its history, the titles of what it
-              names, and what was done just before; in a past also past.write().
+    Source:   six SELECTs at most: what is around it, the ticket, its history, the titles of what it
+              names, who watches it, and what was done just before; in a past also past.write().
     """
     around = surroundings.read(as_of, zone)
     row, _ = tickets.one(ticket_id, (), as_of, zone)
@@ -60,6 +61,8 @@ def whole(request, response, ticket_id, as_of, zone):
         timeline=_timeline(comments, told),
         earlier=earlier or older,
         texts=texts.Texts(request, shown),
+        watching=[] if as_of else _watching(ticket_id),
+        me=auth.actor(request),
         FIELDS=CHANGED,
     )
 
@@ -91,6 +94,18 @@ def lost(request, stale, ticket_id, version):
     made = refused.Lost(now, then, request.context.get("form") or {})
     stale.more["lost"] = made
     return made
+
+
+def _watching(ticket_id):
+    """Return who hears of a ticket, the first by name."""
+    try:
+        found = watchers.page({"ticket_id": ticket_id, "muted": False, "limit": MOST_WATCHERS})
+    except problems.Problem as problem:
+        if problem.code != "no_such_ticket":
+            raise
+        # It has just gone.
+        return []
+    return [each["who"] for each in read(found.rows)]
 
 
 def _latest(comments):

@@ -8,6 +8,7 @@ from iris import models, rights, tokens
 from iris.api import ROUTE, listed, lists, page, said
 from iris.described import shapes
 from iris.intake import auth, forms, routes, types
+from iris.web import pages
 
 
 @ROUTE.get("/me")
@@ -40,6 +41,23 @@ def me(request, response):
         may = [each.does for each in rights.RIGHTS if rights.suffices(told["role"], each.role)]
         return page(request, response, "me.html", me=told, may=may)
     return json.dumps(told)
+
+
+@ROUTE.get("/sign-in", status=falcon.HTTP_303)
+@routes.serves("text/html")
+@routes.heeds("Iris-Actor")
+@routes.refuses("unauthorized")
+@routes.asks_nobody
+@routes.takes()
+def sign_in(request, response):
+    """Have a browser ask for a name where nobody needs a token, and go to what is known of whoever has one.
+
+    curl -u alice: 0.0.0.0:8000/sign-in
+    """
+    wanted = auth.name_wanted(request)
+    if wanted:
+        raise wanted
+    pages.done(request, response, "/me")
 
 
 @ROUTE.get("/tokens")

@@ -36,7 +36,8 @@ def put(request, response, ticket_id, who):
     writer = auth.writer(request)
     who = _named(who, writer)
     watchers.join(ticket_id, who, writer)
-    return said(request, response, None, f"{who} watches ticket {ticket_id}")
+    words = f"{who} watches ticket {ticket_id}"
+    return said(request, response, None, words, f"/tickets/{ticket_id}")
 
 
 @ROUTE.delete("/tickets/{ticket_id}/watchers/{who}", status=falcon.HTTP_204)
@@ -49,7 +50,8 @@ def remove(request, response, ticket_id, who):
     writer = auth.writer(request)
     who = _named(who, writer)
     watchers.leave(ticket_id, who, writer)
-    return said(request, response, None, f"{who} no longer watches ticket {ticket_id}")
+    words = f"{who} no longer watches ticket {ticket_id}"
+    return said(request, response, None, words, f"/tickets/{ticket_id}")
 
 
 def _named(who, writer):

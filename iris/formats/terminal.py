@@ -153,8 +153,10 @@ def timed(name, value, zone):
 
 
 def ago(text):
-    """Return a time of the API as 3 h ago, or in 3 h."""
+    """Return a time of the API as just now, 3 h ago, or in 3 h."""
     seconds = time.time() - datetime.fromisoformat(text).timestamp()
+    if 0 <= seconds < 60:
+        return "just now"
     size, unit = next(each for each in SPANS if abs(seconds) >= each[0] or each[1] == "min")
     span = f"{int(abs(seconds) // size)} {unit}"
     return f"{span} ago" if seconds >= 0 else f"in {span}"

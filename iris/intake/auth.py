@@ -4,6 +4,7 @@ What somebody may is not asked here: their statements run under their role, and 
 """
 
 import base64
+import binascii
 import hashlib
 import ipaddress
 import json
@@ -22,6 +23,8 @@ REQUIRE_IF_MATCH = settings.get("IRIS_REQUIRE_IF_MATCH")
 # Whether everybody has to show a token; and how many requests a minute one is good for, None for any number.
 WANTED = settings.get("IRIS_AUTH") == "token"
 RATE = settings.get("IRIS_RATE")
+# How browsers, calendars and feed readers ask for a name and a password.
+BASIC = 'Basic realm="Iris", charset="UTF-8"'
 # What needs none: whether there is anybody, and what even the page that asks for a token is drawn with.
 OPEN = ("/health", "/assets/{version}/{asset}")
 # Of failed attempts, from one address, in so many seconds.
@@ -102,11 +105,10 @@ def _slow_down(request):
 
 def _refused(request):
     """Count a failed attempt; return the 401."""
-    # Browsers, calendars and feed readers ask for a name and a password, if that is what is wanted.
     by_password = "text/html" in request.env.get("HTTP_ACCEPT", "") or (
         request._params.get("format") in SUBSCRIBED
     )
-    way = 'Basic realm="Iris", charset="UTF-8"' if by_password else 'Bearer realm="Iris"'
+    way = BASIC if by_password else 'Bearer realm="Iris"'
     if "HTTP_AUTHORIZATION" in request.env:
         meters.FAILURES.take(_address(request), ATTEMPTS, ATTEMPT_SECONDS)
         log.warning(
@@ -176,20 +178,20 @@ def forbidden(request, words):
 
 
 def actor(request):
-    """Return who acts: by their token, else the header Iris-Actor, else `anonymous`.
+    """Return who acts: by their token, else the header Iris-Actor, else the name of Basic, else `anonymous`.
 
     Raises:   Problem 400.
     """
     if WANTED:
         return request.context.caller.actor
     header = request.env.get("HTTP_IRIS_ACTOR")
-    if header is None:
-        return ANONYMOUS
     try:
         # A header's bytes reach WSGI as Latin-1; curl sends a terminal's UTF-8.
-        name = header.encode("latin-1").decode().strip()
+        name = _named(request) if header is None else header.encode("latin-1").decode().strip()
     except UnicodeError:
         name = ""
+    if name is None:
+        return ANONYMOUS
     if not 1 <= len(name) <= 100 or not name.isprintable():
         raise problems.Problem(
             "invalid_actor", "Iris-Actor must be 1 to 100 printable characters of UTF-8"
@@ -197,6 +199,31 @@ def actor(request):
     # For the access log.
     request.env["iris.actor"] = name
     return name
+
+
+def _named(request):
+    """Return the name that Basic gives, for browsers have no header of their own; None without one.
+
+    Raises:   UnicodeError.
+    """
+    kind, _, given = request.env.get("HTTP_AUTHORIZATION", "").partition(" ")
+    if kind.lower() != "basic":
+        return None
+    try:
+        return base64.b64decode(given.strip()).decode().partition(":")[0].strip() or None
+    except binascii.Error:
+        return None
+
+
+def name_wanted(request):
+    """Return the 401 by which a browser asks somebody for their name, or None where they said it."""
+    if WANTED or actor(request) != ANONYMOUS:
+        return None
+    return problems.Problem(
+        "unauthorized",
+        "here everybody is who they say they are: say any name, without a password",
+        headers={"WWW-Authenticate": BASIC},
+    )
 
 
 def with_names(given, request):

@@ -26,7 +26,7 @@ OWN = {
     "_key": re.compile("[!-~]{1,200}"),
     "_version": re.compile("[0-9]{1,18}"),
     # A path of Iris's own: nothing that begins with a slash or has a colon before its query.
-    "_back": re.compile(r"(?:[\w.-][\w./-]*)?(?:\?[^\s#\\]*)?"),
+    "_back": re.compile(r"(?:[\w.-](?:[\w./-]|%[0-9A-F]{2})*)?(?:\?[^\s#\\]*)?"),
 }
 # In the query of the page that one comes to: the change that was made.
 DONE = "_done"
@@ -98,6 +98,16 @@ def filled(form):
     form:     {name: text}.
     """
     return {name: value for name, value in form.items() if value != ""}
+
+
+def as_usual(request, usual):
+    """Put into a page's query what it has unless its address says otherwise.
+
+    usual:    {name: text} of the route.
+    """
+    if usual and request.method == "GET" and wants_page(request):
+        for name, text in usual.items():
+            request._params.setdefault(name, bodies.Untyped(text))
 
 
 def without_blanks(request, known):

@@ -10,11 +10,19 @@ import falcon
 
 from iris import bounds, problems
 from iris.database import statements
-from iris.intake import auth, bodies, chosen, cross, forms, negotiation, routes, types
+from iris.intake import (
+    auth,
+    bodies,
+    chosen,
+    cross,
+    forms,
+    negotiation,
+    places,
+    routes,
+    types,
+)
 
 FIELD = "fields."
-# What may stand in a query as it is: a link must not get longer than what it goes on from.
-LEFT = ",!:*()@/?$~"
 # Bytes of a request's first line beside the address, and of the longest cursor; what fits whatever is in it.
 BESIDE, CURSOR, SURELY_SHORT = len("HEAD  HTTP/1.1"), 400, 2000
 
@@ -66,6 +74,7 @@ class Intake:
         many = getattr(spec, "takes_many", False)
         raw = bodies.body(request, bodies.MAX_BULK if many else bodies.MAX_BODY)
         forms.without_blanks(request, known)
+        forms.as_usual(request, getattr(spec, "page_has", None))
         form, query, request.context.rows = request.context.get("form"), request._params, None
         given = getattr(spec, "takes_form", dict)(form) if form else {}
         if raw and form is None:
@@ -78,7 +87,7 @@ class Intake:
             name = min(twice)
             raise problems.Problem("given_twice", f"{name} is given in the query and in the body")
         request.context.here = lambda **more: (
-            f"?{urlencode({**query, **more}, safe=LEFT, encoding='utf-8')}"
+            f"?{urlencode({**query, **more}, safe=places.LEFT, encoding='utf-8')}"
         )
         if "cursor" in known and len(request.query_string) > SURELY_SHORT:
             _fits(request)

@@ -2,6 +2,10 @@
 
 import re
 
+# What may stand in a query as it is: a link must not get longer than what it goes on from, and nothing in
+# it ends a shell's quotes.
+LEFT = ",!:*()@/?$~"
+
 
 def host(request):
     """Return HOST:PORT as who asks has it, to be typed again."""

@@ -132,6 +132,16 @@ def takes_form(read):
     return decorate
 
 
+def page_has(**usual):
+    """Say what a route's page has unless its address says otherwise, {name: text}: a browser's first look."""
+
+    def decorate(function):
+        function.__dict__["page_has"] = usual
+        return function
+
+    return decorate
+
+
 def takes_text(split):
     """Say that a route takes plain text, too.
 

@@ -7,7 +7,7 @@ from urllib.parse import quote, urlencode
 import falcon
 from markupsafe import Markup
 
-from iris import models, rights
+from iris import models, problems, rights
 from iris.formats import terminal
 from iris.intake import auth, forms, places
 from iris.web import assets, refused, templates
@@ -18,14 +18,19 @@ POLICY = (
     " form-action 'self'; base-uri 'none'; frame-ancestors 'none';"
     " require-trusted-types-for 'script'; trusted-types 'none'"
 )
-# The pages that are named on each, {path: what it is called}.
+# The pages that are named on each, {path: what it is called}: for everybody's day, and for who runs it.
 NAMED = {
     "tickets": "Tickets",
     "tickets?view=board": "Board",
-    "changes?since=monday": "Changes",
+    "inbox": "Inbox",
+    "changes": "Changes",
     "events": "History",
     "stats": "Statistics",
+}
+RUN = {
     "workflow": "Workflow",
+    "hooks": "Hooks",
+    "people": "People",
     "tokens": "Tokens",
 }
 # What stands for the keys of forms, which differ each time, while a page's ETag is made.
@@ -49,9 +54,17 @@ class Page:
 
     @property
     def named(self):
-        """Return the pages that are named on each, for who may read them."""
+        """Return the pages of everybody's day, for who may read them."""
+        return self._readable(NAMED)
+
+    @property
+    def run(self):
+        """Return the pages for who runs this Iris, as far as one may read them."""
+        return self._readable(RUN)
+
+    def _readable(self, paths):
         return {
-            path: name for path, name in NAMED.items() if self.may(f"GET /{path.partition('?')[0]}")
+            path: name for path, name in paths.items() if self.may(f"GET /{path.partition('?')[0]}")
         }
 
     @property
@@ -61,8 +74,14 @@ class Page:
 
     @property
     def actor(self):
-        caller = self.request.context.get("caller")
-        return caller.actor if caller else None
+        if auth.WANTED:
+            caller = self.request.context.get("caller")
+            return caller.actor if caller else None
+        try:
+            return auth.actor(self.request)
+        except problems.Problem:
+            # It has just been refused.
+            return None
 
     @property
     def zone(self):
@@ -92,7 +111,7 @@ class Page:
         given = {name: value for name, value in given.items() if value is not None}
         # Of a query that is empty browsers make none; this is the same address without one.
         there = quote(self.path.rpartition("/")[2], safe="") or "./"
-        return f"?{urlencode(given, safe=LEFT)}" if given else there
+        return f"?{urlencode(given, safe=places.LEFT)}" if given else there
 
     @property
     def back(self):
@@ -107,8 +126,8 @@ class Page:
     def command(self, **more):
         """Return the command that gives what stands at this address, with more in its query."""
         given = {**self.query, **dict.fromkeys(SHOWN_ONLY), **more}
-        query = urlencode({name: value for name, value in given.items() if value}, safe=LEFT)
-        path = quote(self.path, safe=LEFT)
+        query = urlencode({name: value for name, value in given.items() if value}, safe=places.LEFT)
+        path = quote(self.path, safe=places.LEFT)
         return f"curl -s '{self.address(path)}{'?' if query else ''}{query}'"
 
     def address(self, path):
@@ -129,7 +148,9 @@ class Page:
     def ticket(self, number):
         """Return the address of a ticket, as it was then where a past is shown."""
         then = self._then
-        return f"{self.root}tickets/{number}" + (f"?{urlencode(then, safe=LEFT)}" if then else "")
+        return f"{self.root}tickets/{number}" + (
+            f"?{urlencode(then, safe=places.LEFT)}" if then else ""
+        )
 
     @property
     def _then(self):
@@ -141,7 +162,7 @@ class Page:
         known = self.query if self.path == "tickets" else self._then
         quoted = {name: f'"{value.replace(QUOTE, QUOTE * 2)}"' for name, value in given.items()}
         query = {name: value for name, value in {**known, **quoted}.items() if name != "cursor"}
-        return f"{self.root}tickets?{urlencode(query, safe=LEFT)}"
+        return f"{self.root}tickets?{urlencode(query, safe=places.LEFT)}"
 
     def live(self, around):
         """Return what the script needs to follow the feed, as attributes: not in a past."""
@@ -162,8 +183,6 @@ class Page:
 
 
 QUOTE = '"'
-# What may stand in a query as it is, but for what a shell's quotes would end at.
-LEFT = ",!:*()@/?$~"
 # What says how a page looks, and nothing of what it tells.
 SHOWN_ONLY = ("view", "by")
 

@@ -25,7 +25,9 @@ def wrong(problem, form):
     """
     errors = problem.more.get("errors")
     if isinstance(errors, dict):
-        return {name: words for name, words in errors.items() if name in form}
+        # A hook's form has one field for all filters of tickets.
+        where = {name: "filter" if name not in form else name for name in errors}
+        return {where[name]: words for name, words in errors.items() if where[name] in form}
     name = ABOUT.get(problem.code)
     return {name: problem.detail} if name in form else {}
 
@@ -37,11 +39,15 @@ def choices(problem, form, enums):
     """
     found = {
         "priority": enums["priority"],
-        "kind": enums["link_kind"],
         "role": enums["token_role"],
+        "digest": enums["mail_digest"],
+        "on_failure": enums["hook_failure"],
     }
+    if "other_id" in form:
+        # Hooks have kinds, too, of events.
+        found["kind"] = enums["link_kind"]
     allowed, names = problem.more.get("allowed"), wrong(problem, form)
-    if allowed and len(names) == 1:
+    if allowed and len(names) == 1 and not names.keys() <= {"filter", "kind"}:
         found |= {name: list(allowed) for name in names}
     return {name: values for name, values in found.items() if name in form}
 

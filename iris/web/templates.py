@@ -9,7 +9,7 @@ from markupsafe import Markup, escape
 
 from iris import bounds, visible
 from iris.formats import bars, standup, terminal
-from iris.web import board, ways
+from iris.web import board, conditions, ways
 
 
 def seen(value):
@@ -86,6 +86,14 @@ def _quoted(text):
 QUOTE = '"'
 
 
+def gathered(rows, name):
+    """Return rows that have the same value under a name as lists, in the order of their first ones."""
+    found = {}
+    for row in rows:
+        found.setdefault(row[name], []).append(row)
+    return list(found.values())
+
+
 def runs(rows, name):
     """Return rows that stand together and have the same value under a name, as lists."""
     return [list(run) for _, run in itertools.groupby(rows, lambda row: row[name])]
@@ -113,6 +121,9 @@ ENVIRONMENT.filters |= {
     "span": bars.span,
     "sentences": standup.sentences,
     "runs": runs,
+    "gathered": gathered,
+    "happened": standup.happened,
+    "condition": conditions.line,
     "rows_filled_in": ways.filled,
 }
 # Compiled now, not at the first request.

@@ -1,5 +1,5 @@
 -- SAFE TO REPEAT
--- What is kept holds what others were answered, so nobody reads the table: who writes has these two, which know
+-- What is kept holds what others were answered, so nobody reads the table: everybody has these two, which know
 -- the keys of whoever acts and no others.
 
 CREATE OR REPLACE FUNCTION kept_answer(the_key text, the_request text) RETURNS TABLE (answer json)
