@@ -4,6 +4,7 @@ import re
 import shlex
 import shutil
 import subprocess
+import sys
 import tomllib
 
 import fuzz
@@ -234,6 +235,14 @@ def test_every_package_is_shipped():
     shipped = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]["packages"]
     there = {".".join(path.parent.relative_to(ROOT).parts) for path in ROOT.glob("iris/**/*.py")}
     assert set(shipped) == there | {"iris.postgres"}
+
+
+def test_how_far_it_goes_is_what_the_model_says():
+    said = (ROOT / "docs" / "scale.md").read_text()
+    for line in subprocess.check_output(
+        [sys.executable, "bench/scale.py"], cwd=ROOT, text=True
+    ).splitlines():
+        assert line in said.splitlines(), line
 
 
 def test_every_link_leads_somewhere():
