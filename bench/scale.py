@@ -21,8 +21,8 @@ from harness import Service, heading, number, row, say
 
 from iris import embedded
 
-# What `--measure` and `make growth` have measured (NOTES.md says when and on what): bytes, seconds, and milliseconds
-# of one processor.
+# What `--measure` and `make growth` have measured (NOTES.md says when and on what): bytes, seconds, and
+# milliseconds of one processor.
 MEASURED = {
     # Of a ticket with five comments and ten events: all its tables and indexes, its past included.
     "bytes": 13_700,
