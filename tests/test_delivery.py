@@ -15,6 +15,7 @@ import urllib.error
 import urllib.request
 from datetime import datetime, timedelta
 
+import certificates
 import psycopg2
 import pytest
 import relay
@@ -509,6 +510,60 @@ def test_by_tls_the_name_is_what_is_certified(looked_up, monkeypatch, certificat
     assert secure.received[0][0] == "/a?b=c%20d"
     assert "certificate" in web.Receiver(f"https://example.org:{secure.port}/").send(MESSAGE).words
     secure.close()
+
+
+@pytest.mark.parametrize("wrong", ["expired", "another's", "untrusted", "no TLS"])
+def test_a_certificate_that_does_not_fit_is_told_and_nothing_is_sent(
+    looked_up, monkeypatch, authority, certificate, wrong
+):
+    monkeypatch.setenv("IRIS_HOOKS_INSIDE", "127.0.0.1")
+    monkeypatch.setenv("SSL_CERT_FILE", str(authority.certificate))
+    looked_up("127.0.0.1")
+    pair, said = {
+        "expired": (authority.certify("example.org", certificates.PAST), "certificate has expired"),
+        "another's": (authority.certify("example.com"), "not valid for 'example.org'"),
+        "untrusted": (certificate, "self-signed certificate"),
+        "no TLS": (None, "TLS failed: "),
+    }[wrong]
+    made = Receiver(certificate=pair)
+    answer = web.Receiver(f"https://example.org:{made.port}/").send(MESSAGE)
+    made.close()
+    assert answer.words.startswith("its certificate is not to be trusted: " if pair else said)
+    assert said in answer.words.replace("self signed", "self-signed")
+    assert (answer.accepted, answer.status, answer.gone, made.tries) == (False, None, False, [])
+
+
+def test_the_name_is_asked_for_by_tls_and_the_checked_address_is_connected_to(
+    looked_up, monkeypatch, authority
+):
+    """One address may be many names', of which each has its own certificate."""
+    monkeypatch.setenv("IRIS_HOOKS_INSIDE", "127.0.0.2")
+    monkeypatch.setenv("SSL_CERT_FILE", str(authority.certificate))
+    # Whoever looks a second time is led elsewhere.
+    asked, names = looked_up("127.0.0.2", "127.0.0.1"), []
+    made = Receiver(host="127.0.0.2", certificate=authority.certify("example.com"))
+    other = certificates.context(authority.certify("example.org"))
+
+    def choose(connection, name, context):
+        names.append(name)
+        connection.context = other
+
+    made.server.socket.context.sni_callback = choose
+    assert web.Receiver(f"https://example.org:{made.port}/").send(MESSAGE).accepted
+    made.close()
+    assert (asked, names, len(made.received)) == (["example.org"], ["example.org"], 1)
+
+
+def test_deliveries_say_what_is_wrong_with_a_certificate(http, sql, deliverer, authority):
+    secure = Receiver(certificate=authority.certify("localhost"))
+    http.put("/hooks", url=f"https://127.0.0.1:{secure.port}/")
+    sql("INSERT INTO tickets (title) VALUES ('first')")
+    until(lambda: row(http)["next_try"])
+    (tried,) = http.get("/hooks/1/deliveries").json
+    secure.close()
+    said = "its certificate is not to be trusted: unable to get local issuer certificate"
+    assert (tried["outcome"], tried["status"], tried["answer"]) == ("failed", None, said)
+    assert row(http)["reason"] == said
 
 
 @pytest.mark.parametrize(

@@ -20,5 +20,7 @@ def words(error):
     """Return what went wrong on the way to somebody, in words for who can do something about it."""
     if isinstance(error, ssl.SSLCertVerificationError):
         return f"its certificate is not to be trusted: {error.verify_message}"
+    if isinstance(error, ssl.SSLError) and error.reason:
+        return f"TLS failed: {error.reason.replace('_', ' ').lower()}"
     said = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
     return said or type(error).__name__
