@@ -159,11 +159,12 @@ def test_me_may_stand_in_every_filter_of_people(http):
     assert http.get("/tokens?actor=me", actor="alice").json == []
 
 
-def test_me_is_a_name_that_can_be_one(http):
-    assert (
-        http.get("/tickets?assignee=me", headers={"Iris-Actor": "x" * 101}).json["code"]
-        == "invalid_actor"
-    )
+@pytest.mark.parametrize(
+    "path", ["/tickets?assignee=me", "/tickets", "/stats", "/events", "/hooks"]
+)
+def test_who_asks_has_a_decent_name(http, path):
+    answer = http.get(path, headers={"Iris-Actor": "x" * 101})
+    assert (answer.status, answer.json["code"]) == (400, "invalid_actor")
 
 
 # Links --------------------------------------------------------------------------------------------

@@ -100,8 +100,10 @@ class Route:
     def heeds(self):
         """Return the names of the headers that it heeds."""
         found = ["X-Request-Id", *self.said("heeds", ())]
+        # In a list, and in what counts it, somebody may be `me`.
         people = any(getattr(kind, "people", False) for kind in self.types.values())
-        if self.writes or people:
+        shape, _ = self.said("gives", (None, {}))
+        if self.writes or people or isinstance(shape, shapes.Rows):
             found.append("Iris-Actor")
         if self.writes:
             found.append("Idempotency-Key")
@@ -169,8 +171,7 @@ class Describer:
         for name in route.heeds:
             header = headers.TAKEN[name]
             schema = {"type": "string"}
-            # A list asks who acts only where `me` is among its people.
-            if header.pattern and (route.writes or name in route.said("heeds", ())):
+            if header.pattern:
                 schema["pattern"] = header.pattern
             yield {"name": name, "in": "header", "description": header.does, "schema": schema}
 

@@ -230,11 +230,12 @@ def with_names(given, request):
     """Return the filters of a request with who acts in the place of `me`.
 
     given:    {name: value}, validated.
-    Raises:   Problem 400.
+    Raises:   Problem 400, also where nobody is called `me`: what is no name is none whatever is asked for.
     """
+    me = actor(request)
 
     def known(value):
-        return actor(request) if isinstance(value, types.Me) else value
+        return me if isinstance(value, types.Me) else value
 
     return {
         name: value._replace(values=[known(each) for each in value.values])

@@ -63,6 +63,10 @@ def before_call(context, case, kwargs):
     if case.meta and not case.meta.generation.mode.is_positive:
         return
     asked(case.query or {})
+    ends = case.path_parameters or {}
+    if "other_id" in ends and ends["other_id"] == ends["ticket_id"]:
+        # No ticket is linked to itself: what stands beside what, no schema says.
+        ends["other_id"] = ends["ticket_id"] % 20 + 1
     if "Idempotency-Key" in (case.headers or {}):
         case.headers["Idempotency-Key"] = str(uuid.uuid4())
     if case.path == "/tickets":
@@ -71,9 +75,11 @@ def before_call(context, case, kwargs):
     if not isinstance(case.body, NotSet):
         # What is set is looked at anew, and none would be taken for a mistake.
         case.body = whole(case.body)
-    if isinstance(case.body, dict) and case.path == "/people/{name}":
+    if case.path == "/people/{name}" and case.method in ("PUT", "POST", "PATCH"):
         # Whoever is not there yet needs one; that it bounced, only the mail server says.
-        case.body |= {"mail": "alice@example.org", "state": "active"}
+        given = case.body if isinstance(case.body, dict) else {}
+        case.body = given | {"mail": "alice@example.org", "state": "active"}
+        case.media_type = case.media_type or "application/json"
     if isinstance(case.body, dict) and case.path == "/inbox":
         # How far the feed has come is not known.
         case.body.pop("position", None)
