@@ -237,8 +237,8 @@ def _type(name):
     return TABLE.c["labels" if name in RELABELLING else name].type
 
 
-def rows(given, ticket_id=None):
-    """Return one ticket's columns as the only row of many, JSON text.
+def row(given, ticket_id=None):
+    """Return one ticket's columns as a row of many, {name: value} as JSON has it.
 
     given:    {column: value}, of the right types.
     """
@@ -247,7 +247,7 @@ def rows(given, ticket_id=None):
         name: json.loads(value) if value and isinstance(_type(name), JSONB) else value
         for name, value in _writes(given).items()
     }
-    return json.dumps([made if ticket_id is None else {"ticket_id": ticket_id, **made}])
+    return made if ticket_id is None else {"ticket_id": ticket_id, **made}
 
 
 def put(rows, writer, dry_run=False, zone=statements.ZONE):

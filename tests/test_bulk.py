@@ -83,6 +83,36 @@ def test_ndjson_and_query_and_post(http):
     assert len(http.get("/tickets").json) == 2
 
 
+def test_what_the_query_says_is_said_of_each_row(put, http, ticket, sql):
+    for _ in range(3):
+        ticket(labels=["a"])
+    query = "?status=active&add_label=b&fields={%22n%22:1}&due=2031-12-01&assignee="
+    answer = put([{"ticket_id": 1}, {"ticket_id": 3, "title": "third"}], query)
+    assert [row["ticket_id"] for row in answer.json] == [1, 3]
+    for row in http.get("/tickets?status=active").json:
+        assert (row["labels"], row["fields"], row["assignee"]) == (["a", "b"], {"n": 1}, None)
+        assert row["due"].startswith("2031-12-01")
+    assert sql.one("SELECT count(DISTINCT change) FROM events WHERE kind = 'changed'") == {
+        "count": 1
+    }
+    assert [row["title"] for row in put([{}, {}], "?title=same").json] == ["same", "same"]
+    assert put([{"ticket_id": 2}], "?status=blocked").json["code"] == "transition_not_allowed"
+    assert put([5], "?title=x").status == 422
+    assert put([], "?title=x").json == []
+
+
+def test_what_is_said_twice_of_a_row_is_refused(put, ticket, sql):
+    ticket()
+    answer = put([{"title": "new"}, {"ticket_id": 1, "title": "a"}], "?title=b")
+    assert (answer.status, answer.json["code"], answer.json["index"]) == (400, "given_twice", 0)
+    assert sql.one("SELECT count(*) FROM tickets") == {"count": 1}
+
+
+def test_what_is_said_of_each_row_has_an_end(put, monkeypatch):
+    monkeypatch.setattr("iris.intake.rows.MOST_TOGETHER", 1000)
+    assert put([{}] * 100, "?title=0123456789").json["code"] == "body_too_large"
+
+
 def test_nulls_empty_and_are_refused(put, ticket):
     ticket(assignee="bob")
     assert put([{"ticket_id": 1, "assignee": None}]).json[0]["assignee"] is None

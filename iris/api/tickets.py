@@ -1,5 +1,7 @@
 """Routes: tickets."""
 
+import json
+
 import falcon
 
 from iris import counted, formats, models, problems, surroundings, tickets
@@ -70,11 +72,16 @@ def index(request, response, **given):
 def put(request, response, ticket_id=None, dry_run=False, tz=ZONE, **given):
     """File a ticket; or change one, given its ticket_id; or many of both, as a list.
 
+    What stands in the query beside a list is given for each of its rows.
+
     curl -X PUT --data-urlencode 'title=A new ticket' 0.0.0.0:8000/tickets
     """
     rows = request.context.rows
+    beside = tickets.row(given, ticket_id)
     if dry_run and rows is None:
-        rows = tickets.rows(given, ticket_id)
+        rows = json.dumps([beside])
+    elif rows is not None and beside:
+        rows = many.each_with(rows, beside)
     if rows is not None:
         if auth.REQUIRE_IF_MATCH and not dry_run and many.change(rows):
             raise auth.condition_required()

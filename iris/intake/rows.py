@@ -4,13 +4,14 @@ Here they are counted and read, one by one, so that others have their turn in be
 came. What they say, PostgreSQL looks at.
 """
 
+import json
 import re
 
 from iris import bounds, problems
 from iris.intake import strict
 
-# Rows of one request.
-MOST = 50_000
+# Rows of one request; characters of all of them, with what the query adds to each.
+MOST, MOST_TOGETHER = 50_000, 64 << 20
 # What may be a character that PostgreSQL can't keep, written as an escape.
 UNKEEPABLE = re.compile(r"\\u(?:0000|[dD][89a-fA-F])")
 
@@ -40,6 +41,32 @@ def change(text):
         )
         bounds.breathe()
     return found
+
+
+def each_with(text, more):
+    """Return the rows of an array, each with what is given for all of them.
+
+    text:     of array() or lines().
+    more:     {name: value}, as JSON has it.
+    Raises:   Problem 400 that names the row which has one of these, too; 413 if it becomes too much.
+    """
+    beside, made, size = json.dumps(more)[1:-1], [], 0
+    for index, (row, start, end) in enumerate(_items(text)):
+        given = text[start:end]
+        # What is no object is none that something can be added to; the database says so.
+        if isinstance(row, dict):
+            if twice := row.keys() & more.keys():
+                detail = f"row {index}: {min(twice)} is given in the query and in the body"
+                raise problems.Problem("given_twice", detail, index=index)
+            given = f"{{{beside}{', ' * bool(row)}{given[1:]}"
+        size += len(given)
+        if size > MOST_TOGETHER:
+            raise problems.Problem(
+                "body_too_large", "with what the query adds, the rows are too long"
+            )
+        made.append(given)
+        bounds.breathe()
+    return f"[{','.join(made)}]"
 
 
 def lines(text):
