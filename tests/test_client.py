@@ -9,11 +9,24 @@ import sys
 import pytest
 from conftest import ALICE, BOB, ROOT
 
-from iris import cli, tickets
+from iris import cli, models, tickets
 from iris.client import place
+from iris.client import words as typed_words
 from iris.lists import tickets as ticket_list
 
-USERS = ("ls", "show", "new", "set", "comment", "log", "changes", "undo", "watch")
+USERS = (
+    "ls",
+    "show",
+    "new",
+    "set",
+    "comment",
+    "link",
+    "log",
+    "changes",
+    "stats",
+    "undo",
+    "watch",
+)
 
 
 def test_tickets_are_filed_listed_changed_told_and_taken_back(iris, http, sql):
@@ -37,6 +50,32 @@ def test_tickets_are_filed_listed_changed_told_and_taken_back(iris, http, sql):
     assert iris("undo", number).out == "1 event taken back\n"
     assert sql.one("SELECT status, due FROM tickets") == {"status": "open", "due": None}
     assert {row["actor"] for row in sql("SELECT actor FROM events")} == {ALICE}
+
+
+def test_several_are_changed_at_once_or_none(iris, http, ticket):
+    for _ in range(3):
+        ticket()
+    done = iris("set", "1", "#3", "status=active", "add_label=smoke", "assignee=me", "due=tomorrow")
+    assert (done.status, done.out) == (0, "2 tickets written\n")
+    told = http.get("/tickets?status=active&label=smoke&assignee=alice").json
+    assert [row["ticket_id"] for row in told] == [3, 1]
+    assert len({row["change"] for row in http.get("/events?kind=changed").json}) == 1
+    assert iris("set", "1", "2", "status=blocked").status == 1
+    assert http.get("/tickets/1").json["status"] == "active"
+    rows = json.loads(iris("set", "1", "3", "priority=low", "--json").out)
+    assert [row["priority"] for row in rows] == ["low", "low"]
+
+
+def test_tickets_are_linked_and_counted(iris, http, ticket):
+    ticket()
+    ticket()
+    assert iris("link", "1", "blocks", "2").out == "ticket 1 blocks 2\n"
+    assert [row["ticket_id"] for row in http.get("/tickets?blocked=true").json] == [2]
+    assert iris("link", "1", "blocks", "2", "-r").out == "ticket 1 no longer blocks 2\n"
+    assert http.get("/tickets?blocked=true").json == []
+    assert set(typed_words.LINKS) == set(models.Link.__table__.c.kind.type.enums)
+    assert "open" in iris("stats").out
+    assert json.loads(iris("stats", "assignee=me", "--json").out)["open"] == 0
 
 
 @pytest.mark.parametrize(
@@ -91,8 +130,28 @@ def test_other_formats_come_as_they_are(iris, ticket, http):
         (("ls", "label=a", "label=b"), 2, "label is given twice"),
         (("ls", "--status", "open"), 2, "have no dashes: status=open"),
         (("set", "1", "closed"), 2, "hint: A column"),
-        (("nope",), 2, "invalid choice"),
-        (("show",), 2, "required: NUMBER"),
+        (("nope",), 2, "nope is no command\nhint: All there are: iris --help"),
+        (("lst",), 2, "did you mean iris ls?"),
+        (("list",), 2, "did you mean iris ls?"),
+        (("close", "1"), 2, "did you mean iris set 3 status=closed?"),
+        (("ls", "open"), 2, "iris ls status=open"),
+        (("ls", "#1"), 2, "hint: One ticket: iris show 1"),
+        (("set", "1", "2", "-F", "x", "status=open"), 2, "one ticket's"),
+        (("set", "1", "7", "status=active"), 3, "row 1: there is no ticket 7"),
+        (("link", "1", "blocks", "1"), 1, "can't be linked to itself"),
+        (("link", "1", "blocs", "2"), 1, "hint: Allowed are: blocks"),
+        (("link", "1", "a/../b", "2"), 1, "hint: Allowed are: blocks"),
+        (("link", "1", "blocks", "9"), 3, "there is no ticket 9"),
+        (("link", "1", "blocks", "9", "--remove"), 3, "9"),
+        (("link", "1"), 2, "required: KIND, OTHER"),
+        (("stats", "x"), 2, "iris stats label=hardware"),
+        (("stats", "stauts=open"), 2, "did you mean status?"),
+        (("watch", "kind=nope"), 1, "hint: Allowed are: created"),
+        (("watch", "change=x"), 2, "must be a whole number"),
+        (("watch", "ticket_id=x"), 2, "must be a whole number"),
+        (("show",), 2, "required: NUMBER\n"),
+        (("set",), 2, "required: NUMBER\n"),
+        (("comment",), 2, "required: NUMBER\n"),
         (("show", "x"), 2, "x is no number of a ticket"),
         (("show", "9"), 3, "there is no ticket 9"),
         (("set", "1"), 2, "nothing is to be set"),

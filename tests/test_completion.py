@@ -56,6 +56,10 @@ def test_shells_are_told_what_there_is(completed, http):
     assert "version=" not in completed("iris set 2 ")
     assert {"kind=", "at_after="} <= set(completed("iris log "))
     assert completed("iris watch ki") == ["kind="]
+    assert completed("iris link ")[:2] == ["2", "1"]
+    assert completed("iris link 1 b") == ["blocks"]
+    assert completed("iris link 1 blocks ")[:2] == ["2", "1"]
+    assert "weeks=" in completed("iris stats we")
     assert completed("iris ls --j") == ["--json"]
     assert completed("iris nope x") == []
 

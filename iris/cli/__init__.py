@@ -10,7 +10,7 @@ import os
 import sys
 
 from iris import __version__, visible
-from iris.client import Failed, place, screen
+from iris.client import USAGE, Failed, place, screen
 
 # In the order of the help, {name: module}: for those who use an Iris, by HTTP; then for those who run one.
 COMMANDS = {
@@ -19,9 +19,11 @@ COMMANDS = {
     "new": "new",
     "set": "set",
     "comment": "comment",
+    "link": "link",
     "log": "log",
     "changes": "changes",
     "inbox": "inbox",
+    "stats": "stats",
     "undo": "undo",
     "watch": "watch",
     "completion": "completion",
@@ -39,6 +41,27 @@ COMMANDS = {
     "db": "db",
     "token": "token",
     "tracker": "tracker",
+}
+# What others call them.
+ELSEWHERE = {
+    "list": "ls",
+    "search": "ls q='printer'",
+    "view": "show 3",
+    "get": "show 3",
+    "create": "new",
+    "add": "new",
+    "file": "new",
+    "edit": "set 3",
+    "update": "set 3",
+    "assign": "set 3 assignee=me",
+    "close": "set 3 status=closed",
+    "reopen": "set 3 status=open",
+    "unlink": "link 3 blocks 4 --remove",
+    "history": "log 3",
+    "events": "log",
+    "diff": "changes",
+    "revert": "undo 12",
+    "follow": "watch",
 }
 EXAMPLES = """
   iris new 'Printer on fire' priority=urgent
@@ -100,8 +123,10 @@ def main():
         print(welcome.commands(), end="")
         return
     first = sys.argv[1]
-    made = parser(first if first in COMMANDS else None)
     try:
+        made = parser(first if first in COMMANDS else None)
+        if first not in COMMANDS and not first.startswith("-"):
+            raise Failed(USAGE, _unknown(first))
         sys.exit(_run(made))
     except BrokenPipeError:
         # Whoever reads has seen enough. Python would complain once more while it closes stdout.
@@ -127,6 +152,15 @@ def main():
         lines = [f"iris: the database said: {words or str(error).strip()}"]
         lines += [f"hint: {hint}"] if words and hint else []
         sys.exit(visible.safe("\n".join(lines), kept="\n"))
+
+
+def _unknown(name):
+    """Say of something that it is no command, and what may be meant."""
+    import difflib  # noqa: PLC0415 (takes its time)
+
+    near = [*filter(None, [ELSEWHERE.get(name)]), *difflib.get_close_matches(name, COMMANDS, 1)]
+    meant = f"; did you mean iris {near[0]}?" if near else ""
+    return f"{name} is no command{meant}\nhint: All there are: iris --help"
 
 
 def _run(made):

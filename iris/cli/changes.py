@@ -13,7 +13,11 @@ SINCE = "7 days ago"
 def declare(parser):
     """Say which arguments there are."""
     parser.add_argument(
-        "words", nargs="*", metavar="SINCE | NAME=VALUE", help=f"{SINCE}, unless given; a filter"
+        "words",
+        nargs="*",
+        default=[],
+        metavar="SINCE | NAME=VALUE",
+        help=f"{SINCE}, unless given; a filter",
     )
     asking.declare(parser)
 

@@ -12,7 +12,7 @@ EXAMPLES = """
 def declare(parser):
     """Say which arguments there are."""
     parser.add_argument("number", metavar="NUMBER", type=words.number, help="of a ticket")
-    parser.add_argument("words", nargs="*", metavar="TEXT", help="what to say")
+    parser.add_argument("words", nargs="*", default=[], metavar="TEXT", help="what to say")
     parser.add_argument("-F", "--file", metavar="FILE", help="what to say; - is stdin")
     asking.declare(parser, drawn=False)
 

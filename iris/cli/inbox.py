@@ -11,7 +11,7 @@ EXAMPLES = """
 
 def declare(parser):
     """Say which arguments there are."""
-    parser.add_argument("words", nargs="*", metavar="NAME=VALUE", help="a filter")
+    parser.add_argument("words", nargs="*", default=[], metavar="NAME=VALUE", help="a filter")
     parser.add_argument(
         "-r", "--read", action="store_true", help="say that it is read, all that is shown"
     )
@@ -22,7 +22,7 @@ def run(arguments):
     """Tell what happened on what you watch since you last looked."""
     pairs, others = words.split(arguments.words)
     if others:
-        raise Failed(USAGE, f"{others[0]} is no NAME=VALUE")
+        raise Failed(USAGE, f"{others[0]} is no NAME=VALUE\nhint: iris inbox ticket_id=3")
     pairs = words.filters(pairs)
     last = None
     if arguments.read:

@@ -16,7 +16,7 @@ COLUMNS, ROOMY = "change,at,actor,source,ticket_id,kind,changes", 100
 def declare(parser):
     """Say which arguments there are."""
     parser.add_argument(
-        "words", nargs="*", metavar="NUMBER | NAME=VALUE", help="of a ticket; a filter"
+        "words", nargs="*", default=[], metavar="NUMBER | NAME=VALUE", help="of a ticket; a filter"
     )
     asking.declare(parser)
 

@@ -21,7 +21,11 @@ MINE = [("mine", "true"), ("open", "true")]
 def declare(parser):
     """Say which arguments there are."""
     parser.add_argument(
-        "words", nargs="*", metavar="NAME=VALUE", help="a filter; mine: yours that are open"
+        "words",
+        nargs="*",
+        default=[],
+        metavar="NAME=VALUE",
+        help="a filter; mine: yours that are open",
     )
     asking.declare(parser)
 
@@ -31,7 +35,9 @@ def run(arguments):
     pairs, others = words.split(arguments.words)
     for word in others:
         if word != "mine":
-            hint = f"To look for words: iris ls q='{word}'; yours: iris ls mine"
+            hint = f"Words: iris ls q='{word}'; by status: iris ls status=open; yours: iris ls mine"
+            if words.is_number(word):
+                hint = f"One ticket: iris show {words.number(word)}"
             raise Failed(USAGE, f"{word} is no NAME=VALUE\nhint: {hint}")
     return asking.get(
         "/tickets", words.filters([*pairs, *MINE * bool(others)]), arguments, table=True

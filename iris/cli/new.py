@@ -17,7 +17,7 @@ Columns: title, description, status, assignee, reporter, priority (low, normal, 
 def declare(parser):
     """Say which arguments there are."""
     parser.add_argument(
-        "words", nargs="*", metavar="TITLE | NAME=VALUE", help="its title, and columns"
+        "words", nargs="*", default=[], metavar="TITLE | NAME=VALUE", help="its title, and columns"
     )
     parser.add_argument(
         "-F",

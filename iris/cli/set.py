@@ -4,6 +4,7 @@ from iris.client import USAGE, Failed, asking, editor, words
 
 EXAMPLES = """
   iris set 3 status=active assignee=me
+  iris set 3 4 7 status=closed               # several at once: all of them, or none
   iris set 3 assignee= due=tomorrow          # nothing after = empties a column
   iris set 3 add_label=smoke remove_label=inbox
   iris set 3 version=5 status=closed         # only if it is still at version 5
@@ -18,7 +19,11 @@ def declare(parser):
     """Say which arguments there are."""
     parser.add_argument("number", metavar="NUMBER", type=words.number, help="of a ticket")
     parser.add_argument(
-        "words", nargs="*", metavar="NAME=VALUE", help="a column, and what it is to be"
+        "words",
+        nargs="*",
+        default=[],
+        metavar="NUMBER | NAME=VALUE",
+        help="of another; a column, and what it is to be",
     )
     parser.add_argument("-F", "--file", metavar="FILE", help="title and description; - is stdin")
     parser.add_argument(
@@ -28,16 +33,23 @@ def declare(parser):
 
 
 def run(arguments):
-    """Change a ticket."""
+    """Change a ticket, or several at once."""
     pairs, others = words.split(arguments.words)
-    if others:
-        hint = "A column, and what it is to be: iris set 3 status=closed"
-        raise Failed(USAGE, f"{others[0]} is no NAME=VALUE\nhint: {hint}")
+    for word in others:
+        if not words.is_number(word):
+            hint = "A column, and what it is to be: iris set 3 status=closed"
+            raise Failed(USAGE, f"{word} is no NAME=VALUE\nhint: {hint}")
     path, pairs = f"/tickets/{arguments.number}", asking.named(pairs)
     if not (arguments.edit or arguments.file):
         if not pairs:
             raise Failed(USAGE, "nothing is to be set\nhint: iris set 3 status=active, or -e")
+        if others:
+            numbers = dict.fromkeys([arguments.number, *map(words.number, others)])
+            rows = ", ".join(f'{{"ticket_id": {int(number)}}}' for number in numbers)
+            return asking.put("/tickets", pairs, arguments, f"[{rows}]", asking.JSON)
         return asking.put(path, pairs, arguments)
+    if others:
+        raise Failed(USAGE, "what is written in an editor or a file is one ticket's")
     now = asking.document(path)
     begin = f"{now['title']}\n\n{now['description'] or ''}".rstrip() + "\n"
     text, kept = editor.text(arguments.file, begin, title=True)

@@ -12,7 +12,9 @@ EXAMPLES = """
 def declare(parser):
     """Say which arguments there are."""
     parser.add_argument("number", metavar="NUMBER", type=words.number, help="of a ticket")
-    parser.add_argument("words", nargs="*", metavar="NAME=VALUE", help="as_of=TIME, tz=ZONE")
+    parser.add_argument(
+        "words", nargs="*", default=[], metavar="NAME=VALUE", help="as_of=TIME, tz=ZONE"
+    )
     asking.declare(parser)
 
 
@@ -20,5 +22,5 @@ def run(arguments):
     """Show a ticket with its comments and links."""
     pairs, others = words.split(arguments.words)
     if others:
-        raise Failed(USAGE, f"{others[0]} is no NAME=VALUE")
+        raise Failed(USAGE, f"{others[0]} is no NAME=VALUE\nhint: iris show 3 as_of=yesterday")
     return asking.get(f"/tickets/{arguments.number}", pairs, arguments)

@@ -20,6 +20,7 @@ def declare(parser):
     parser.add_argument(
         "words",
         nargs="*",
+        default=[],
         metavar="NUMBER | NAME=VALUE",
         help=f"of a ticket; only events that have this: {', '.join(following.CHOSEN)}",
     )
@@ -71,6 +72,11 @@ def _chosen(typed):
         values = value.removeprefix("!").split(",")
         if name == "actor":
             values = [asking.me() if each == "me" else each.strip('"') for each in values]
+        # What no event can have would be waited for in vain.
+        if name == "kind":
+            asking.document("/events", [(name, ",".join(values)), ("limit", "1")])
+        if name in ("ticket_id", "change") and not all(map(words.is_number, values)):
+            raise Failed(USAGE, f"{name} must be a whole number")
         found.append((name, value.startswith("!"), tuple(values)))
     return found
 

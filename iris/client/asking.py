@@ -89,7 +89,7 @@ def decoded(pieces):
     yield left.decode("utf-8", "replace")
 
 
-def put(path, pairs, arguments, body=None, kind=TEXT):
+def put(path, pairs, arguments, body=None, kind=TEXT, method="PUT"):
     """Write something, and say what Iris says of it.
 
     pairs:    [(name, value)]: a form; beside a body, the query.
@@ -105,7 +105,7 @@ def put(path, pairs, arguments, body=None, kind=TEXT):
         data = body.encode()
     except UnicodeError:
         raise Failed(USAGE, "the text is no UTF-8") from None
-    show(ask("PUT", path, pairs, _form(arguments), sent, data, kind))
+    show(ask(method, path, pairs, _form(arguments), sent, data, kind))
     return DONE
 
 
@@ -151,7 +151,9 @@ def refusal(where, answer, as_json):
         import json  # noqa: PLC0415 (not every refusal needs it)
 
         told = json.loads(said)
-        said = told["detail"] + (f"\nhint: {told['hint']}" if "hint" in told else "")
+        allowed = ", ".join(map(str, told.get("allowed", ())))
+        hint = told.get("hint") or (allowed and f"Allowed are: {allowed}")
+        said = told["detail"] + (f"\nhint: {hint}" if hint else "")
     if answer.status == 401 and not as_json:
         said += "\nhint: The command has it from IRIS_TOKEN, or from a file: iris --help."
     return Failed(STATUSES.get(answer.status, REFUSED), said)

@@ -19,8 +19,8 @@ COLUMNS = {"label": "labels", **dict.fromkeys(RELABELLING, "labels")}
 COLUMNS |= dict.fromkeys(("commented_by", "mentions", "watched_by", "actor"), "assignee")
 FLAGS = ("true", "false")
 # What a command's words are about: the path of the list whose filters they are.
-PATHS = {"ls": "/tickets", "changes": "/changes", "log": "/events"}
-ABOUT_ONE = ("show", "set", "comment", "log", "watch")
+PATHS = {"ls": "/tickets", "changes": "/changes", "log": "/events", "stats": "/stats"}
+ABOUT_ONE = ("show", "set", "comment", "link", "log", "watch")
 
 
 class Memory:
@@ -145,7 +145,9 @@ def _words(memory, command, before, last):
     if sign:
         return [f"{name}={each}" for each in _values(memory, command, before, name, value)]
     found = []
-    if command in ABOUT_ONE and not any(word.isdigit() for word in before):
+    if command == "link" and len(before) == 1:
+        return words.LINKS
+    if command in ABOUT_ONE and (command == "link" or not any(word.isdigit() for word in before)):
         found = [str(ticket["ticket_id"]) for ticket in memory.newest()]
     if command in PATHS:
         found = ["mine"] * (command == "ls") + found

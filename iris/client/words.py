@@ -4,6 +4,8 @@ from iris.client import USAGE, Failed
 
 # What stands in an address as it is.
 PLAIN = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~,!:*@/")
+# The kinds of links.
+LINKS = ("blocks", "duplicates", "parent", "relates")
 
 
 def encoded(text):
@@ -59,12 +61,17 @@ def filters(pairs):
     return [(name, ",".join(values)) for name, values in found.items()]
 
 
+def is_number(text):
+    """Whether a text is the number of a ticket, as it is typed: 3, or #3."""
+    digits = text.removeprefix("#")
+    return digits.isascii() and digits.isdigit() and len(digits) < 19
+
+
 def number(text):
     """Return the number of a ticket, as it is typed: 3, or #3.
 
     Raises:   Failed.
     """
-    digits = text.removeprefix("#")
-    if not (digits.isascii() and digits.isdigit() and len(digits) < 19):
+    if not is_number(text):
         raise Failed(USAGE, f"{text} is no number of a ticket")
-    return digits
+    return text.removeprefix("#")
