@@ -29,7 +29,7 @@ up: $(READY)  ## start a PostgreSQL of its own and serve; Ctrl-C stops both
 	@exec $(BIN)/iris up
 
 test: $(READY)  ## run all tests on a throw-away PostgreSQL (ARGS='-k links' for some)
-	@$(BIN)/python -m pytest -n 3 --dist worksteal $(ARGS)
+	@$(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder $(ARGS)
 
 kills: $(READY)  ## kill -9 everything in turn under load, and see that nothing is lost (ROUNDS=20 SEED=1)
 	@exec $(BIN)/python -W ignore tests/kills.py --rounds $(or $(ROUNDS),20) --seed $(or $(SEED),0)

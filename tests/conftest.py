@@ -46,6 +46,9 @@ os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", str(_TEMPORARY))
 if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 pytest_plugins = ["chromium"]
+# A file is one process's, so that what a module needs is made once. These take longest, and begin first: or in
+# the end all would wait for one.
+LONG = ("trackers", "bounds", "kills", "up", "browser_pages", "feed", "described", "plans", "attacks", "told", "standbys", "doctor", "connections", "columns", "embedded", "transfer", "schema", "backup", "upgrades", "mail_out", "watch")  # fmt: skip
 ALICE, BOB, CHARLIE = "alice", "bob", "charlie"
 
 RESET = """
@@ -57,6 +60,12 @@ RESET = """
     SELECT setval('tickets_ticket_id_seq', 1, false), setval('comments_comment_id_seq', 1, false),
         setval('events_event_id_seq', 1, false), setval('hooks_hook_id_seq', 1, false);
 """
+
+
+def pytest_collection_modifyitems(items):
+    """Put the tests of what takes longest first."""
+    places = {f"test_{name}": place for place, name in enumerate(LONG)}
+    items.sort(key=lambda item: places.get(item.path.stem, len(LONG)))
 
 
 def seeds():
@@ -269,19 +278,32 @@ def ticket(http):
     return make
 
 
+def since(log):
+    """Return a function that gives what has been written into a log since the last call; all of it is long."""
+    seen = log.stat().st_size
+
+    def written():
+        nonlocal seen
+        with open(log, "rb") as file:
+            file.seek(seen)
+            text = file.read()
+        seen += len(text)
+        return text.decode()
+
+    return written
+
+
 @pytest.fixture
 def statements(server):
     """Return a function that tells which statements the service has run since the last call.
 
     But for what prepares one, once for a connection.
     """
-    seen = server.log.stat().st_size
+    written = since(server.log)
 
     def ran():
-        nonlocal seen
         time.sleep(0.05)
-        text = server.log.read_bytes()[seen:].decode()
-        seen += len(text.encode())
+        text = written()
         return re.findall(r"^http \w+> LOG:  statement: (?!PREPARE )(.*)", text, re.MULTILINE)
 
     return ran

@@ -6,6 +6,7 @@ make nothing at all; and the rules don't look where others could have made somet
 """
 
 import contextlib
+import functools
 import re
 import subprocess
 
@@ -196,14 +197,19 @@ MOVES = """
 """
 
 
-@pytest.fixture
-def attack(server, owner, clean):
-    """Return a function that carries out attacks on the database."""
+@pytest.fixture(scope="module")
+def attacking(server, owner):
     return attacker(server.url(), owner)
 
 
+@pytest.fixture
+def attack(attacking, clean):
+    """Return a function that carries out attacks on the database."""
+    return attacking
+
+
 def attacker(url, owner):
-    """Return the function that attacks a database.
+    """Return the function that attacks a database; its usual(first) is what the drive does without attacks.
 
     url:      of the role iris.
     owner:    a connection as its owner.
@@ -233,7 +239,7 @@ def attacker(url, owner):
                 told = session.connection.notices = []
                 drive = []
                 if until_caught:
-                    done(session, "SET statement_timeout = '1s'")
+                    done(session, "SET statement_timeout = '0.2s'")
                 for each in statements_of(DRIVE):
                     drive.append(done(session, each))
                     if until_caught and told:
@@ -250,6 +256,8 @@ def attacker(url, owner):
             cursor.execute("ALTER ROLE iris NOSUPERUSER; DROP SCHEMA IF EXISTS evil CASCADE")
             return harm, set(re.findall("caught by: (.*)", "".join(told))), drive
 
+    # The same whatever is tried: the database is as it was before each time.
+    attack.usual = functools.cache(lambda first: attack({}, first)[2])
     return attack
 
 
@@ -534,7 +542,7 @@ def harms(attack, home, attacks):
     schema, first = home
     first = [*first, evil(schema)]
     harm, caught, drive = attack(attacks, first)
-    _, _, usual = attack({}, first)
+    usual = attack.usual(tuple(first))
     changed = [
         pair for pair in zip(statements_of(DRIVE), drive, usual, strict=True) if pair[1] != pair[2]
     ]

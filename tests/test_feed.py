@@ -355,6 +355,7 @@ def test_four_readers_see_one_order(server, live, clean, sql):
                 cursor.execute("SELECT position, event_id FROM events_after(%s, 50)", (last,))
                 for last, event in cursor.fetchall():
                     order.append((last, event))
+                time.sleep(0.005)
         connection.close()
 
     readers = [threading.Thread(target=read, args=(order,)) for order in orders]
