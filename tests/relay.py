@@ -1,4 +1,4 @@
-"""Passes on what a hook is told, as Slack, Matrix or a CI job wants it: an example to be copied, tried by tests/test_relay.py.
+"""Passes on what a hook is told, as Slack, Matrix or a CI job wants it: an example to be copied, tried by tests/test_delivery.py.
 
 IRIS_SECRET=whsec_… python tests/relay.py PORT slack|matrix|ci URL
 """

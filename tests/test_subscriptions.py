@@ -1,12 +1,14 @@
 """What calendars and feed readers subscribe to: format=ics and format=atom of tickets, as others' programs read it."""
 
 import base64
+import urllib.error
+import urllib.request
 from datetime import UTC, date, datetime
 
 import feedparser
 import icalendar
 import pytest
-from conftest import BOB
+from conftest import BOB, Live
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -166,6 +168,39 @@ def test_calendars_come_in_by_basic(http, sql, monkeypatch):
     assert http.get("/tickets").headers["www-authenticate"].split()[0] == "Bearer"
     way = {"Authorization": "Basic " + base64.b64encode(f":{token}".encode()).decode()}
     assert list(calendar(http, "assignee=me&open=true", headers=way)) == ["#1 Mine"]
+
+
+def test_a_calendar_that_is_subscribed_to_has_what_psql_changes(server, sql):
+    """As a calendar's program asks: over HTTP, by name and password once it is told to, again and again."""
+    sql("INSERT INTO tickets (title, assignee, due) VALUES ('Mine', 'bob', '2026-12-01'), ('Not mine', 'eve', '2026-12-02')")  # fmt: skip
+    token = sql.one("SELECT add_token('calendar', 'reader', 'bob') ->> 'token' AS it")["it"]
+    made = Live(server.url(), IRIS_AUTH="token")
+    try:
+        here = f"http://127.0.0.1:{made.port}/tickets"
+        known = urllib.request.HTTPPasswordMgrWithDefaultRealm()
+        known.add_password(None, here, "me", token)
+        ask = urllib.request.build_opener(urllib.request.HTTPBasicAuthHandler(known)).open
+        address = f"{here}?assignee=me&open=true&format=ics"
+
+        def seen():
+            with ask(address) as answer:
+                assert answer.headers["Content-Type"] == "text/calendar; charset=utf-8"
+                read = icalendar.Calendar.from_ical(answer.read())
+            return [
+                (str(each["UID"]), str(each["SUMMARY"]), each["DTSTART"].dt)
+                for each in read.walk("VEVENT")
+            ]
+
+        ((uid, summary, day),) = seen()
+        assert (summary, day) == ("#1 Mine", date(2026, 12, 1))
+        sql("UPDATE tickets SET due = '2026-12-24', title = 'Still mine' WHERE ticket_id = 1")
+        assert seen() == [(uid, "#1 Still mine", date(2026, 12, 24))]
+        sql("UPDATE tickets SET status = 'closed' WHERE ticket_id = 1")
+        assert seen() == []
+        with pytest.raises(urllib.error.HTTPError, match="401"):
+            urllib.request.urlopen(address)
+    finally:
+        made.stop()
 
 
 def test_long_descriptions_are_told_in_part(http, ticket):
