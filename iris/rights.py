@@ -117,6 +117,7 @@ RIGHTS = (
             "UPDATE tickets SET title = 'y' WHERE ticket_id = 1",
             "SELECT FROM tickets FOR UPDATE",
             """SELECT put_tickets('[{"title": "x"}]')""",
+            """SELECT once('key', 'request', 'INSERT INTO tickets (title) VALUES (''x'') RETURNING 1')""",
         ),
     ),
     Right(
