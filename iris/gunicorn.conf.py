@@ -83,6 +83,10 @@ def ssl_context(config, make):
     return worker.patient(make())
 
 
+# By which scheme somebody came, proxies say that are to be believed, and nobody else; by one header,
+# for two may differ.
+forwarded_allow_ips = ",".join(map(str, client.PROXIES))
+secure_scheme_headers = {"X-FORWARDED-PROTO": "https"}
 # No header of a client's may move the paths that are served.
 forwarder_headers = ""
 control_socket_disable = True

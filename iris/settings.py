@@ -250,7 +250,7 @@ ALL = {
             "IRIS_PROXIES",
             "",
             networks,
-            "Addresses or networks of the proxies in front whose X-Forwarded-For is believed",
+            "Addresses or networks of proxies whose X-Forwarded-For and X-Forwarded-Proto are believed",
         ),
         Setting(
             "IRIS_DELIVER",

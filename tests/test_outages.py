@@ -267,6 +267,25 @@ def test_nobody_is_believed_whom_nobody_trusts(own):
     assert "192.0.2.7" not in log
 
 
+PAGE = ["Accept: text/html"]
+
+
+def test_by_which_scheme_somebody_came_a_proxy_says_that_is_to_be_believed(own):
+    """Else lines to type would name http, or what anybody likes."""
+    told = ["X-Forwarded-Proto: https"]
+    for proxies, scheme in (("", b"http"), ("10.0.0.0/8", b"http"), ("127.0.0.0/8", b"https")):
+        made = Live(own.url(), IRIS_PROXIES=proxies, FORWARDED_ALLOW_IPS="*")
+        try:
+            page = made.send("GET", "/tickets", headers=[*told, "Accept: text/html"])[2]
+            assert re.search(rb"curl -s &#39;(\w+)://", page)[1] == scheme
+            text = made.send("GET", "/", headers=told)[2]
+            assert (b"https://" in text) == (scheme == b"https")
+            # What a client says beside it is no reason to refuse anything.
+            assert made.send("GET", "/me", headers=[*told, "X-Forwarded-Ssl: off"])[0] == 200
+        finally:
+            made.stop()
+
+
 def test_of_several_hosts_the_next_one_serves_when_one_goes(own, server, clean):
     hosts = f"{own.socket()},{server.socket()}"
     url = f"postgresql://iris@/iris?host={hosts}&target_session_attrs=read-write"

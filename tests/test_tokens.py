@@ -2,6 +2,7 @@
 
 import base64
 import hashlib
+import html
 import ipaddress
 import json
 import os
@@ -226,6 +227,7 @@ def test_without_a_token_nothing_is_told(guarded, ticket_there):
     assert guarded.get("/health").status == 200
     page = guarded.get("/tickets", headers={"Accept": "text/html"})
     assert page.headers["www-authenticate"] == 'Basic realm="Iris", charset="UTF-8"'
+    assert "give a token as the password" in page.text
 
 
 @pytest.fixture
@@ -300,6 +302,12 @@ def test_in_an_open_iris_everybody_is_an_admin(http):
         "expires": None,
     }
     assert http.get("/tokens").json == []
+
+
+def test_lines_to_type_name_the_token(guarded, people):
+    for path in ("/tickets", "/new"):
+        told = guarded.get(path, headers={**people["writer"], "Accept": "text/html"}).text
+        assert 'curl -s -u ":$IRIS_TOKEN" \'http' in html.unescape(told)
 
 
 # What a request needs, by its route, to do what it says. {n} is a ticket, {c} a comment of its.

@@ -280,6 +280,7 @@ def test_another_version_and_other_peoples_files_are_left_alone(folder):
     (folder / "postgres" / "PG_VERSION").write_text("12\n")
     done = iris(folder, free_port(), "up")
     assert (done.returncode, "holds data of PostgreSQL 12" in done.stderr) == (1, True)
+    assert "`iris backup` by the Iris of before" in done.stderr
     (folder / "postgres" / "PG_VERSION").rename(folder / "postgres" / "letters")
     done = iris(folder, free_port(), "up")
     assert (done.returncode, "is not empty" in done.stderr) == (1, True)

@@ -100,6 +100,18 @@ def test_the_commands_say_it_too(server, fresh, tmp_path):
     )
 
 
+def test_a_command_that_lacks_something_says_which_schema_it_needs(server, fresh, tmp_path):
+    given = {"DATABASE_URL": server.url("iris", "iris_fresh"), "IRIS_OWNER_URL": fresh}
+    assert iris(tmp_path, 1, "db", "downgrade", "0008", **given).returncode == 0
+    words = (
+        "iris: the database's schema is at revision 0008, this Iris needs"
+        f" {schema.REVISION}. Run `iris db upgrade`.\n"
+    )
+    for typed in (["token", "add", "ada"], ["token", "list"], ["verify"]):
+        done = iris(tmp_path, 1, *typed, **given)
+        assert (done.returncode, done.stdout, done.stderr) == (1, "", words), typed
+
+
 def test_an_upgrade_under_load_loses_nothing(served, fresh):
     """From an older revision, during which the service says to try again; and of the rules alone."""
     stop, acknowledged, wrong, refused = threading.Event(), [], [], []

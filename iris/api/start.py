@@ -3,10 +3,10 @@
 import json
 
 from iris import __version__, counts, welcome
-from iris.api import API, ROUTE, drawn, host, page
+from iris.api import API, ROUTE, drawn, page
 from iris.described import shapes
 from iris.formats import terminal
-from iris.intake import auth, routes
+from iris.intake import auth, places, routes
 from iris.web import keys
 
 # What describes all of this to programs, shows it to people, and says whether Iris is there (RFC 8631).
@@ -40,9 +40,9 @@ def start(request, response):
     curl 0.0.0.0:8000
     """
     if request.context.format == "text":
-        return drawn(response, welcome.page(host(request), auth.WANTED))
+        return drawn(response, welcome.page(places.typed(request), auth.WANTED))
     if request.context.format == "html":
-        typed = welcome.page(host(request), auth.WANTED)
+        typed = welcome.page(places.typed(request), auth.WANTED)
         how = counts.read(auth.actor(request))
         return page(request, response, "start.html", counts=how, typed=typed)
     response.set_header("Link", ", ".join(f'<{href}>; rel="{rel}"' for rel, href in LINKS.items()))
@@ -75,7 +75,7 @@ def helped(request, response):
 
     curl 0.0.0.0:8000/help
     """
-    typed = welcome.page(host(request), auth.WANTED)
+    typed = welcome.page(places.typed(request), auth.WANTED)
     if request.context.format == "html":
         return page(request, response, "help.html", KEYS=keys.KEYS, typed=typed)
     found = [{"keys": each, "does": does} for each, does in keys.KEYS]

@@ -5,11 +5,13 @@ arguments, declare(parser); EXAMPLES, where its help shows some.
 """
 
 import argparse
+import contextlib
 import importlib
 import os
 import sys
 
 from iris import __version__, visible
+from iris.cli import common
 from iris.client import USAGE, Failed, place, screen
 
 # In the order of the help, {name: module}: for those who use an Iris, by HTTP; then for those who run one.
@@ -151,6 +153,8 @@ def main():
         # Not where in which rule it was said, which is PostgreSQL's CONTEXT.
         lines = [f"iris: the database said: {words or str(error).strip()}"]
         lines += [f"hint: {hint}"] if words and hint else []
+        if why := _misfit(error):
+            lines = ["iris: {}. {}".format(*why)]
         sys.exit(visible.safe("\n".join(lines), kept="\n"))
 
 
@@ -161,6 +165,19 @@ def _unknown(name):
     near = [*filter(None, [ELSEWHERE.get(name)]), *difflib.get_close_matches(name, COMMANDS, 1)]
     meant = f"; did you mean iris {near[0]}?" if near else ""
     return f"{name} is no command{meant}\nhint: All there are: iris --help"
+
+
+def _misfit(error):
+    """Return (sentence, what to do) where what a statement lacks is the schema of this Iris, or None."""
+    import psycopg2  # noqa: PLC0415 (not every command needs it)
+
+    from iris import location, schema  # noqa: PLC0415
+
+    gone = psycopg2.errors.UndefinedTable | psycopg2.errors.UndefinedFunction
+    if isinstance(error, gone | psycopg2.errors.UndefinedColumn):
+        with contextlib.suppress(SystemExit, psycopg2.Error):
+            return schema.misfit(common.revision_of(location.dsn()))
+    return None
 
 
 def _run(made):

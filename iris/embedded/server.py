@@ -236,7 +236,8 @@ class Server:
             if version.read_text().strip() != programs.VERSION:
                 raise programs.Failed(
                     f"{self.data} holds data of PostgreSQL {version.read_text().strip()}, this is"
-                    f" {programs.VERSION}: dump with the old one, restore with this"
+                    f" {programs.VERSION}: `iris backup` by the Iris of before, move the folder aside,"
+                    " `iris restore` by this one (docs/backup.md)"
                 )
             return
         if self.data.exists() and any(self.data.iterdir()):

@@ -119,12 +119,16 @@ def _refused(request):
         detail = "this token is none, or none any more"
     else:
         detail = "this Iris wants to know who you are"
+    send = (
+        "Load this again and give a token as the password; any name will do"
+        if by_password
+        else "Send a token: -H 'Authorization: Bearer TOKEN', or -u :TOKEN"
+    )
     return problems.Problem(
         "unauthorized",
         detail,
         headers={"WWW-Authenticate": way},
-        hint="Send a token: -H 'Authorization: Bearer TOKEN', or -u :TOKEN; whoever runs this Iris makes"
-        " one by `iris token add NAME`.",
+        hint=f"{send}; whoever runs this Iris makes one by `iris token add NAME`.",
     )
 
 

@@ -128,7 +128,12 @@ class Page:
         given = {**self.query, **dict.fromkeys(SHOWN_ONLY), **more}
         query = urlencode({name: value for name, value in given.items() if value}, safe=places.LEFT)
         path = quote(self.path, safe=places.LEFT)
-        return f"curl -s '{self.address(path)}{'?' if query else ''}{query}'"
+        return f"{self.curls} '{self.address(path)}{'?' if query else ''}{query}'"
+
+    @property
+    def curls(self):
+        """Return how a command begins: whom pages know by a token, it has to name theirs."""
+        return 'curl -s -u ":$IRIS_TOKEN"' if auth.WANTED else "curl -s"
 
     def address(self, path):
         """Return the whole address of a path from `/`, to be typed."""
