@@ -10,6 +10,7 @@ import time
 
 import psycopg2
 import pytest
+from mails import Server
 from test_schema import difference, dump, empty, fresh, old, run  # noqa: F401 (fixtures)
 from test_up import IRIS, environment
 
@@ -228,6 +229,65 @@ def test_backups_that_are_missing_old_or_nowhere_are_told(place, tmp_path, monke
     monkeypatch.setattr(outside, "FREE_BYTES", 1 << 70)
     monkeypatch.setenv("IRIS_BACKUPS", str(tmp_path))
     assert re.search(f"GB are free for backups in {tmp_path}", wrong(quick=True)["disk"][0])
+
+
+def as_replica(url, statement):
+    """Write what the database keeps."""
+    connection = psycopg2.connect(url)
+    with connection, connection.cursor() as cursor:
+        cursor.execute(f"SET session_replication_role = replica; {statement}")
+    connection.close()
+
+
+def test_hooks_and_people_whom_nobody_tells_are_found(place, monkeypatch):
+    monkeypatch.setattr(inside, "IDLE_SECONDS", 1)
+    run(
+        place,
+        "INSERT INTO hooks (url) VALUES ('https://example.org/')",
+        "INSERT INTO people (name, mail) VALUES ('alice', 'alice@example.org')",
+        "INSERT INTO tickets (title, assignee) VALUES ('x', 'alice')",
+    )
+    found = status("mail", quick=True)
+    assert (found.status, found.found) == (
+        findings.NOTE,
+        "1 person wants mail, and no mail server is known here",
+    )
+    post = Server()
+    post.start()
+    monkeypatch.setenv("IRIS_SMTP_URL", f"smtp://127.0.0.1:{post.port}")
+    monkeypatch.setenv("IRIS_MAIL_FROM", "iris@example.org")
+    nobody = {
+        "hooks": ["nobody tells hook 1 what it waits for"],
+        "mail": ["nobody mails what waits for 1 person"],
+    }
+    time.sleep(1)
+    assert wrong(quick=True) == nobody
+    for table in ("hooks", "people"):
+        as_replica(place, f"UPDATE {table} SET holder = 'one', until = now() + interval '1 minute'")
+    assert wrong(quick=True) == {}
+    # Who had them was killed.
+    for table in ("hooks", "people"):
+        as_replica(place, f"UPDATE {table} SET until = now() - interval '1 minute'")
+    assert wrong(quick=True) == nobody
+    # They have been told, and wait for nothing, however long that was ago; or are told again later.
+    last = "(SELECT max(position) FROM events)"
+    as_replica(place, f"UPDATE hooks SET position = {last}, next_try = now() - interval '1 hour'")
+    as_replica(
+        place,
+        "UPDATE people SET tried = 2, next_try = now() + interval '1 hour', reason = '451 later'",
+    )
+    told = [each.found for each in doctor.examine(quick=True) if each.check in ("hooks", "mail")]
+    assert told == [
+        "1 hook is told",
+        "mail for alice was tried 2 times in vain: 451 later",
+        "the mail server answers",
+    ]
+    as_replica(place, "UPDATE people SET tried = 0, state = 'bounced'")
+    post.stop()
+    told = [each.found for each in doctor.examine(quick=True) if each.check == "mail"]
+    assert told[0] == "1 address bounced"
+    assert told[1].startswith("the mail server takes nothing from Iris: ")
+    assert wrong(quick=True).keys() == {"mail"}
 
 
 def test_another_revision_ends_the_looks_that_need_this_one(place):

@@ -19,7 +19,7 @@ from conftest import ROOT
 from mails import Server
 from test_delivery import Deliverer, until
 
-from iris.doctor import findings, outside
+from iris.doctor import findings, inside, outside
 from iris.mail import post, statuses
 
 HOST, OWN, ALICE = "mail.example.org", "iris@example.org", "alice@example.org"
@@ -218,7 +218,8 @@ def test_what_keeps_mail_is_told_in_the_log_and_by_the_doctor(
         assert log.read().count(f"mail waits: {words}") == 1
     assert {each["reason"] for each in http.get("/people").json} == {words}
     with contextlib.closing(psycopg2.connect(sql.url)) as connection, connection.cursor() as cursor:
-        found = list(outside.mail(findings.Place(cursor, None, 26)))
+        place = findings.Place(cursor, None, 26)
+        found = [*inside.people(place), *outside.mail(place)]
     assert [(each.status, each.found) for each in found] == [
         ("note", f"mail for alice was tried 1 time in vain: {words}"),
         ("note", f"mail for bob was tried 1 time in vain: {words}"),

@@ -178,12 +178,21 @@ def _far(values):
         values = {**values, "as_of": moment}
     if lsn is None:
         return None, values
+    return named((system, database, timeline, lsn)), values
+
+
+def named(far):
+    """Return {name: value} of LOOK's parameters.
+
+    far:      as FAR has it, of a primary.
+    """
+    system, database, timeline, lsn = far
     return {
         "iris_system": system,
         "iris_database": database,
         "iris_timeline": int(timeline, 16),
         "iris_lsn": lsn,
-    }, values
+    }
 
 
 def _find(far):

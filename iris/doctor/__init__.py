@@ -45,7 +45,9 @@ LOOKS = (
     Look("clock", outside.clock, "revision"),
     Look("disk", outside.disk, ""),
     Look("backups", outside.backups, ""),
-    Look("mail", outside.mail, "revision"),
+    Look("mail", inside.people, "revision"),
+    Look("mail", outside.mail, ""),
+    Look("standbys", outside.standbys, "database"),
 )
 
 

@@ -1,6 +1,6 @@
-"""Looks at what is in the database: revision, roles, schema, numbers, history, feed."""
+"""Looks at what is in the database: revision, roles, schema, numbers, history, feed, who is told."""
 
-from iris import counted, health, proof, schema
+from iris import counted, health, proof, schema, settings
 from iris.database import statements
 from iris.doctor.findings import NOTE, OK, UNKNOWN, WRONG, Finding, one, some
 from iris.transfer import backup, restore
@@ -22,13 +22,31 @@ KINDS = {
 }
 # Seconds that events may wait for their place when somebody has just asked for it.
 FEED_SECONDS = 60
-# Seconds for which a hook for which there is something may be nobody's.
-HOOK_SECONDS = 60
-HOOKS = """
-    SELECT hook_id, state::text, reason, tried, coalesce(next_try < now() - make_interval(secs => %(wait)s),
-            until IS NULL AND EXISTS (SELECT FROM events WHERE position > hooks.position
-                AND at < now() - make_interval(secs => %(wait)s))) AS is_idle
-        FROM hooks ORDER BY hook_id
+# Seconds for which those for whom there is something, hooks and people, may be nobody's.
+IDLE_SECONDS = 60
+# Whether one is: no deliverer has it, or a dead one; no try is to come; and something has happened.
+IS_IDLE = """
+    coalesce(until < now() - make_interval(secs => %(wait)s), true)
+    AND coalesce(next_try < now() - make_interval(secs => %(wait)s), true)
+    AND EXISTS (SELECT FROM events WHERE position > coalesce(waits.position, 0)
+        AND at < now() - make_interval(secs => %(wait)s))
+    AND waits.created < now() - make_interval(secs => %(wait)s)
+"""
+HOOKS = f"""
+    SELECT hook_id, state::text, reason, tried, {IS_IDLE} AS is_idle FROM hooks AS waits ORDER BY hook_id
+"""
+PEOPLE = f"""
+    SELECT count(*) FILTER (WHERE state = 'bounced'),
+            count(*) FILTER (WHERE wants),
+            count(*) FILTER (WHERE wants AND {IS_IDLE} AND (digest = 'now'
+                OR coalesce(mailed < now() - interval '1 day' - make_interval(secs => %(wait)s), true)))
+        FROM people AS waits
+            CROSS JOIN LATERAL (SELECT state = 'active' AND digest <> 'none' AS wants) AS asked
+"""
+# Whose mail waits longest.
+FAILING = """
+    SELECT name, tried, reason FROM people WHERE state = 'active' AND digest <> 'none' AND tried > 0
+        ORDER BY tried DESC, name LIMIT 10
 """
 
 
@@ -189,7 +207,7 @@ def feed(place):
 
 def hooks(place):
     """Are those told who want to be?"""
-    place.service.execute(HOOKS, {"wait": HOOK_SECONDS})
+    place.service.execute(HOOKS, {"wait": IDLE_SECONDS})
     rows = place.service.fetchall()
     again = "mend its receiver, then `UPDATE hooks SET state = 'active' WHERE hook_id = {}`"
     for number, state, reason, tried, is_idle in rows:
@@ -207,3 +225,25 @@ def hooks(place):
     active = [row for row in rows if row[1] == "active"]
     if len(active) == len(rows) and not any(row[3] or row[4] for row in rows):
         yield Finding("hooks", OK, f"{counted.of(len(rows), 'hook is', 'hooks are')} told")
+
+
+def people(place):
+    """Does everybody get the mail that they want?"""
+    place.service.execute(PEOPLE, {"wait": IDLE_SECONDS})
+    bounced, wanting, idle = place.service.fetchone()
+    place.service.execute(FAILING)
+    failing = place.service.fetchall()
+    for name, tried, reason in failing:
+        found = f"mail for {name} was tried {counted.of(tried, 'time', 'times')} in vain: {reason}"
+        yield Finding("mail", NOTE, found, "it is tried again by itself, for three days")
+    if bounced:
+        found = f"{counted.of(bounced, 'address', 'addresses')} bounced"
+        yield Finding("mail", NOTE, found, "curl '…/people?state=bounced&format=text' says why")
+    if wanting and not settings.get("IRIS_SMTP_URL"):
+        found = f"{counted.of(wanting, 'person wants', 'people want')} mail, and no mail server is known here"
+        yield Finding("mail", NOTE, found, "set IRIS_SMTP_URL (docs/mail.md)")
+    elif idle:
+        found = f"nobody mails what waits for {counted.of(idle, 'person', 'people')}"
+        yield Finding("mail", WRONG, found, "`iris deliver`, or IRIS_DELIVER=true for a service")
+    elif wanting and not failing:
+        yield Finding("mail", OK, f"{counted.of(wanting, 'person is', 'people are')} mailed")

@@ -1,12 +1,16 @@
-"""Looks at what is around the database: settings, versions, the server, clocks, disks, backups."""
+"""Looks at what is around the database: settings, versions, servers, clocks, disks, backups, mail."""
 
+import contextlib
 import platform
 import shutil
 import smtplib
 import time
 from pathlib import Path
 
-from iris import __version__, counted, settings
+import psycopg2
+from psycopg2.extensions import parse_dsn
+
+from iris import __version__, libpq, location, settings
 from iris.doctor.findings import NOTE, OK, UNKNOWN, WRONG, Finding, one, some, words
 from iris.mail import post
 from iris.transfer import backup, programs
@@ -15,13 +19,15 @@ from iris.transfer import backup, programs
 OLDEST, NEWEST = 15, 18
 # Less than this is little of a disk: a share, and bytes.
 FREE_SHARE, FREE_BYTES = 0.05, 1_000_000_000
-# Whose mail waits longest.
-FAILING = """
-    SELECT name, tried, reason FROM people WHERE state = 'active' AND digest <> 'none' AND tried > 0
-        ORDER BY tried DESC, name LIMIT 10
-"""
 # Seconds that two clocks may differ.
 CLOCK_SECONDS = 2
+# Seconds that a standby may take to have what the primary had.
+LAG_SECONDS = 5
+# Which one a server is, and of what: no two of a system were started at the same moment.
+BORN = "SELECT pg_postmaster_start_time()"
+WHOSE = """
+    pg_is_in_recovery(), system_identifier, current_database()::text,
+    greatest(checkpoint.timeline_id, recovery.min_recovery_end_timeline), pg_postmaster_start_time()"""
 # What costs data when it is off, or lets tables only grow.
 NEEDED = ("fsync", "full_page_writes", "autovacuum", "track_counts")
 
@@ -153,22 +159,8 @@ def backups(place):
 
 
 def mail(place):
-    """Does the mail server answer, and does everybody's mail arrive?"""
-    bounced = one(place.service, "SELECT count(*) FROM people WHERE state = 'bounced'")
-    waiting = one(
-        place.service, "SELECT count(*) FROM people WHERE state = 'active' AND digest <> 'none'"
-    )
-    place.service.execute(FAILING)
-    for name, tried, reason in place.service.fetchall():
-        found = f"mail for {name} was tried {counted.of(tried, 'time', 'times')} in vain: {reason}"
-        yield Finding("mail", NOTE, found, "it is tried again by itself, for three days")
-    if bounced:
-        found = f"{counted.of(bounced, 'address', 'addresses')} bounced"
-        yield Finding("mail", NOTE, found, "curl '…/people?state=bounced&format=text' says why")
+    """Does the mail server answer?"""
     if not settings.get("IRIS_SMTP_URL"):
-        if waiting:
-            found = f"{counted.of(waiting, 'person wants', 'people want')} mail, and there is no mail server"
-            yield Finding("mail", NOTE, found, "set IRIS_SMTP_URL (docs/mail.md)")
         return
     try:
         post.connect().quit()
@@ -177,3 +169,77 @@ def mail(place):
         yield Finding("mail", WRONG, found, "see IRIS_SMTP_URL")
     else:
         yield Finding("mail", OK, "the mail server answers")
+
+
+def standbys(place):
+    """Does each standby that is read follow the primary, and how far behind?"""
+    urls = location.standbys()
+    if not urls:
+        return
+    # What it has of its own to read with is made of the settings, which may be wrong.
+    from iris.database import standbys as reading  # noqa: PLC0415
+
+    place.service.execute(reading.ASK, {})
+    *far, _ = place.service.fetchone()
+    if far[-1] is None:
+        found = "what Iris writes to is a standby itself"
+        yield Finding("standbys", WRONG, found, "DATABASE_URL=…?target_session_attrs=read-write")
+        return
+    far = reading.named(far)
+    place.service.execute(reading.LOCALLY + reading.PUSH, far)
+    primary = one(place.service, BORN)
+    for url in urls:
+        its = parse_dsn(url)
+        name = f"{its.get('host', 'localhost')}:{its.get('port', 5432)}"
+        try:
+            more = {"connect_timeout": 5, "application_name": "doctor", "client_encoding": "UTF8"}
+            with contextlib.closing(libpq.connect(url, **more)) as connection:
+                connection.autocommit = True
+                with connection.cursor() as cursor:
+                    cursor.execute("SET statement_timeout TO '5s'")
+                    yield _standby(name, cursor, far, primary, reading)
+        except psycopg2.Error as error:
+            todo = "see whether it runs, and lets Iris in; until then others are read"
+            yield Finding("standbys", WRONG, f"{name} can't be read: {words(error)}", todo)
+
+
+def _standby(name, cursor, far, primary, reading):
+    """Return what is found of one.
+
+    far:      of the primary, as LOOK wants it.
+    primary:  when it was started, by which it is known.
+    reading:  iris.database.standbys.
+    """
+    cursor.execute(f"SELECT {WHOSE} FROM {reading.BY}")
+    is_standby, system, database, timeline, born = cursor.fetchone()
+    if not is_standby and (system, born) == (far["iris_system"], primary):
+        return Finding("standbys", OK, f"{name} is the primary")
+    if (system, database) != (far["iris_system"], far["iris_database"]):
+        found, todo = "is another database's than the primary", "see IRIS_READ_URL"
+    elif not is_standby:
+        found, todo = "is a primary of its own", "make it a standby again, by pg_rewind or anew"
+    elif timeline != far["iris_timeline"]:
+        found = f"follows timeline {timeline}, and the primary is on {far['iris_timeline']}"
+        todo = "`CHECKPOINT` there, if it follows this primary; else by pg_rewind, or made anew"
+    else:
+        began = time.monotonic()
+        while True:
+            cursor.execute(reading.LOOK, far)
+            took = time.monotonic() - began
+            if cursor.fetchone()[1]:
+                return Finding("standbys", OK, f"{name} follows, {took:.1f} s behind at most")
+            if took > LAG_SECONDS:
+                break
+            time.sleep(0.05)
+        missing = one(
+            cursor,
+            cursor.mogrify(
+                "SELECT pg_size_pretty(%(iris_lsn)s::pg_lsn - pg_last_wal_replay_lsn())", far
+            ),
+        )
+        since = one(cursor, "SELECT date_trunc('second', pg_last_xact_replay_timestamp())::text")
+        found = f"lacks {missing} that the primary had {LAG_SECONDS} s ago, its last is of {since}"
+        todo = (
+            "its log says what it waits for; a pause ends by `SELECT pg_wal_replay_resume()` there"
+        )
+    return Finding("standbys", WRONG, f"{name} {found}", todo)

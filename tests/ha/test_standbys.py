@@ -3,6 +3,7 @@
 import contextlib
 import json
 import os
+import re
 import subprocess
 import sys
 import threading
@@ -18,7 +19,9 @@ from conftest import ROOT, Live
 from test_feed import Reader
 from test_poolers import PGBOUNCER, bouncing
 
-from iris import location
+from iris import doctor, location
+from iris.database import standbys  # noqa: F401 (of the settings of now)
+from iris.doctor import outside
 
 STANDBY, PRIMARY, WAITS, VAIN = range(4)
 # Where it is not about time.
@@ -283,6 +286,61 @@ def test_a_reader_of_the_feed_who_is_far_behind_reads_what_is_there_from_a_stand
         reader.close()
         assert counted()[STANDBY] >= 6
         assert counted()[PRIMARY] == 0
+
+
+def test_the_doctor_finds_what_is_no_standby_of_it(cluster, tmp_path, monkeypatch):
+    def looked(primary, *servers):
+        """Return what the doctor says of each, without its name."""
+        monkeypatch.setenv("DATABASE_URL", primary.url("iris"))
+        monkeypatch.setenv("IRIS_READ_URL", cluster.url(*servers))
+        found = [each for each in doctor.examine(quick=True) if each.check == "standbys"]
+        for server, each in zip(servers, found, strict=True):
+            assert each.found.startswith(f"{server.socket()}:5432 "), each
+        return [(each.status, each.found.partition(":5432 ")[2]) for each in found]
+
+    monkeypatch.setattr(outside, "LAG_SECONDS", 3)
+    one, two = cluster.standbys
+    (first, is_primary, second) = looked(cluster.primary, one, cluster.primary, two)
+    assert is_primary == ("ok", "is the primary")
+    for status, words in (first, second):
+        assert status == "ok"
+        assert re.fullmatch(r"follows, [0-3]\.\d s behind at most", words)
+    sql(one, "SELECT pg_wal_replay_pause()")
+    try:
+        sql(cluster.primary, "INSERT INTO tickets (title) VALUES ('late')", user="iris")
+        late, second = looked(cluster.primary, one, two)
+        assert late[0] == "wrong"
+        assert re.match(r"lacks \d+ \w+ that the primary had 3 s ago, its last is of 2", late[1])
+        assert second[0] == "ok"
+    finally:
+        sql(one, "SELECT pg_wal_replay_resume()")
+        sql(cluster.primary, "DELETE FROM tickets WHERE title = 'late'")
+    other = Cluster(tmp_path)
+    three = cluster.follow("three")
+    try:
+        ((status, words),) = looked(cluster.primary, other.primary)
+        assert (status, words) == ("wrong", "is another database's than the primary")
+        follows(cluster.primary, three)
+        sql(three, "SELECT pg_promote()")
+        ((status, words),) = looked(cluster.primary, three)
+        assert (status, words) == ("wrong", "is a primary of its own")
+        # As it is after a failover with those that were left behind.
+        ((status, words),) = looked(three, one)
+        assert (status, words) == ("wrong", "follows timeline 1, and the primary is on 2")
+        monkeypatch.setenv("IRIS_READ_URL", f"postgresql:///iris?host={tmp_path}/nobody")
+        (found,) = [each for each in doctor.examine(quick=True) if each.check == "standbys"]
+        assert found.status == "wrong"
+        assert found.found.startswith(f"{tmp_path}/nobody:5432 can't be read: ")
+        monkeypatch.setenv("DATABASE_URL", one.url("iris"))
+        (found,) = [each for each in doctor.examine(quick=True) if each.check == "standbys"]
+        assert (found.status, found.found) == (
+            "wrong",
+            "what Iris writes to is a standby itself",
+        )
+    finally:
+        three.stop()
+        cluster.standbys.remove(three)
+        other.stop()
 
 
 @pytest.mark.parametrize(
