@@ -35,37 +35,6 @@ NEW = "new"
 
 _EVENTS = models.Event.__table__
 _END = select(func.coalesce(func.max(_EVENTS.c.position), 0)).where(_EVENTS.c.position.is_not(None))
-_IS_ACTIVE = TABLE.c.state == literal_column("'active'")
-# When the oldest event was of which an active hook has not been told; and how many hooks were tried in vain,
-# and {state: how many}.
-UNTOLD = (
-    select(_EVENTS.c.at)
-    .where(
-        _EVENTS.c.position > select(func.min(TABLE.c.position)).where(_IS_ACTIVE).scalar_subquery()
-    )
-    .order_by(_EVENTS.c.position)
-    .limit(1)
-    .scalar_subquery()
-)
-COUNTS = (
-    select(func.count())
-    .select_from(TABLE)
-    .where(_IS_ACTIVE, TABLE.c.tried > literal_column("0"))
-    .scalar_subquery(),
-    func.json_build_object(
-        *(
-            part
-            for state in models.HookState.enums
-            for part in (
-                literal_column(f"'{state}'"),
-                select(func.count())
-                .select_from(TABLE)
-                .where(TABLE.c.state == literal_column(f"'{state}'"))
-                .scalar_subquery(),
-            )
-        )
-    ),
-)
 SHOWN = ("hook_id", "url", "kind", "filter", "state", "position", "behind", "next_try", "reason")
 LIST = listing.List(
     name="hooks",

@@ -12,9 +12,9 @@ from prometheus_client.core import (
     HistogramMetricFamily,
     InfoMetricFamily,
 )
-from sqlalchemy import func, select
+from sqlalchemy import func, literal_column, select
 
-from iris import __version__, counters, current, health, hooks, problems
+from iris import __version__, counters, current, health, hooks, people, problems, untold
 from iris.database import statements, writing
 
 MEDIA = exposition.CONTENT_TYPE_PLAIN_0_0_4
@@ -28,8 +28,19 @@ def _since(moment):
     return func.coalesce(func.extract("epoch", func.clock_timestamp() - moment), 0)
 
 
+HOOKS, PEOPLE = hooks.TABLE, people.TABLE
+# Who gets mail once a day is told when that day is over.
+AT_ONCE = PEOPLE.c.digest == literal_column("'now'")
 LAGS = statements.compiled(
-    select(_since(health.WAITING.limit(1).scalar_subquery()), _since(hooks.UNTOLD), *hooks.COUNTS)
+    select(
+        _since(health.WAITING.limit(1).scalar_subquery()),
+        _since(untold.since(HOOKS)),
+        _since(untold.since(PEOPLE, AT_ONCE)),
+        untold.failing(HOOKS),
+        untold.failing(PEOPLE),
+        untold.states(HOOKS),
+        untold.states(PEOPLE),
+    )
 )
 
 
@@ -38,14 +49,18 @@ class Lags(NamedTuple):
 
     feed:     seconds for which the oldest event waits that the feed has not taken, 0 if none does.
     hooks:    the same of the oldest event that an active hook has not been told of.
-    failing:  how many active hooks were tried in vain.
-    states:   {state: how many hooks}.
+    mail:     the same of who gets mail at once.
+    hooks_failing, mail_failing: how many active ones were tried in vain.
+    hooks_states, mail_states: {state: how many}.
     """
 
     feed: float
     hooks: float
-    failing: int
-    states: dict
+    mail: float
+    hooks_failing: int
+    mail_failing: int
+    hooks_states: dict
+    mail_states: dict
 
 
 def _lags():
@@ -55,13 +70,11 @@ def _lags():
     """
     try:
         with gevent.Timeout(PATIENCE):
-            *seconds, failing, states = statements.run(
-                LAGS, {}, before=writing.AS_ITSELF, again=True
-            )
+            found = statements.run(LAGS, {}, before=writing.AS_ITSELF, again=True)
     except (psycopg2.Error, problems.Problem, gevent.Timeout):
         return None
     # A transaction that began a moment before an event was written sees it in the future.
-    return Lags(*(max(0.0, float(each)) for each in seconds), failing, states)
+    return Lags(*(max(0.0, float(each)) for each in found[:3]), *found[3:])
 
 
 def _counter(name, meaning, value):
@@ -196,16 +209,29 @@ class Told:
                 "How long the oldest event waits that the feed has not taken, as it does for its readers",
                 lags.feed,
             )
-            yield _gauges("iris_hooks", "Hooks, whoever tells them", "state", lags.states)
+            yield _gauges("iris_hooks", "Hooks, whoever tells them", "state", lags.hooks_states)
             yield _gauge(
                 "iris_hooks_failing",
                 "Active hooks whose next event was tried in vain",
-                lags.failing,
+                lags.hooks_failing,
             )
             yield _gauge(
                 "iris_hooks_lag_seconds",
                 "How long the oldest event waits that an active hook has not been told of",
                 lags.hooks,
+            )
+            yield _gauges(
+                "iris_mail_people", "People with an address for mail", "state", lags.mail_states
+            )
+            yield _gauge(
+                "iris_mail_failing",
+                "Active people whose next mail was tried in vain",
+                lags.mail_failing,
+            )
+            yield _gauge(
+                "iris_mail_lag_seconds",
+                "How long the oldest event waits that was not looked at for who gets mail at once",
+                lags.mail,
             )
 
 

@@ -1,5 +1,6 @@
 """What Prometheus is told: exact over all workers, whatever becomes of them, and in no words but Iris's own."""
 
+import contextlib
 import json
 import os
 import re
@@ -9,6 +10,8 @@ import socket
 import subprocess
 import threading
 import time
+from urllib.parse import urlencode
+from urllib.request import urlopen
 
 import psutil
 import pytest
@@ -199,6 +202,20 @@ def test_an_event_that_nobody_reads_is_waited_for(http, sql, ticket):
     assert 0 < samples(http.get("/metrics").text)["iris_feed_lag_seconds", ()] < 10
 
 
+def test_it_tells_of_who_gets_mail(service, http, ticket, sql):
+    for name, state in (("alice", "active"), ("bob", "disabled"), ("charlie", "active")):
+        http.put(f"/people/{name}", mail=f"{name}@example.org", state=state)
+    http.put("/people/charlie", digest="daily")
+    http.get("/events?after=0")
+    before = scraped(service)
+    assert before["iris_mail_people", (("state", "active"),)] == 2
+    assert before["iris_mail_people", (("state", "disabled"),)] == 1
+    assert (before["iris_mail_failing", ()], before["iris_mail_lag_seconds", ()]) == (0, 0)
+    ticket()
+    http.get("/events?after=0")
+    assert scraped(service)["iris_mail_lag_seconds", ()] > 0
+
+
 def test_without_a_database_it_says_so(server):
     with socket.socket() as nobody:
         nobody.bind(("127.0.0.1", 0))
@@ -239,6 +256,91 @@ def test_dashboard_alerts_and_docs_name_what_there_is(http):
     assert {name.removesuffix("_total") for name in families} <= {
         name.removesuffix("_total") for name in told
     }
+
+
+# What no panel draws: it says nothing by itself, or another says it better.
+NOT_DRAWN = {
+    "iris_start_time_seconds",
+    "iris_database_connections_opened_total",
+    "iris_database_pool_waits_total",
+}
+
+
+def test_each_metric_is_drawn_or_said_not_to_be(http):
+    http.get("/tickets")
+    there = named(http.get("/metrics").text)
+    board = json.loads((MONITORING / "grafana.json").read_text())
+    drawn = named(
+        " ".join(target["expr"] for panel in board["panels"] for target in panel["targets"])
+    )
+    # A histogram has three names, an info and its lines two.
+    families = {re.sub("_(bucket|sum|count|info)$", "", name) for name in there}
+    shown = {re.sub("_(bucket|sum|count|info)$", "", name) for name in drawn}
+    known = {name.removesuffix("_total") for name in shown | NOT_DRAWN}
+    assert {name.removesuffix("_total") for name in families} == known
+    assert not shown & NOT_DRAWN
+
+
+@pytest.mark.skipif(shutil.which("prometheus") is None, reason="needs Debian's prometheus")
+def test_each_panel_and_alert_finds_what_it_asks_for(service, http, tmp_path):
+    """By a Prometheus that scrapes an Iris under some load."""
+    http.put("/hooks", url="https://ci.example.org/iris")
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    config = (MONITORING / "prometheus.yml").read_text()
+    config = config.replace("127.0.0.1:8000", f"127.0.0.1:{service.port}").replace("15s", "1s")
+    (tmp_path / "prometheus.yml").write_text(config)
+    shutil.copy(MONITORING / "alerts.yml", tmp_path)
+    started = subprocess.Popen(
+        [
+            "prometheus", "--config.file=prometheus.yml", "--storage.tsdb.path=data",
+            f"--web.listen-address=127.0.0.1:{port}", "--log.level=error",
+        ],
+        cwd=tmp_path,
+    )  # fmt: skip
+
+    def ask(path, **query):
+        url = f"http://127.0.0.1:{port}/api/v1/{path}?{urlencode(query)}"
+        with urlopen(url, timeout=10) as answer:
+            return json.load(answer)["data"]
+
+    def found(expression):
+        return ask("query", query=expression)["result"]
+
+    def is_scraped():
+        with contextlib.suppress(OSError):
+            groups = ask("rules")["groups"]
+            told = found("count_over_time(iris_build_info[1m])")
+            rules = [rule for group in groups for rule in group["rules"]]
+            if (
+                told
+                and float(told[0]["value"][1]) > 4
+                and all(rule["health"] == "ok" for rule in rules)
+            ):
+                return rules
+        return []
+
+    try:
+        until = time.monotonic() + 60
+        while not (rules := is_scraped()):
+            for path in ("/tickets", "/tickets?q=x", "/stats", "/tickets/0"):
+                service.send("GET", path)
+            assert time.monotonic() < until, "nothing was scraped"
+            time.sleep(0.2)
+        board = json.loads((MONITORING / "grafana.json").read_text())
+        for panel in board["panels"]:
+            for target in panel["targets"]:
+                expression = target["expr"].replace("$instance", ".*")
+                assert found(expression.replace("$__rate_interval", "30s")), panel["title"]
+        assert len(rules) > 8
+        for rule in rules:
+            # There is something to compare, whichever side of the bound it is on; nothing fails here.
+            compared = re.sub(r" (?:>|==) [0-9.e+]+( and .*)?$", "", rule["query"])
+            assert found(compared) or rule["name"] == "IrisFails", rule
+    finally:
+        started.terminate()
+        started.wait()
 
 
 def test_each_alert_says_what_to_look_at():
