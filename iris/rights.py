@@ -17,12 +17,14 @@ class Right(NamedTuple):
     role:     the least role that may.
     routes:   what does it over HTTP, each a method and a path as routes have it.
     sql:      statements that do the same in psql.
+    beyond:   routes of a smaller right that take this one for some of what they do.
     """
 
     does: str
     role: str
     routes: tuple
     sql: tuple
+    beyond: tuple = ()
 
 
 RIGHTS = (
@@ -107,6 +109,10 @@ RIGHTS = (
             "INSERT INTO watchers VALUES (1, 'zoe')",
             "INSERT INTO watches VALUES (1, 'zoe')",
         ),
+        (
+            "PUT /tickets/{ticket_id}/watchers/{who}",
+            "DELETE /tickets/{ticket_id}/watchers/{who}",
+        ),
     ),
     Right(
         "file and change tickets, one or many",
@@ -153,6 +159,7 @@ RIGHTS = (
         "admin",
         ("DELETE /tickets/{ticket_id}",),
         ("DELETE FROM tickets WHERE ticket_id = 1",),
+        ("PUT /undo",),
     ),
     Right(
         "change the workflow",
@@ -176,6 +183,7 @@ RIGHTS = (
             "SELECT put_person('zoe', 'zoe@example.org')",
             "DELETE FROM people WHERE name = 'zoe'",
         ),
+        ("GET /people/{name}", "PUT /people/{name}", "DELETE /people/{name}"),
     ),
     Right(
         "see, make and revoke tokens",
@@ -212,6 +220,7 @@ RIGHTS = (
 # Other names of the same.
 _SAME = {"HEAD": "GET", "POST": "PUT", "PATCH": "PUT"}
 _BY_ROUTE = {route: right for right in RIGHTS for route in right.routes}
+_BEYOND = {route: right for right in RIGHTS for route in right.beyond}
 
 
 def of(method, path):
@@ -219,7 +228,17 @@ def of(method, path):
 
     path:     as routes have it: /tickets/{ticket_id}.
     """
-    return _BY_ROUTE.get(f"{_SAME.get(method, method)} {path}")
+    return _BY_ROUTE.get(_named(method, path))
+
+
+def lacking(role, method, path):
+    """Return the Right that a role lacked where a route refused it, or None where nobody has said."""
+    right = of(method, path)
+    return _BEYOND.get(_named(method, path)) if right and suffices(role, right.role) else right
+
+
+def _named(method, path):
+    return f"{_SAME.get(method, method)} {path}"
 
 
 def suffices(role, needed):

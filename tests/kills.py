@@ -36,6 +36,8 @@ from iris.transfer import export, restore
 
 # What the database itself keeps of a ticket, and a history doesn't tell as changes.
 KEPT = ("created", "updated", "closed", "version")
+# Seconds that it may take to come back, on a machine that has other things to do.
+SECONDS = 90
 # Who comes in, and as what; who writes over HTTP deletes, too.
 PEOPLE = {
     "reader": "reader",
@@ -58,7 +60,7 @@ class Iris:
 
     def start(self):
         """Start it, unless it runs; wait until it answers from its database."""
-        deadline = time.monotonic() + 90
+        deadline = time.monotonic() + SECONDS
         while True:
             if self.process is None or self.process.poll() is not None:
                 with open(self.log, "ab") as log:
@@ -108,10 +110,14 @@ class Iris:
 
     def sql(self, text, *values, user="postgres"):
         """Run one statement; return its rows as dictionaries."""
-        for _ in range(300):
-            with contextlib.suppress(OSError, IndexError, psycopg2.OperationalError):
+        # As long as it has to come back: what answered just now may have been of a server that was killed.
+        deadline = time.monotonic() + SECONDS
+        while True:
+            try:
                 connection = psycopg2.connect(self.server.url(user), application_name="check")
                 break
+            except (OSError, IndexError, psycopg2.OperationalError) as error:
+                assert time.monotonic() < deadline, f"no database answers ({error}); see {self.log}"
             time.sleep(0.1)
         connection.autocommit = True
         with (

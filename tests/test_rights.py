@@ -23,7 +23,9 @@ def test_every_route_has_its_row(server):
         if method != "OPTIONS"
     }
     assert {each for each in known if rights.of(*each) is None} == set()
-    named = {tuple(route.split()) for right in rights.RIGHTS for route in right.routes}
+    named = {
+        tuple(route.split()) for right in rights.RIGHTS for route in (*right.routes, *right.beyond)
+    }
     assert named - known == set()
     assert all(right.sql for right in rights.RIGHTS)
 

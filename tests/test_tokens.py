@@ -397,6 +397,35 @@ def test_on_every_route_each_role_may_do_what_the_table_says(guarded, sql, owner
                 assert again.json["detail"] == answer.json["detail"]
 
 
+BEYOND = [
+    ("reader", "PUT", "/tickets/1/watchers/zoe", None, "writer may have others watch"),
+    ("reader", "DELETE", "/tickets/1/watchers/zoe", None, "writer may have others watch"),
+    ("reader", "GET", "/people/zoe", None, "admin may see and say how others get mail"),
+    ("writer", "PUT", "/people/zoe", {"mail": "z@example.org"}, "admin may see and say how others"),
+    ("writer", "DELETE", "/people/zoe", None, "admin may see and say how others get mail"),
+    ("writer", "PUT", "/undo", {"event_id": 1001}, "admin may delete tickets"),
+    ("reader", "PUT", "/undo", {"event_id": 1001}, "writer may file and change tickets"),
+]
+
+
+@pytest.mark.parametrize(("role", "method", "path", "body", "words"), BEYOND)
+def test_who_may_some_of_what_a_route_does_is_told_who_may_the_rest(
+    guarded, owner, people, role, method, path, body, words
+):
+    with owner.cursor() as cursor:
+        cursor.execute(AGAIN)
+        # The filing of a ticket, which an undo deletes.
+        cursor.execute(
+            "SET session_replication_role = replica; DELETE FROM events WHERE event_id = 1001;"
+            " INSERT INTO events (event_id, at, actor, source, ticket_id, kind, changes) OVERRIDING SYSTEM VALUE"
+            """ VALUES (1001, now(), 'x', 'x', 2, 'created', '{"title": [null, "y"]}');"""
+            " SET session_replication_role = origin"
+        )
+    answer = asked(guarded, method, path, body, people[role])
+    assert (answer.status, answer.json["code"]) == (403, "forbidden"), answer.text
+    assert f"The role {words}" in answer.json["hint"]
+
+
 AGAIN = f"""
     SET session_replication_role = replica;
     DELETE FROM links; DELETE FROM comments; DELETE FROM searches; DELETE FROM tickets;

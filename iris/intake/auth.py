@@ -120,7 +120,7 @@ def _refused(request):
     else:
         detail = "this Iris wants to know who you are"
     send = (
-        "Load this again and give a token as the password; any name will do"
+        "Load this again and give a token as the password, with any name"
         if by_password
         else "Send a token: -H 'Authorization: Bearer TOKEN', or -u :TOKEN"
     )
@@ -167,7 +167,7 @@ def forbidden(request, words):
     caller = request.context.get("caller")
     if caller is None or caller.role == rights.ROLES[-1]:
         return None
-    right = rights.of(request.method, request.uri_template)
+    right = rights.lacking(caller.role, request.method, request.uri_template)
     return problems.Problem(
         "forbidden",
         words,
