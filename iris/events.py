@@ -13,7 +13,7 @@ from sqlalchemy import (
 )
 
 from iris import models
-from iris.database import standbys, statements
+from iris.database import engine, standbys, statements
 from iris.intake import types
 from iris.lists import filters, listing, pages
 
@@ -96,6 +96,10 @@ def after(position, limit, size=LARGEST, given=False):
     Returns:  [(position, event as JSON text)], at most limit of them, in order.
     Source:   one SELECT of events_after(), which on the primary first gives positions to what has none.
     """
-    run = standbys.run if given else statements.run
-    positions, bodies = run(AFTER, {"after": position, "limit": limit, "bytes": size})
+    values = {"after": position, "limit": limit, "bytes": size}
+    if given:
+        positions, bodies = standbys.run(AFTER, values)
+    else:
+        with engine.POOL.writing():
+            positions, bodies = statements.run(AFTER, values)
     return list(zip(positions or (), bodies or (), strict=True))

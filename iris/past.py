@@ -7,7 +7,7 @@ import psycopg2
 from sqlalchemy import bindparam, func, select
 
 from iris import current
-from iris.database import statements
+from iris.database import statements, writing
 
 # Seconds between two looks of a worker, and how many events are written at one: some 50 ms.
 PAUSE, MOST = 1, 2000
@@ -34,4 +34,4 @@ def write():
     _TURN.next = time.monotonic() + PAUSE
     # Such as where somebody holds what it needs: who only reads is not refused for that.
     with contextlib.suppress(psycopg2.Error):
-        statements.run(WRITE, {"most": MOST})
+        statements.run(WRITE, {"most": MOST}, before=writing.LOCALLY)

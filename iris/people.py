@@ -3,7 +3,7 @@
 from sqlalchemy import Text, bindparam, cast, func, select
 
 from iris import models, problems
-from iris.database import statements, writing
+from iris.database import engine, statements, writing
 from iris.intake import types
 from iris.lists import filters, listing, pages
 
@@ -102,4 +102,5 @@ def unsubscribe(person_id, seal):
     Source:   one SELECT of unsubscribe().
     """
     given = {"person_id": person_id, "seal": seal}
-    return statements.run(END, given, before=writing.AS_ITSELF)[0]
+    with engine.POOL.writing():
+        return statements.run(END, given, before=writing.AS_ITSELF)[0]

@@ -23,6 +23,9 @@ OF = statements.compiled(
     ).select_from(func.token_of(bindparam("digest", type_=LargeBinary)).alias("found"))
 )
 
+# It notes once an hour that the token was used.
+BEFORE = writing.AS_ITSELF + writing.LOCALLY
+
 
 class Caller(NamedTuple):
     """Whoever holds a token.
@@ -80,7 +83,7 @@ def remembered(digest):
 
 def _ask(digest):
     asked = time.monotonic()
-    row = statements.run(OF, {"digest": digest}, before=writing.AS_ITSELF, again=True)
+    row = statements.run(OF, {"digest": digest}, before=BEFORE, again=True)
     _KNOWN.pop(_key(digest), None)
     if row is None:
         return None

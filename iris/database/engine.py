@@ -211,6 +211,7 @@ class Pool:
 
     def __init__(self, size, to=None):
         self._to, self._free = to, lock.Semaphore(size)
+        self._may_write = lock.Semaphore(max(size * 3 // 4, 1))
         self._idle = []
         counters.MINE[counters.MOST] += size
 
@@ -224,7 +225,7 @@ class Pool:
         Raises:   psycopg2.OperationalError.
         """
         if not self._free.acquire(blocking=False):
-            self._wait()
+            self._wait(self._free, "all connections of the pool are in use")
         counters.MINE[counters.USED] += 1
         try:
             while self._idle:
@@ -258,13 +259,29 @@ class Pool:
         self.forget()
         counters.MINE[counters.MOST] -= self._free.counter
 
-    def _wait(self):
+    @contextlib.contextmanager
+    def writing(self):
+        """Be one of those who write, three for every four sessions: some are always left to read by.
+
+        A write that waits, for a synchronous standby or somebody's lock, keeps its session for as long.
+
+        Raises:   psycopg2.OperationalError.
+        """
+        if not self._may_write.acquire(blocking=False):
+            self._wait(self._may_write, "all connections of the pool that may write are in use")
+        try:
+            yield
+        finally:
+            self._may_write.release()
+
+    @staticmethod
+    def _wait(turn, words):
         began, cells = time.perf_counter_ns(), counters.MINE
-        found = self._free.acquire(timeout=POOL_SECONDS)
+        found = turn.acquire(timeout=POOL_SECONDS)
         cells[counters.WAITS] += 1
         cells[counters.WAITED] += time.perf_counter_ns() - began
         if not found:
-            raise psycopg2.OperationalError("all connections of the pool are in use")
+            raise psycopg2.OperationalError(words)
 
     def _release(self):
         self._free.release()

@@ -14,7 +14,7 @@ import psycopg2
 from sqlalchemy import func, literal_column, null, select, text
 
 from iris import counters, location, models, problems, settings
-from iris.database import engine, refusals, statements
+from iris.database import engine, refusals, statements, writing
 
 log = logging.getLogger("iris")
 
@@ -52,7 +52,6 @@ NOT_HERE = "22012"
 PUSH = """
     SELECT CASE WHEN pg_current_wal_flush_lsn() < %(iris_lsn)s::pg_lsn
         THEN pg_logical_emit_message(true, 'iris', '') END"""
-LOCALLY = "SELECT set_config('synchronous_commit', 'local', true); "
 
 
 def _asking(moment):
@@ -210,7 +209,7 @@ def _find(far):
         if not known or time.monotonic() - began >= PATIENCE:
             break
         if not waited:
-            statements.run(PUSH, far, before=LOCALLY)
+            statements.run(PUSH, far, before=writing.LOCALLY)
             waited = True
         gevent.sleep(PAUSE)
     for each in known:

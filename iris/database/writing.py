@@ -3,7 +3,7 @@
 from psycopg2 import extensions
 
 from iris import rights
-from iris.database import statements
+from iris.database import engine, statements
 
 
 class Writer:
@@ -39,6 +39,8 @@ AS = {
 }
 # What the service does for nobody's sake.
 AS_ITSELF = "SELECT set_config('role', 'none', true); "
+# What may be lost, for it is made again: nobody waits for a standby to have it.
+LOCALLY = "SELECT set_config('synchronous_commit', 'local', true); "
 TIMEOUT = "SELECT set_config('statement_timeout', '%d', true); "
 ONCE = (
     "SELECT answer, replayed, pg_current_xact_id()::text::bigint + pg_sequence_last_value('change_base')"
@@ -60,20 +62,23 @@ def write(sql, values, writer, seconds=None):
     before = UNDER[writer.role]
     if seconds is not None:
         before += TIMEOUT % (seconds * 1000)
-    if writer.key is None:
-        return statements.run(sql, {**values, "iris_actor": writer.actor}, before=before, keep=True)
-    row = statements.run(
-        ONCE,
-        {
-            "iris_actor": writer.actor,
-            "iris_key": writer.key,
-            "iris_request": writer.request,
-            "iris_write": Written(sql, values),
-        },
-        before=before,
-        # Whatever became of the first try, the second one is answered as the first would have been.
-        again=True,
-    )
+    with engine.POOL.writing():
+        if writer.key is None:
+            return statements.run(
+                sql, {**values, "iris_actor": writer.actor}, before=before, keep=True
+            )
+        row = statements.run(
+            ONCE,
+            {
+                "iris_actor": writer.actor,
+                "iris_key": writer.key,
+                "iris_request": writer.request,
+                "iris_write": Written(sql, values),
+            },
+            before=before,
+            # Whatever became of the first try, the second one is answered as the first would have been.
+            again=True,
+        )
     answer, writer.replayed, writer.change = row
     return answer and tuple(answer.values())
 

@@ -10,6 +10,8 @@ import pytest
 from cluster import Cluster, sql
 from conftest import Live
 
+from iris.database import callers
+
 
 @pytest.fixture(scope="module")
 def cluster(tmp_path_factory):
@@ -150,3 +152,53 @@ def test_with_a_standby_there_nobody_waits_for_long(cluster, service):
         assert service.send("PUT", "/tickets?title=on+two+machines")[0] == 201
     finally:
         wait_for(cluster.primary, "''")
+
+
+@contextlib.contextmanager
+def writers_wait(primary, service, many, headers=()):
+    """Have so many writes wait for a standby that is not there; they are answered afterwards."""
+    with nobody_there(primary):
+        asked = [
+            Asked(service, "PUT", f"/tickets?title=waits+{number}", b"", headers)
+            for number in range(many)
+        ]
+        # Of two connections, one is for whoever writes.
+        waiting(primary)
+        yield
+    for each in asked:
+        each.join()
+    assert sorted({each.answer[0] for each in asked}) in ([201], [201, 503])
+
+
+def test_while_no_standby_is_there_what_reads_is_answered(cluster):
+    """However many writes wait: some connections of the pool are for reading only."""
+    made = Live(cluster.primary.url(), IRIS_AUTH="token", IRIS_POOL="2", IRIS_WORKERS="1")
+    try:
+        ((token,),) = sql(
+            cluster.primary, "SELECT add_token('zoe', 'admin') ->> 'token'", user="iris"
+        )
+        headers = [f"Authorization: Bearer {token}"]
+        assert made.send("PUT", "/tickets?title=a+word", headers=headers)[0] == 201
+        # As if an hour had gone by: looking at a token notes that it was used.
+        sql(cluster.primary, "UPDATE tokens SET used = used - interval '2 hours'")
+        time.sleep(callers.SECONDS)
+        with writers_wait(cluster.primary, made, 6, headers):
+            for path in (
+                "/me",
+                "/tickets",
+                "/tickets/1",
+                "/tickets?q=word",
+                "/tickets?as_of=now",
+                "/tickets?format=ndjson",
+                "/stats?as_of=now",
+                "/changes?since=yesterday",
+                "/db-check",
+            ):
+                began = time.monotonic()
+                assert made.send("GET", path, headers=headers)[0] == 200, path
+                assert time.monotonic() - began < 3, path
+            # The feed gives what has none a position, which is as good as a write.
+            status, _, body = made.send("GET", "/events?after=0", headers=headers)
+            assert (status, json.loads(body)["code"]) == (503, "database_unavailable")
+    finally:
+        made.stop()
