@@ -250,6 +250,7 @@ class Comment(Base):
         Index("comments_comment_id_idx", "comment_id"),
         Index("comments_author_idx", "author", "comment_id"),
         Index("comments_created_idx", "created"),
+        Index("comments_edited_idx", "updated", postgresql_where=text("updated > created")),
     )
 
 
@@ -505,17 +506,21 @@ def _like(model, function):
     return function.table_valued(*columns, name=table.name)
 
 
+_ORDERS = {False: false(), None: literal_column("NULL")}
+
+
 def at(when, in_order=True):
     """Return the Tables as they were at a moment, of tickets_as_of(…) and the like.
 
-    in_order: whether most tickets are wanted, newest first; or few, which are found by what they are.
+    in_order: whether most tickets are wanted, newest first; or few, which are found by what they are; or,
+              if None, in the order of their numbers.
     """
     return Tables(
         *(
             _like(
                 each,
                 getattr(func, f"{each.__table__.name}_as_of")(
-                    when, *([] if in_order or each is not Ticket else [false()])
+                    when, *([] if in_order or each is not Ticket else [_ORDERS[in_order]])
                 ),
             )
             for each in _READ
@@ -524,7 +529,7 @@ def at(when, in_order=True):
 
 
 NOW = Tables(*(model.__table__ for model in _READ))
-THEN, THEN_FEW = at(AS_OF), at(AS_OF, in_order=False)
+THEN, THEN_FEW, THEN_NUMBERED = at(AS_OF), at(AS_OF, in_order=False), at(AS_OF, in_order=None)
 
 
 class Apart(DeclarativeBase):

@@ -91,7 +91,7 @@ def test_any_values_can_be_quoted(values):
     ],
 )  # fmt: skip
 def test_what_quotes_mean(text, excluded, values):
-    assert types.Several()(text) == (excluded, values)
+    assert types.Several()(text)[:2] == (excluded, values)
 
 
 @pytest.mark.parametrize(

@@ -272,10 +272,12 @@ class Chosen(NamedTuple):
 
     excluded: whether none of them is wanted, not any.
     values:   a list; who acts is a Me there until somebody knows who that is.
+    way:      how a past is looked through for them, if somebody has weighed that.
     """
 
     excluded: bool
     values: list
+    way: str | None = None
 
 
 class Several(hug.types.Type):

@@ -82,22 +82,22 @@ def flag(condition, words=""):
 
 
 def split_chosen(name, chosen):
-    """Split several values: the shape is (whether they are excluded, whether they are many)."""
+    """Split several values: the shape is (whether they are excluded, whether they are many, the way)."""
     many = len(chosen.values) > 1
     # One value by itself: `= 'x'` keeps an index's order, which `= ANY` may not.
-    return (chosen.excluded, many), {name: chosen.values if many else chosen.values[0]}
+    return (chosen.excluded, many, chosen.way), {name: chosen.values if many else chosen.values[0]}
 
 
 def is_any(column, name, shape):
     """Return the condition that a column has one of several values, whether or not they are excluded."""
-    _, many = shape
+    _, many, _ = shape
     value = bindparam(name)
     return column == (func.any(cast(value, ARRAY(column.type))) if many else value)
 
 
 def as_list(name, shape):
     """Return several values as an array of texts, also where there is only one."""
-    _, many = shape
+    _, many, _ = shape
     return cast(bindparam(name), ARRAY(Text)) if many else array([bindparam(name)])
 
 

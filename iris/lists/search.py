@@ -30,7 +30,7 @@ from iris.intake import types
 from iris.lists import filters
 
 MAX_WORDS = 32
-# How a past is looked through.
+# How a past is looked through: for words, and for whatever else has a ticket_id.
 BY_WORD, BY_TICKET = "by word", "by ticket"
 # Tickets of a page, by which the two are compared.
 PAGE = 50
@@ -94,16 +94,36 @@ def _queries(shape):
 
 @lru_cache(1000)
 def _estimate(shape):
-    """Return what asks the planner in how many texts each word is, and how many tickets there are."""
-    words, tickets = models.NOW.searches, models.NOW.tickets
-    found = [
-        select(words.c.ticket_id).where(words.c.words.bool_op("@@")(query))
-        for alternative in _queries(shape)
-        for _, query in alternative
-    ]
-    return "EXPLAIN (FORMAT JSON) " + statements.compiled(
-        union_all(*found, select(tickets.c.ticket_id))
+    """Return what asks the planner in how many texts each word is; see ways()."""
+    words = models.NOW.searches
+    return expecting(
+        *(
+            select(words.c.ticket_id).where(words.c.words.bool_op("@@")(query))
+            for alternative in _queries(shape)
+            for _, query in alternative
+        )
     )
+
+
+def expecting(*found):
+    """Return what asks the planner how many each of these are, and the tickets; see ways()."""
+    every = select(models.NOW.tickets.c.ticket_id)
+    return "EXPLAIN (FORMAT JSON) " + statements.compiled(union_all(*found, every))
+
+
+def ways(expected, values, whole):
+    """Return for each of what is found now how a past is to be looked through for it, BY_WORD or BY_TICKET.
+
+    expected: from expecting().
+    values:   {name: value} of its parameters.
+    whole:    whether all that is found is wanted, not only a page of it.
+    Source:   one EXPLAIN.
+    """
+    ((plan,),) = standbys.run(expected, values)
+    *many, tickets = [each["Plan Rows"] for each in plan["Plan"]["Plans"]]
+    # By the word all tickets are looked at that have it; one by one, as many as it takes to fill a page.
+    most = tickets if whole else (PAGE * tickets) ** 0.5
+    return [BY_WORD if each < most else BY_TICKET for each in many]
 
 
 def weighed(value, whole):
@@ -118,12 +138,8 @@ def weighed(value, whole):
     """
     shape, texts = value
     values = {f"q_{place}": text for place, text in enumerate(texts)}
-    ((plan,),) = standbys.run(_estimate(shape), values)
-    *many, tickets = [each["Plan Rows"] for each in plan["Plan"]["Plans"]]
-    # By the word all tickets are looked at that have it; one by one, as many as it takes to fill a page.
-    most = tickets if whole else (PAGE * tickets) ** 0.5
-    ways = iter(BY_WORD if each < most else BY_TICKET for each in many)
-    return tuple(tuple((*word[:2], next(ways)) for word in words) for words in shape), texts
+    way = iter(ways(_estimate(shape), values, whole))
+    return tuple(tuple((*word[:2], next(way)) for word in words) for words in shape), texts
 
 
 def _any(queries):
@@ -136,13 +152,23 @@ def _any(queries):
 
 def _has(table, query, searches, way=None):
     words = searches.alias()
-    found = select(words.c.ticket_id).where(words.c.words.bool_op("@@")(query))
+    return among(table, words, words.c.words.bool_op("@@")(query), way)
+
+
+def among(table, words, condition, way=None):
+    """Return the condition that something that has a ticket_id and meets a condition is of a table's ticket.
+
+    way:      BY_WORD, BY_TICKET or, where the planner knows, None.
+    """
+    found = select(words.c.ticket_id).where(condition)
     if way == BY_WORD:
         return table.c.ticket_id == func.any(func.array(found.scalar_subquery()))
     its = found.where(words.c.ticket_id == table.c.ticket_id)
     if way == BY_TICKET:
         # What has a limit is not made a join of.
-        return its.correlate(table).limit(literal_column("1")).scalar_subquery().is_not(None)
+        one = its.correlate(table).limit(literal_column("1")).scalar_subquery()
+        # Whether it is null, the planner takes for a matter of course.
+        return func.coalesce(one, literal_column("0")) > literal_column("0")
     return its.exists()
 
 

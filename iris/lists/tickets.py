@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+from functools import lru_cache
 
 from sqlalchemy import (
     BigInteger,
@@ -86,6 +87,7 @@ def _listing(tables, *moment):
     moment:   when, unless that is now.
     """
     now = cast(moment[0], models.Time) if moment else func.now()
+    many = bool(moment) and moment[0] is models.EACH
 
     def overdue(table, wanted):
         late = and_(keys.key(table, TABLE.c.due) < now, table.c.closed.is_(None))
@@ -115,18 +117,11 @@ def _listing(tables, *moment):
 
     def commented_by(name, shape, table):
         comments = tables.comments.alias()
-        return (
-            select(comments.c.ticket_id)
-            .where(
-                comments.c.ticket_id == table.c.ticket_id,
-                filters.is_any(comments.c.author, name, shape),
-            )
-            .exists()
-        )
+        by_them = filters.is_any(comments.c.author, name, shape)
+        return search.among(table, comments, by_them, shape[-1])
 
     def near(alias, table):
         """Return the condition by which each moment looks at its own ticket only, if moments are many."""
-        many = bool(moment) and moment[0] is models.EACH
         return alias.c.ticket_id == table.c.ticket_id if many else true()
 
     def mentions(name, shape, table):
@@ -137,8 +132,8 @@ def _listing(tables, *moment):
         def found(text):
             return func.is_mentioned(text, names, type_=Boolean)
 
-        if moment:
-            # Words of a past are made anew from its texts, which takes longer than to look through them.
+        if many:
+            # Of one ticket, the texts are looked through sooner than its words.
             return table.c.ticket_id.in_(
                 union_all(
                     select(own.c.ticket_id).where(near(own, table), found(itself)),
@@ -154,11 +149,10 @@ def _listing(tables, *moment):
             .where(said.c.ticket_id == words.c.ticket_id, said.c.comment_id == words.c.comment_id)
             .scalar_subquery(),
         )
-        return table.c.ticket_id.in_(
-            select(words.c.ticket_id).where(
-                words.c.words.bool_op("@@")(func.wanted_any(names)), found(text)
-            )
-        )
+        called = and_(words.c.words.bool_op("@@")(func.wanted_any(names)), found(text))
+        if moment:
+            return search.among(table, words, called, search.BY_WORD)
+        return table.c.ticket_id.in_(select(words.c.ticket_id).where(called))
 
     def watched_by(name, shape, table):
         each = func.unnest(filters.as_list(name, shape)).table_valued("name", name="each_one")
@@ -296,8 +290,9 @@ def _listing(tables, *moment):
 
 LIST, LIST_THEN = _listing(models.NOW), _listing(models.THEN, models.AS_OF)
 LIST_THEN_FEW = _listing(models.THEN_FEW, models.AS_OF)
+LIST_THEN_NUMBERED = _listing(models.THEN_NUMBERED, models.AS_OF)
 # What of a past is found by an index, however few there are; and the orders in which it is walked through.
-CHOSEN, WALKED = ("status", "assignee", "reporter"), ("created", "rank")
+CHOSEN, WALKED = ("status", "assignee", "reporter", "label"), ("-created", "rank", "-rank")
 # As they were at the two ends of what changed.
 ENDS = tuple(_listing(models.at(when), models.SINCE) for when in (models.SINCE, models.UNTIL))
 # As each was at the moment that it says itself, of rows called then_; whether a status is one, now says.
@@ -313,12 +308,29 @@ def _then(given, form):
 
     The planner takes for little what it costs to walk through all that was, to find the few that were there.
     """
+    sort = given.get("sort", LIST.order)
+    if sort.lstrip("-") == "ticket_id":
+        return LIST_THEN_NUMBERED
     is_few = (
         any(name in given and not given[name].excluded for name in CHOSEN)
-        or given.get("sort", LIST.order).lstrip("-") not in WALKED
+        or sort not in WALKED
         or (formats.of(form, given).line and "limit" not in given)
     )
     return LIST_THEN_FEW if is_few else LIST_THEN
+
+
+def _weighed(chosen, whole):
+    """Say of those who commented how a past should be looked through, as search.weighed() of words."""
+    shape, values = filters.split_chosen("who", chosen)
+    (way,) = search.ways(_comments_by(shape), values, whole)
+    return chosen._replace(way=search.BY_TICKET if chosen.excluded else way)
+
+
+@lru_cache(10)
+def _comments_by(shape):
+    comments = models.NOW.comments
+    by_them = filters.is_any(comments.c.author, "who", shape)
+    return search.expecting(select(comments.c.ticket_id).where(by_them))
 
 
 def page(given, form="json"):
@@ -328,16 +340,16 @@ def page(given, form="json"):
     form:     the format, a name of formats.LISTS.
     Returns:  a pages.Page, or a streaming.Stream of the formats that are streamed.
     Raises:   Problem 422.
-    Source:   one SELECT; before that, of a past, past.write() and for words search.weighed().
+    Source:   one SELECT; before that, of a past, past.write() and an EXPLAIN for words and who commented.
     """
     if "as_of" in given:
         past.write()
+        whole = (
+            given.get("count") or "rank" in given.get("sort", "") or formats.of(form, given).line
+        )
         if "q" in given:
-            whole = (
-                given.get("count")
-                or "rank" in given.get("sort", "")
-                or formats.of(form, given).line
-            )
             given = {**given, "q": search.weighed(given["q"], whole)}
+        if "commented_by" in given:
+            given = {**given, "commented_by": _weighed(given["commented_by"], whole)}
         return pages.read(_then(given, form), given, form, as_of=given["as_of"])
     return pages.read(LIST, given, form)

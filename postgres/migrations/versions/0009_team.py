@@ -124,11 +124,20 @@ PAST = """
     INSERT INTO past_reached VALUES (0)
 """
 
+
+# Comments as of some time.
+EDITED = "CREATE INDEX comments_edited_idx ON comments (updated) WHERE updated > created"
+
+
 COUNTED = """
     DROP INDEX tickets_updated_idx;
     CREATE INDEX tickets_updated_idx ON tickets (updated, ticket_id){created};
     DROP INDEX tickets_open_idx;
-    CREATE INDEX tickets_open_idx ON tickets (created, ticket_id){updated} WHERE closed IS NULL
+    CREATE INDEX tickets_open_idx ON tickets (created, ticket_id){updated} WHERE closed IS NULL;
+    DROP INDEX tickets_status_idx;
+    CREATE INDEX tickets_status_idx ON tickets (status, created, ticket_id){updated};
+    DROP INDEX tickets_assignee_idx;
+    CREATE INDEX tickets_assignee_idx ON tickets (assignee, created, ticket_id){updated}
 """
 
 
@@ -256,6 +265,7 @@ def upgrade():
     op.execute("ALTER TABLE events ALTER digest TYPE bytea USING substr(digest, 1)")
     op.execute(COUNTED.format(created=" INCLUDE (created)", updated=" INCLUDE (updated)"))
     op.execute(PAST)
+    op.execute(EDITED)
     op.execute(migrations.literal(MOVES))
     op.execute(HOOKS)
 
@@ -271,7 +281,7 @@ def downgrade():
     op.execute("DROP TABLE past_tickets, past_searches, past_reached, watches, people, read_marks")
     op.execute("DROP FUNCTION watch_fits, person_fits; DROP TYPE mail_digest, mail_state")
     op.execute(COUNTED.format(created="", updated=""))
-    op.execute("DROP INDEX events_moves_idx, events_reopened_idx")
+    op.execute("DROP INDEX events_moves_idx, events_reopened_idx, comments_edited_idx")
     op.execute("ALTER TABLE events DROP change, DROP undoes, DROP digest")
     op.execute("DROP SEQUENCE change_base; DROP TYPE event_contents")
     op.execute("DROP TABLE tokens; DROP FUNCTION token_fits; DROP TYPE token_role")

@@ -351,14 +351,16 @@ BEGIN ATOMIC
             SELECT late.*, true, timestamptz '-infinity', timestamptz 'infinity', 0, {none}
                 FROM tickets_lately(tickets_as_of.moment, tickets_as_of.in_order) AS late) AS then_
         WHERE then_.created <= tickets_as_of.moment AND then_.past_since <= tickets_as_of.moment
-            AND (then_.past_is_now OR then_.past_until > tickets_as_of.moment)
+            -- IS TRUE: not by the key's index, where that means all of it.
+            AND (then_.past_is_now OR (then_.past_until > tickets_as_of.moment) IS TRUE)
             AND (then_.past_is_now OR then_.past_cell = ANY (cells(tickets_as_of.moment)))
-            AND (then_.past_is_now OR NOT tickets_as_of.in_order OR (SELECT is_walked(tickets_as_of.moment)))
+            AND (then_.past_is_now OR tickets_as_of.in_order IS NOT TRUE OR (SELECT is_walked(tickets_as_of.moment)))
             AND (then_.past_is_now OR then_.ticket_id <> ALL ((SELECT unwritten())::bigint[]));
 END;
-$function$, '{columns}', replace(past_columns('tickets_as_of.moment', later => true), 'past.created',
+$function$, '{columns}', replace(replace(past_columns('tickets_as_of.moment', later => true), 'past.created',
     -- Something that no index has, for who does not want to walk through all that was.
-    'CASE WHEN tickets_as_of.in_order THEN past.created ELSE least(past.created, ''infinity'') END')),
+    'CASE WHEN tickets_as_of.in_order THEN past.created ELSE least(past.created, ''infinity'') END'), 'past.ticket_id',
+    'CASE WHEN tickets_as_of.in_order IS NULL THEN least(past.ticket_id, 9223372036854775807) ELSE past.ticket_id END')),
     '{names}', (SELECT string_agg(CASE WHEN attname = ANY (referred())
             THEN format('CASE WHEN then_.past_is_now THEN then_.%1$I ELSE %2$s END AS %1$I', attname,
                 referred_column(attname, format_type(atttypid, atttypmod), format('then_.%I', 'past_' || attname), 'then_.ticket_id'))
@@ -371,7 +373,7 @@ COMMENT ON FUNCTION tickets_lately(timestamptz, boolean) IS
     'The tickets as they were at some moment, those that past_tickets lacks something of, and all of the past where that is little; a part of tickets_as_of()';
 COMMENT ON FUNCTION ticket_as_of(bigint, timestamptz) IS 'One ticket as it was at some moment, though it may be gone; no row, if it was not there';
 COMMENT ON FUNCTION tickets_as_of(timestamptz, boolean) IS
-    'The tickets as they were at some moment, deleted ones included; in_order: whether most of them are wanted, newest first, or few of them, which are found by what they are';
+    'The tickets as they were at some moment, deleted ones included; in_order: whether most of them are wanted, newest first, or few of them, which are found by what they are; null: in the order of their numbers';
 
 CREATE OR REPLACE FUNCTION searches_lately(moment timestamptz) RETURNS SETOF searches
 LANGUAGE plpgsql STABLE ROWS 10

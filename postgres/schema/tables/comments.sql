@@ -22,3 +22,5 @@ CREATE INDEX comments_comment_id_idx ON comments (comment_id);
 -- author=, created_before and created_after.
 CREATE INDEX comments_author_idx ON comments (author, comment_id);
 CREATE INDEX comments_created_idx ON comments (created);
+-- Comments as of some time: few are ever edited.
+CREATE INDEX comments_edited_idx ON comments (updated) WHERE updated > created;
