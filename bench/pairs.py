@@ -99,7 +99,7 @@ class Own(harness.Load):
         """Return {pid: CPU seconds} of the service's sessions."""
         with self.watch.cursor() as cursor:
             cursor.execute(
-                "SELECT pid FROM pg_stat_activity WHERE datname = %s AND application_name = 'http'",
+                "SELECT pid FROM pg_stat_activity WHERE datname = %s AND usename = 'iris'",
                 [self.where[service.name]],
             )
             sessions = [pid for (pid,) in cursor]
@@ -130,6 +130,8 @@ def hooks(stack, server, database, seconds):
             # Of tickets that are changed, each hears of one in four thousand.
             given = f"{receiver.url}/{place}", json.dumps({"assignee": f"user{1000 + place}"})
             cursor.execute("INSERT INTO hooks (url, filter) VALUES (%s, %s)", given)
+    # By another login, so that its sessions are told from those of the service.
+    _, environment = harness.iris(server.url("iris_service", other))
     deliverer = Service(
         "iris deliver",
         [sys.executable, "-P", "-m", "iris.cli", "deliver"],
