@@ -38,6 +38,9 @@ GREETING_SECONDS = 10
 # to load and run nothing for it, and not to tell others its address.
 STRICT = "X-Content-Type-Options: nosniff\r\nX-Frame-Options: DENY\r\n"
 TELLS_NOBODY = "Referrer-Policy: no-referrer\r\n"
+# And what there is may be different a moment later, and is for who has this token: a cache in between keeps
+# nothing of it, and a browser asks again, with the tag that it has.
+KEPT_BY_NONE = "Cache-Control: private, no-cache\r\n"
 LOADS_NOTHING = "Content-Security-Policy: default-src 'none'; frame-ancestors 'none'\r\n"
 
 # {greenlet: its Timeout} of the connections that wait for a request.
@@ -137,12 +140,14 @@ class Answer(wsgi.Response):
     def default_headers(self):
         headers = super().default_headers()
         headers.append(STRICT)
-        # Pages say for themselves what they load, and whom they tell.
+        # Pages say for themselves what they load, and whom they tell; files, that they may be kept.
         said = {name for name, _ in self.headers}
         if "content-security-policy" not in said:
             headers.append(LOADS_NOTHING)
         if "referrer-policy" not in said:
             headers.append(TELLS_NOBODY)
+        if "cache-control" not in said:
+            headers.append(KEPT_BY_NONE)
         return headers
 
     def write(self, arg):
@@ -196,7 +201,7 @@ def write_problem(client, status, reason, detail):
     head = (
         f"HTTP/1.1 {problem_format.line(problem)}\r\nConnection: close\r\n"
         f"Content-Type: {problem_format.PROBLEM}\r\nContent-Length: {len(body)}\r\n"
-        f"X-Request-Id: {number}\r\n{STRICT}{TELLS_NOBODY}{LOADS_NOTHING}\r\n"
+        f"X-Request-Id: {number}\r\n{STRICT}{TELLS_NOBODY}{KEPT_BY_NONE}{LOADS_NOTHING}\r\n"
     )
     util.write_nonblock(client, head.encode() + body)
     util.close_graceful(client, LINGER, MOST_AFTER)

@@ -15,6 +15,7 @@ STRICT = (
     "x-frame-options: deny",
     "referrer-policy: no-referrer",
     "content-security-policy: default-src 'none'; frame-ancestors 'none'",
+    "cache-control: private, no-cache",
 )
 
 

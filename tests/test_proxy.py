@@ -11,6 +11,7 @@ import time
 from urllib.parse import urljoin, urlsplit
 
 import pytest
+from browsing import ACCEPT
 from conftest import RESET, ROOT, Live, free_port, seeds
 
 NGINX = shutil.which("nginx", path="/usr/sbin:/usr/local/sbin:/usr/bin")
@@ -22,11 +23,16 @@ events {{ }}
 http {{
     access_log off; client_body_temp_path {folder}/body; proxy_temp_path {folder}/proxy;
     fastcgi_temp_path {folder}/fastcgi; uwsgi_temp_path {folder}/uwsgi; scgi_temp_path {folder}/scgi;
+    proxy_cache_path {folder}/kept keys_zone=kept:1m;
     gzip on; gzip_types application/json; gzip_proxied any;
     server {{
         listen 127.0.0.1:{port};
         {told}
         location /bare/ {{ proxy_pass http://127.0.0.1:{iris}/; }}
+        location /kept/ {{
+            proxy_pass http://127.0.0.1:{iris}/; proxy_cache kept; proxy_cache_valid 200 1m;
+            add_header X-Cache $upstream_cache_status;
+        }}
     }}
 }}
 """
@@ -154,3 +160,30 @@ def test_many_at_once_fit(port):
     rows = [{"title": "x", "description": "long " * 1000} for _ in range(500)]
     status, _, body = ask(port, "PUT", "/iris/tickets", rows)
     assert status in (200, 201), body[:200]
+
+
+def test_a_cache_in_between_keeps_nothing_apart_for_who_asked(port):
+    """Told to keep what it may for a minute: who asks gets what is now, curl no page, a browser no JSON."""
+    kinds = {"*/*": "application/json", ACCEPT: "text/html; charset=utf-8"}
+    number = json.loads(ask(port, "PUT", "/kept/tickets", {"title": "first"})[2])["ticket_id"]
+    path, tags = f"/kept/tickets/{number}", {}
+    for title in ("second", "third"):
+        ask(port, "PUT", path, {"title": title})
+        # Nobody has what is now.
+        for accept, tag in tags.items():
+            assert ask(port, "GET", path, Accept=accept, If_None_Match=tag)[0] == 200
+        for accept in (*kinds, *kinds):
+            status, headers, body = ask(port, "GET", path, Accept=accept)
+            assert (status, headers["Content-Type"]) == (200, kinds[accept])
+            assert (headers["Vary"], headers["X-Cache"]) == ("Accept", "MISS")
+            assert title in body.decode()
+            tags[accept] = headers["ETag"]
+        # Who has it is told so, by an nginx that keeps nothing; what is another's tag is none of theirs.
+        for accept, other in zip(kinds, reversed(kinds), strict=True):
+            bare = f"/bare/tickets/{number}"
+            assert ask(port, "GET", bare, Accept=accept, If_None_Match=tags[accept])[0] == 304
+            assert ask(port, "GET", bare, Accept=accept, If_None_Match=tags[other])[0] == 200
+    # What never changes is kept, or this would say nothing of the cache.
+    asset = re.search(r'href="[^"]*(assets/[^"]+\.css)"', body.decode())[1]
+    kept = [ask(port, "GET", f"/kept/{asset}")[1]["X-Cache"] for _ in range(2)]
+    assert kept == ["MISS", "HIT"]

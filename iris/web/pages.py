@@ -224,7 +224,6 @@ def _drawn(request, response, template, data):
             "Content-Security-Policy": POLICY,
             # By no-referrer a browser would send forms with the Origin null.
             "Referrer-Policy": "same-origin",
-            "Cache-Control": "private, no-cache",
         }
     )
     known = {"page": Page(request), "KEY": KEY, "ENUMS": models.ENUMS}
