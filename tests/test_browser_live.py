@@ -37,6 +37,37 @@ def test_what_psql_changes_is_seen(browse, http, sql, ticket, view):
     assert shown(page, later).count() == 1
 
 
+@pytest.mark.parametrize("view", ["", "?view=board", "?assignee=alice", "?sort=created"])
+def test_a_new_ticket_is_asked_for_and_nothing_else(browse, http, ticket, view):
+    """Two thousand readers of a thousand cards would ask for two million, each time that one is filed."""
+    first = ticket("There", assignee="alice")
+    page = is_live(browse(f"/tickets{view}"))
+    asked = []
+    page.on("response", lambda each: asked.append(each) if "/tickets" in each.url else None)
+    page.evaluate(
+        "number => document.querySelector(`[data-ticket='${number}'] .title a`).append('!')", first
+    )
+    ticket("Not alice's" if "alice" in view else "Filed", assignee="bob")
+    later = ticket("Filed later", assignee="alice")
+    shown(page, later).wait_for()
+    where = page.evaluate(
+        "[...document.querySelectorAll('main [data-ticket]')].map(each => each.dataset.ticket)"
+    )
+    if "sort" in view:
+        # Where in another order it belongs, only the whole page knows.
+        assert where == [str(first), str(later - 1), str(later)]
+        return
+    wanted = [later, first] if "alice" in view else [later, later - 1, first]
+    assert where == [str(number) for number in wanted]
+    # What was there was left as it was, and few came.
+    assert "There!" in shown(page, first).inner_text()
+    assert all("limit=" in each.url for each in asked), [each.url for each in asked]
+    assert page.locator("main .count").first.inner_text() == "3" if "view" in view else True
+    # Who drags or presses keys can do so with it.
+    if view.startswith("?view"):
+        assert shown(page, later).get_attribute("draggable") == "true"
+
+
 def test_what_one_types_and_where_one_is_stays(browse, http, sql, ticket):
     number = ticket(description="\n\n".join(f"Line {n}" for n in range(80)))
     page = is_live(browse(f"/tickets/{number}"))

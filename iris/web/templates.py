@@ -56,7 +56,7 @@ def does(event, zone="UTC"):
         return "; ".join(standup.changed(changes, zone))
     if kind in ("linked", "unlinked"):
         link, other = (old or new for old, new in (changes["kind"], changes["other_id"]))
-        return f"{'' if kind == 'linked' else 'no longer '}{terminal.LINKS[link][0]} {other}"
+        return f"{kind}: {terminal.LINKS[link][0]} {other}"
     return DONE.get(kind) or kind.replace("_", " ")
 
 

@@ -1,4 +1,4 @@
-// What pages do by script; without, links and forms do the same.
+// Without these, links and forms do the same.
 
 import "./board.js";
 import "./keys.js";
