@@ -14,6 +14,7 @@ from iris import feed
 
 # What axe-core, as npm has it, calls the rules of WCAG 2.2, A and AA.
 WCAG = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"]
+COLOURS = {"type": "rule", "values": ["color-contrast", "link-in-text-block"]}
 AXE = ROOT / "tests" / "axe" / "axe.min.js"
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 # Widths in CSS pixels: the narrowest that WCAG asks for, a telephone held upright, a laptop, 4k.
@@ -130,9 +131,32 @@ def _left(live):
 
 
 def faults(page):
-    """Return what axe-core finds wrong with a page by WCAG 2.2 AA, a line a fault."""
+    """Return what is wrong with a page as it stands there, light and dark, wide and narrow, a line a fault.
+
+    That is what axe-core finds by WCAG 2.2 AA, and what makes a page wider than its window. In dark only the rules
+    about colours are tried, for nothing else differs there.
+    """
+    before, wrong = page.viewport_size, []
+    for width, scheme in (
+        ("wide", "light"),
+        ("wide", "dark"),
+        ("narrow", "dark"),
+        ("narrow", "light"),
+    ):
+        page.set_viewport_size({"width": WIDTHS[width], "height": 800})
+        page.emulate_media(color_scheme=scheme)
+        kinds = {"type": "tag", "values": WCAG} if scheme == "light" else COLOURS
+        wrong += [f"{scheme}, {width}: {each}" for each in _found(page, kinds)]
+        if page.evaluate("document.documentElement.scrollWidth") > WIDTHS[width]:
+            wrong.append(f"wider than {WIDTHS[width]}")
+    page.set_viewport_size(before)
+    return wrong
+
+
+def _found(page, kinds):
+    """Return what axe-core finds by these rules, a line a fault."""
     found = page.evaluate(
-        "tags => axe.run(document, {runOnly: tags, resultTypes: ['violations']})", WCAG
+        "kinds => axe.run(document, {runOnly: kinds, resultTypes: ['violations']})", kinds
     )
     return [
         f"{each['id']}: {each['help']}: {node['html'][:200]} {node['failureSummary']}"

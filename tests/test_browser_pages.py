@@ -1,7 +1,8 @@
 """Every page in a real Chromium: as it looks to axe-core, whatever is in it, by keys alone, and without script."""
 
 import pytest
-from chromium import WIDTHS, faults
+from chromium import Browsing, faults
+from conftest import Live
 from demonstration import SHOWN, Team
 from test_browser_live import is_live
 
@@ -9,6 +10,13 @@ from test_browser_live import is_live
 ACCEPT = "text/html,application/xhtml+xml,application/xml;q=0.9,image/avif,image/webp,*/*;q=0.8"
 # What stands for the names in a route's path.
 GIVEN = {"ticket_id": SHOWN, "comment_id": 1, "event_id": 1, "hook_id": 1, "name": "alice"}
+
+# Pages with nothing on them, and such that tell a problem.
+EMPTY = (
+    "/tickets?q=nothing-like-this", "/tickets?q=nothing-like-this&view=board", "/comments?q=nothing-like-this",
+    "/events?actor=nobody", "/changes?since=now", "/stats?label=none",
+)  # fmt: skip
+PROBLEMS = ("/tickets/4711", "/tickets?limit=0", "/nothing", "/tickets?as_of=whenever", "/changes")
 
 # What somebody may write who means ill, and what it would do: load from elsewhere, or set window.hurt.
 TEXTS = [
@@ -39,7 +47,8 @@ def addresses(http):
         http.put("/hooks", url="https://ci.example.org/iris", filter={"label": "ops"})
         http.put("/people/alice", mail="alice@example.org", actor="alice")
         for path, methods in API.http.routes[""].items():
-            if "GET" not in methods or path.startswith("/docs"):
+            # /sign-in is where a browser asks for a name, before it shows anything.
+            if "GET" not in methods or path.startswith(("/docs", "/sign-in")):
                 continue
             try:
                 address = path.format(**GIVEN)
@@ -51,34 +60,103 @@ def addresses(http):
                 if path == "/tickets":
                     yield "/tickets?view=board"
                     yield "/tickets?view=board&by=assignee"
-                    yield "/tickets?q=nothing-like-this"
                     yield "/tickets?as_of=now"
-                    yield "/tickets?limit=0"
                 if path == "/inbox":
                     yield "/inbox?after=0"
-        yield "/tickets/4711"
 
     return lambda: list(found())
+
+
+def page_at(page, address):
+    """Go to an address in a page that is there; return the page."""
+    page.goto(address)
+    return page
+
+
+def looked_at(page, where):
+    """Return what is wrong with the page that is open, with its forms opened, a line a fault."""
+    page.evaluate(
+        "[...document.querySelectorAll('main details')].slice(0, 5).map(each => (each.open = true))"
+    )
+    wrong = [f"{where}: {each}" for each in faults(page)]
+    # A screen reader's user goes by headings, and knows a page by its title.
+    if page.locator("h1").count() != 1 or not page.title().endswith("Iris"):
+        wrong.append(f"{where} has no heading or no title")
+    return wrong
 
 
 def test_axe_finds_no_fault(browse, live, addresses):
     Team(live.port).work()
     page = browse.context(axe=True).new_page()
     wrong = []
-    for address in addresses():
+    for address in (*addresses(), *EMPTY, *PROBLEMS):
         page.goto(address)
-        for closed in page.locator("main details:not([open]) > summary").all()[:3]:
-            closed.click()
-        for scheme, width in (("light", "wide"), ("dark", "narrow")):
-            page.emulate_media(color_scheme=scheme)
-            page.set_viewport_size({"width": WIDTHS[width], "height": 800})
-            wrong += [f"{address}, {scheme}, {width}: {each}" for each in faults(page)]
-            if page.evaluate("document.documentElement.scrollWidth") > WIDTHS[width]:
-                wrong.append(f"{address} is wider than {WIDTHS[width]}")
-        # A screen reader's user goes by headings, and knows a page by its title.
-        if page.locator("h1").count() != 1 or not page.title().endswith("Iris"):
-            wrong.append(f"{address} has no heading or no title")
+        wrong += looked_at(page, address)
     assert not wrong, "\n".join(wrong)
+
+
+def test_axe_finds_no_fault_where_something_was_done(browse, live, sql):
+    """What is told, refused, or laid over a page."""
+    Team(live.port).work()
+    page, wrong = browse.context(axe=True).new_page(), []
+    is_live(page_at(page, "/tickets?view=board"))
+    page.keyboard.press("j")
+    page.keyboard.press("Shift+L")
+    page.get_by_role("button", name="Undo").wait_for()
+    wrong += looked_at(page, "moved")
+    page.keyboard.press("Shift+H")
+    page.keyboard.press("Shift+H")
+    page.locator("#told.refused").wait_for()
+    wrong += looked_at(page, "refused by script")
+    page.keyboard.press("?")
+    page.locator("dialog[open]").wait_for()
+    wrong += [f"help: {each}" for each in faults(page)]
+    page.keyboard.press("Escape")
+    page.locator("dialog").wait_for(state="detached")
+    # A past in which much is different.
+    sql("UPDATE tickets SET title = 'Other ' || ticket_id, priority = 'urgent'")
+    page_at(page, "/tickets?as_of=-1s").locator(".differs").first.wait_for()
+    wrong += looked_at(page, "past")
+    # A form that files, with the words at its field, and one of the workflow.
+    page_at(page, "/new").fill("#new-title", "x")
+    page.fill("#new-due", "when it is done")
+    page.get_by_role("button", name="File").click()
+    page.locator("[aria-invalid=true]").wait_for()
+    wrong += looked_at(page, "/new, refused")
+    page_at(page, "/workflow").get_by_label("drop open").check()
+    page.get_by_role("button", name="Change the workflow").click()
+    page.locator("[aria-invalid=true]").first.wait_for()
+    wrong += looked_at(page, "/workflow, refused")
+    assert not wrong, "\n".join(wrong)
+
+
+def test_axe_finds_no_fault_where_one_needs_a_token(chromium, server, clean, sql, live):
+    Team(live.port).work()
+    shown = {
+        "reader": (f"/tickets/{SHOWN}", "/tickets?view=board"),
+        "writer": ("/",),
+        "admin": ("/me", "/tokens"),
+    }
+    guarded = Live(server.url(), IRIS_AUTH="token")
+    browse = Browsing(chromium, f"http://127.0.0.1:{guarded.port}")
+    try:
+        wrong = []
+        for role, addresses in shown.items():
+            token = sql.one("SELECT add_token(%s, %s) ->> 'token' AS token", f"{role}'s", role)
+            page = browse.context(token=token["token"], axe=True).new_page()
+            for address in addresses:
+                page.goto(address)
+                wrong += looked_at(page, f"{address} as {role}")
+        # The last one may make another.
+        page.fill("#token-name", "robot")
+        page.get_by_role("button", name="Make a token").click()
+        page.locator(".secret").wait_for()
+        wrong += looked_at(page, "a token that was made")
+        for each in browse.contexts:
+            each.close()
+    finally:
+        guarded.stop()
+    assert not wrong + browse.wrong, "\n".join(wrong + browse.wrong)
 
 
 def test_whatever_is_written_stays_dead(browse, live, http, sql, addresses):
