@@ -187,28 +187,51 @@ def test_whatever_is_written_stays_dead(browse, live, http, sql, addresses):
     assert page.evaluate("!window.hurt")
 
 
-def test_everything_is_reached_by_tab(browse, live):
+# Whether one sees where one is: marked, and not beside the window. Where that isn't so, what it is.
+SEEN = """() => {
+    const at = document.activeElement, box = at.getBoundingClientRect();
+    met.add(at);
+    if (at === document.body) return "";
+    const inside = box.right > 0 && box.bottom > 0 && box.left < innerWidth && box.top < innerHeight;
+    return inside && getComputedStyle(at).outlineStyle !== "none" ? "" : at.outerHTML.slice(0, 200);
+}"""
+REACHED = "a[href], button, input, select, textarea, summary"
+
+
+@pytest.mark.parametrize("width", ["wide", "narrow"])
+def test_everything_is_reached_by_tab(browse, live, width):
     Team(live.port).work()
-    page = browse()
-    for address in ("/tickets", "/tickets?view=board", f"/tickets/{SHOWN}", "/new"):
+    page = browse(width=width)
+    for address in (
+        "/tickets", "/tickets?view=board", f"/tickets/{SHOWN}", "/new", "/workflow", "/hooks", "/tokens", "/people/me",
+        "/inbox?after=0", "/stats",
+    ):  # fmt: skip
         page.goto(address)
         there = page.evaluate(
-            "() => [...document.querySelectorAll('a[href], button, input, select, textarea, summary')]"
-            ".filter(each => each.type !== 'hidden' && each.checkVisibility()).length"
+            "names => [...document.querySelectorAll(names)]"
+            ".filter(each => each.type !== 'hidden' && each.checkVisibility()).length",
+            REACHED,
         )
         page.evaluate("window.met = new Set()")
         for _ in range(there + 12):
             page.keyboard.press("Tab")
-            page.evaluate("met.add(document.activeElement)")
-            # Where one is can be seen.
-            outline = page.evaluate(
-                "() => document.activeElement === document.body || getComputedStyle(document.activeElement).outlineStyle"
-            )
-            assert outline not in ("none", ""), page.evaluate("document.activeElement.outerHTML")
-        met = page.evaluate(
-            "() => [...met].filter(each => each.matches('a[href], button, input, select, textarea, summary')).length"
-        )
+            hidden = page.evaluate(SEEN)
+            assert not hidden, (address, hidden)
+        met = page.evaluate("names => [...met].filter(each => each.matches(names)).length", REACHED)
         assert met >= there, (address, met, there)
+
+
+def test_back_leads_to_the_page_though_its_json_came_later(browse, ticket):
+    """From a browser's cache: both have the same address, and differ by Accept."""
+    number = ticket("Seen before")
+    page = browse(f"/tickets/{number}")
+    told = page.evaluate(
+        "async () => (await fetch(location, {headers: {Accept: 'application/json'}})).json()"
+    )
+    assert told["title"] == "Seen before"
+    page.goto("/help")
+    page.go_back()
+    page.locator("h1", has_text="Seen before").wait_for()
 
 
 def test_all_is_done_by_keys_alone(browse, sql):
