@@ -202,7 +202,7 @@ def test_who_says_nothing_is_not_waited_for(serve, monkeypatch):
 
 
 def test_what_keeps_mail_is_told_in_the_log_and_by_the_doctor(
-    server, http, sql, owner, ticket, serve, authority, tmp_path
+    server, http, sql, owner, ticket, serve, authority, tmp_path, request
 ):
     """Once while it is the same, however many wait; and it goes when that is mended."""
     door, words = Door(), "535 5.7.8 Authentication credentials invalid"
@@ -212,6 +212,7 @@ def test_what_keeps_mail_is_told_in_the_log_and_by_the_doctor(
         ticket("Printer on fire", reporter=name)
     with (tmp_path / "log").open("w+") as log:
         made = Deliverer(server.url(), log)
+        request.addfinalizer(made.process.kill)
         until(lambda: len(sql("SELECT 1 FROM people WHERE next_try IS NOT NULL")) == 2)
         assert made.stop() == 0
         log.seek(0)
@@ -227,6 +228,7 @@ def test_what_keeps_mail_is_told_in_the_log_and_by_the_doctor(
     ]
     port = mails.port
     mended = Deliverer(server.url(), IRIS_SMTP_URL=f"smtp://iris:ses%40me@127.0.0.1:{port}")
+    request.addfinalizer(mended.process.kill)
     mails.handler.refusing["bob@example.org"] = "550 5.1.1 no such user"
     with owner.cursor() as cursor:
         cursor.execute("UPDATE people SET next_try = now()")
