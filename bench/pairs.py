@@ -2,6 +2,7 @@
 
 make bench ARGS='--with tokens'
 make bench ARGS='--with hooks'
+make bench ARGS='--with metrics --rounds 20 --seconds 2'
 """
 
 import contextlib
@@ -20,6 +21,8 @@ from harness import CONNECTIONS, Service, number, row, say, spread
 LEAST = {"GET": 0.90, "PUT": 0.95}
 # With hooks, a write costs its sender no more than that.
 MOST = 1.05
+# To be counted costs a request so much, at most.
+COUNTED = 1.01
 HOOKS = 100
 # Writes a second, which leave room for the deliverer: else it is measured who of them gets the processors.
 PACE = 200
@@ -154,9 +157,30 @@ def hooks(stack, server, database, seconds):
     return Pair(tuple(both), settle, Own(server, seconds, where), is_slow, PACE)
 
 
+# Metrics ------------------------------------------------------------------------------------------
+
+
+def metrics(stack, server, database, seconds):
+    """Start an Iris that counts nothing and one as it is, on one database; return a Pair."""
+    command, environment = harness.iris(server.url(database=database))
+    uncounted = ["uncounted:app" if part == "iris.app:app" else part for part in command]
+    assert uncounted != command, command
+    both = (
+        Service("without", uncounted, **environment, PYTHONPATH=str(harness.HERE)),
+        Service("with metrics", command, **environment),
+    )
+    _begin(stack, both)
+
+    def is_slow(work, pairs):
+        is_dear = median(costs(pairs)) > COUNTED
+        return f"it takes more than {COUNTED:.0%} of what it does without" if is_dear else None
+
+    return Pair(both, lambda: None, harness.Load(server, seconds), is_slow)
+
+
 # Both ---------------------------------------------------------------------------------------------
 
-WITH = {"tokens": tokens, "hooks": hooks}
+WITH = {"tokens": tokens, "hooks": hooks, "metrics": metrics}
 
 
 def measure(pair, work, arguments):
