@@ -24,6 +24,7 @@ def index(request, response, **given):
     """List comments, newest first: all, or those of one ticket.
 
     curl '0.0.0.0:8000/comments?author=alice&q=printer'
+    curl 0.0.0.0:8000/tickets/1/comments
     """
 
     def data(rows):
@@ -46,6 +47,7 @@ def put(request, response, ticket_id, **given):
     """Comment on a ticket.
 
     curl -X PUT --data-urlencode 'body=It works now' 0.0.0.0:8000/tickets/1/comments
+    curl -X PUT -d ticket_id=1 --data-urlencode 'body=It works now' 0.0.0.0:8000/comments
     """
     row, number = comments.create(ticket_id, given, auth.writer(request))
     response.status = falcon.HTTP_201

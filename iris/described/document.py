@@ -51,7 +51,8 @@ def make(routes, found):
         made = describer.operation(route)
         paths.setdefault(route.path, {})[route.method.lower()] = made
         about = sys.modules[route.does.__module__].__doc__
-        tags[made["tags"][0]] = about.removeprefix("Routes: ").strip().rstrip(".").capitalize()
+        about = about.removeprefix("Routes: ").strip().rstrip(".")
+        tags[made["tags"][0]] = about[:1].upper() + about[1:]
     document = {
         "openapi": "3.1.0",
         "info": {

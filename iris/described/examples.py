@@ -9,14 +9,17 @@ PLACE = re.compile(r"\{(\w+)\}")
 
 
 def of(route):
-    """Return what a route's example gives, {name: value}; empty where the example is another route's.
+    """Return what a route's example gives, {name: value}; empty where all examples are other routes'.
 
     route:    an operations.Route.
     """
-    line = re.search(r"^ *(curl .*)$", route.does.__doc__ or "", re.MULTILINE)
-    if not line:
-        return {}
-    given, address, words = {}, "", shlex.split(line[1])[1:]
+    lines = re.findall(r"^ *(curl .*)$", route.does.__doc__ or "", re.MULTILINE)
+    return next(filter(None, (_given(line, route) for line in lines)), {})
+
+
+def _given(line, route):
+    """Return what a curl line gives; None where it is for another path of the same function."""
+    given, address, words = {}, "", shlex.split(line)[1:]
     while words:
         word = words.pop(0)
         if word in ("-X", "-H"):
@@ -31,8 +34,7 @@ def of(route):
     path, query = urlsplit(f"//{address}")[2:4]
     found = re.fullmatch(PLACE.sub(r"(?P<\1>[^/]+)", route.path), path or "/")
     if not found:
-        # The line is for another path of the same function.
-        return {}
+        return None
     given |= {**dict(parse_qsl(query)), **found.groupdict()}
     return {name: typed(value) for name, value in given.items() if name in route.types}
 
