@@ -7,6 +7,7 @@ import time
 import pytest
 from cluster import Cluster, sql
 from conftest import Live
+from receivers import Receiver
 from test_feed import Reader
 
 
@@ -74,6 +75,78 @@ def test_a_reader_of_one_hears_of_writes_at_both(cluster, both):
     assert told[0] == told[1]
     for reader in readers:
         reader.close()
+
+
+def test_who_reads_the_feed_at_both_sees_each_event_once_at_one_place(cluster, both):
+    """What has no position is given one by whichever is asked first, while both are asked and write."""
+    ((last,),) = sql(cluster.primary, "SELECT count(*) FROM events_after(0, 100000)")
+    told = at_once(
+        both,
+        lambda live: [
+            asked(live, "PUT", "/tickets?title=placed")[2]["ticket_id"]
+            and asked(live, "GET", f"/events?after={last}&limit=500")[2]
+            for _ in range(5)
+        ],
+    )
+    seen = [event for pieces in told for piece in pieces for event in piece]
+    places = {event["position"]: event["event_id"] for event in seen}
+    assert all(places[event["position"]] == event["event_id"] for event in seen)
+    assert len(set(places.values())) == len(places)
+    found = sql(cluster.primary, "SELECT count(*), max(position) FROM events_after(0, 100000)")
+    assert found == [(last + 40, last + 40)]
+
+
+def test_of_two_who_take_back_the_same_one_does(cluster, both):
+    _, _, ticket = asked(both[0], "PUT", "/tickets?title=undone")
+    number = ticket["ticket_id"]
+    asked(both[1], "PUT", f"/tickets/{number}?assignee=bob")
+    ((change,),) = sql(cluster.primary, "SELECT max(change) FROM events")
+    found = at_once(both, lambda live: asked(live, "PUT", f"/undo?change={change}")[0])
+    assert sorted(found) == [200] + [409] * (len(found) - 1)
+    taken = sql(
+        cluster.primary,
+        "SELECT count(*) FROM events WHERE ticket_id = %s AND undoes IS NOT NULL",
+        number,
+    )
+    assert taken == [(1,)]
+
+
+def test_a_hook_is_told_once_though_both_deliver(cluster):
+    receiver, settings = Receiver(), {"IRIS_DELIVER": "true", "IRIS_HOOKS_INSIDE": "127.0.0.1"}
+    both = [Live(cluster.primary.url(), **settings) for _ in range(2)]
+    try:
+        hook = asked(both[0], "PUT", f"/hooks?url={receiver.url}/&kind=created")
+        assert hook[0] == 201
+        at_once(both, lambda live: [asked(live, "PUT", "/tickets?title=t")[0] for _ in range(5)])
+        ((last,),) = sql(cluster.primary, "SELECT max(position) FROM events_after(0, 100000)")
+        deadline = time.monotonic() + 60
+        while len(receiver.received) < 40 and time.monotonic() < deadline:
+            time.sleep(0.1)
+        # Time for what would come twice.
+        time.sleep(2)
+        told = [event["position"] for event in receiver.events()]
+        assert told == list(range(last - 39, last + 1))
+        assert both[1].send("DELETE", f"/hooks/{hook[2]['hook_id']}")[0] == 204
+    finally:
+        for each in both:
+            each.stop()
+        receiver.close()
+
+
+def test_each_counts_for_itself_how_often_somebody_asks(cluster):
+    """As docs/machines.md says: what is counted by the minute is no database's."""
+    both = [Live(cluster.primary.url(), IRIS_AUTH="token", IRIS_RATE="3") for _ in range(2)]
+    try:
+        ((token,),) = sql(
+            cluster.primary, "SELECT add_token('eve', 'reader') ->> 'token'", user="iris"
+        )
+        header = f"Authorization: Bearer {token}"
+        for each in both:
+            found = [asked(each, "GET", "/me", header)[0] for _ in range(4)]
+            assert found == [200, 200, 200, 429]
+    finally:
+        for each in both:
+            each.stop()
 
 
 def test_who_is_revoked_at_one_is_refused_at_the_other(cluster):
