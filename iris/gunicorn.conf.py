@@ -138,7 +138,12 @@ def post_fork(server, worker):
 
 def post_worker_init(worker):
     """Make a worker ready that has loaded everything."""
-    from iris import feed  # noqa: PLC0415 (not in the master)
+    import gevent  # noqa: PLC0415 (not in the master)
+
+    from iris import feed  # noqa: PLC0415
+    from iris.database import silence  # noqa: PLC0415
+
+    gevent.spawn(silence.watch)
 
     # What is here stays: the garbage collector need not look at it again and again, nor after every few
     # requests, which leave next to nothing to collect.

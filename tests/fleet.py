@@ -23,6 +23,7 @@ auth_type = scram-sha-256
 auth_file = {folder}/map/users.txt
 admin_users = console
 pool_mode = transaction
+server_login_retry = 1
 default_pool_size = 4
 max_client_conn = 1000
 ignore_startup_parameters = options, extra_float_digits

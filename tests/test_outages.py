@@ -3,9 +3,11 @@
 import contextlib
 import json
 import re
+import signal
 import threading
 import time
 
+import psutil
 import psycopg2
 import pytest
 from conftest import Live
@@ -179,6 +181,34 @@ def test_a_statement_that_waits_too_long(own, service):
     assert service.send("PUT", f"/tickets/{number}?title=y")[0] == 200
 
 
+def freeze(own, number):
+    """Send a signal to all of a server's processes: SIGSTOP leaves its connections as they are, and says nothing."""
+    whole = psutil.Process(own.pid())
+    for each in [whole, *whole.children()]:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            each.send_signal(number)
+
+
+@pytest.mark.parametrize(("method", "path"), [("GET", "/tickets"), ("PUT", "/tickets?title=x")])
+def test_a_server_that_says_nothing_any_more(own, service, method, path):
+    """Frozen, or a pooler in front of one that is away: nobody hangs up, and nobody answers."""
+    assert service.send("GET", "/tickets")[0] == 200
+    freeze(own, signal.SIGSTOP)
+    try:
+        began = time.monotonic()
+        answers = [service.send(method, path) for _ in range(2)]
+        took = time.monotonic() - began
+    finally:
+        freeze(own, signal.SIGCONT)
+    for status, head, body in answers:
+        assert (status, json.loads(body)["code"]) == (503, "database_unavailable")
+        assert "retry-after: 1" in head.lower()
+    # What PostgreSQL allows, and some seconds for that and for a new connection, each time.
+    assert took < 2 * (2 + 5 + 5 + 3)
+    # Whoever did not hear that they were ended holds nothing for ever.
+    assert service.send("PUT", "/tickets?title=after")[0] == 201
+
+
 def test_an_empty_pool_says_so_and_others_are_served(own, service):
     number = json.loads(service.send("PUT", "/tickets?title=x")[2])["ticket_id"]
     connection = psycopg2.connect(own.url())
@@ -249,7 +279,7 @@ def test_the_log_names_requests(own):
     made.send("PUT", "/tickets?title=x", headers=["X-Request-Id: fifth"])
     log = made.stop()
     time_ = r"2\d\d\d-\d\d-\d\dT\d\d:\d\d:\d\d\.\d\d\dZ"
-    lines = re.findall(rf'^{time_} (\S+ \S+) "[A-Z]+ /tickets\S* HTTP/1.1" 20\d \d+ \d+ms (\w+)$', log, re.M)  # fmt: skip
+    lines = re.findall(rf'^{time_} (\S+ \S+) "[A-Z]+ /tickets\S* HTTP/1.1" (?:20\d|400) \d+ \d+ms (\w+)$', log, re.M)  # fmt: skip
     assert {number: who for who, number in lines} == {
         "first": "127.0.0.1 -",
         "second": "192.0.2.7 alice",

@@ -8,6 +8,7 @@ import threading
 import time
 
 import fleet
+import psutil
 import psycopg2
 import pytest
 import trackers
@@ -298,6 +299,51 @@ def test_nothing_of_one_is_good_for_the_other(ground, service):
             ask(service, "beta", "GET", "/openapi.json", token=beta)[2]
         )
         assert "acmes own" not in json.dumps(ask(service, "beta", "GET", "/stats", token=beta)[2])
+
+
+def test_what_is_kept_of_one_that_nobody_asks_for_goes_and_comes_again(ground):
+    """Its connections above all; and one whose database is away is in nobody else's way."""
+    service = ground.serve(
+        app="hasty_app:app",
+        IRIS_AUTH="token",
+        IRIS_WORKERS="1",
+        PYTHONPATH=f"{ROOT}:{ROOT / 'tests'}",
+    )
+
+    def connections():
+        """Return how many the service has to the pooler, which keeps its own to the servers."""
+        (worker,) = psutil.Process(service.process.pid).children()
+        return sum(each.raddr[1:] == (ground.port,) for each in worker.net_connections("tcp"))
+
+    try:
+        for _ in range(2):
+            assert ask(service, "acme", "GET", "/tickets", token=ground.tokens["acme"])[0] == 200
+            assert connections() > 0
+            deadline = time.monotonic() + 20
+            while connections():
+                assert time.monotonic() < deadline
+                time.sleep(0.1)
+        with owned(ground, "beta") as owner:
+            owner.autocommit = True
+            rows(owner, "ALTER DATABASE acme ALLOW_CONNECTIONS false")
+            ended = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = 'acme'"
+            rows(owner, ended)
+            try:
+                assert (
+                    ask(service, "acme", "GET", "/tickets", token=ground.tokens["acme"])[0] == 503
+                )
+                assert (
+                    ask(service, "beta", "GET", "/tickets", token=ground.tokens["beta"])[0] == 200
+                )
+            finally:
+                rows(owner, "ALTER DATABASE acme ALLOW_CONNECTIONS true")
+        # The pooler does not look again at once.
+        deadline = time.monotonic() + 60
+        while ask(service, "acme", "GET", "/tickets", token=ground.tokens["acme"])[0] != 200:
+            assert time.monotonic() < deadline
+            time.sleep(1)
+    finally:
+        service.stop()
 
 
 def test_a_stream_tells_of_its_own_tracker_only(ground, service):

@@ -12,13 +12,13 @@ import time
 from typing import NamedTuple
 
 import psycopg2
-from gevent import lock, monkey
+from gevent import getcurrent, lock, monkey
 from psycopg2 import errors, extensions
 from sqlalchemy import create_engine, exc, orm
 from sqlalchemy.pool import NullPool
 
 from iris import counters, current, libpq, location, settings
-from iris.database import refusals
+from iris.database import refusals, silence
 
 # Seconds to wait for a connection of the pool, or for a lock, before the answer is 503.
 POOL_SECONDS = 3
@@ -164,6 +164,8 @@ def serving(autocommit, to=None):
     """
     session, role, before = SESSION(), least(), ""
     asked, led = _ROLE.set(role), _TO.set(to)
+    greenlet = getcurrent()
+    silence.WAITING[greenlet] = silence.until(time.perf_counter_ns(), 0)
     try:
         options = {"isolation_level": "AUTOCOMMIT"} if autocommit else {}
         connection = session.connection(execution_options=options).connection.dbapi_connection
@@ -195,6 +197,7 @@ def serving(autocommit, to=None):
             raise error.orig from None
         raise
     finally:
+        silence.WAITING.pop(greenlet, None)
         _ROLE.reset(asked)
         _TO.reset(led)
     return session, connection, before

@@ -7,11 +7,12 @@ from functools import lru_cache
 from time import perf_counter_ns
 
 import psycopg2
+from gevent import getcurrent
 from sqlalchemy import Text, cast, func, literal_column
 from sqlalchemy.dialects.postgresql import psycopg2 as dialect
 
 from iris import counters, settings
-from iris.database import engine, refusals
+from iris.database import engine, refusals, silence
 
 DIALECT = dialect.dialect()
 # The time zone of times that name none, unless a request does.
@@ -64,7 +65,7 @@ def _prepare(cursor, sql, known):
     return execute
 
 
-def rows(sql, values, before="", keep=False, again=None):
+def rows(sql, values, before="", keep=False, again=None, seconds=None):
     """Run one statement in one round trip and a transaction of its own.
 
     sql:      from compiled().
@@ -74,12 +75,13 @@ def rows(sql, values, before="", keep=False, again=None):
               writes, whose plan is the same for all values; lists are planned for theirs.
     again:    whether to try once more, on a new connection, when the server went away meanwhile: by
               default what reads, for nobody knows whether a write was done.
+    seconds:  what PostgreSQL allows it, if not what it allows any.
     Returns:  its rows, a list of tuples.
     Raises:   psycopg2.Error, also when all connections stay in use.
     """
     taken = engine.POOL.take()
     try:
-        found = on(taken, sql, values, before, keep)
+        found = on(taken, sql, values, before, keep, seconds)
     except BaseException as error:
         # Also when the greenlet was stopped in the middle: the answer would reach the next one.
         is_refusal = isinstance(error, psycopg2.Error)
@@ -94,13 +96,14 @@ def rows(sql, values, before="", keep=False, again=None):
     else:
         engine.POOL.put(taken)
         return found
-    return rows(sql, values, before, keep, again=False)
+    return rows(sql, values, before, keep, again=False, seconds=seconds)
 
 
-def on(taken, sql, values, before="", keep=False):
+def on(taken, sql, values, before="", keep=False, seconds=None):
     """Run one statement by a session that was taken from a pool; as rows()."""
     before = before or taken.before
-    began = perf_counter_ns()
+    began, greenlet = perf_counter_ns(), getcurrent()
+    silence.WAITING[greenlet] = silence.until(began, seconds)
     try:
         with taken.connection.cursor() as cursor:
             execute = _prepare(cursor, sql, taken.prepared) if keep else sql
@@ -112,6 +115,7 @@ def on(taken, sql, values, before="", keep=False):
                 cursor.execute(before + sql, values)
             found = cursor.fetchall()
     finally:
+        silence.WAITING.pop(greenlet, None)
         counters.ran(perf_counter_ns() - began)
     if taken.connection.notices:
         refusals.heed(taken.connection.notices)

@@ -64,9 +64,8 @@ def write(sql, values, writer, seconds=None):
         before += TIMEOUT % (seconds * 1000)
     with engine.POOL.writing():
         if writer.key is None:
-            return statements.run(
-                sql, {**values, "iris_actor": writer.actor}, before=before, keep=True
-            )
+            values = {**values, "iris_actor": writer.actor}
+            return statements.run(sql, values, before=before, keep=True, seconds=seconds)
         row = statements.run(
             ONCE,
             {
@@ -78,6 +77,7 @@ def write(sql, values, writer, seconds=None):
             before=before,
             # Whatever became of the first try, the second one is answered as the first would have been.
             again=True,
+            seconds=seconds,
         )
     answer, writer.replayed, writer.change = row
     return answer and tuple(answer.values())

@@ -15,7 +15,7 @@ from gevent.event import Event
 from sqlalchemy import Text, bindparam, cast, func, literal_column, select
 from sqlalchemy.dialects.postgresql import JSONB
 
-from iris.database import statements
+from iris.database import silence, statements
 from iris.delivery.courier import Courier
 from iris.delivery.failing import said
 from iris.delivery.ledger import Ledger
@@ -72,7 +72,7 @@ class Deliverer:
     def run(self):
         """Tell hooks until an end is wanted."""
         gevent.get_hub().threadpool.maxsize = LOOKUPS
-        helpers = [gevent.spawn(self.reader.run), gevent.spawn(self.ledger.run)]
+        helpers = [gevent.spawn(each) for each in (self.reader.run, self.ledger.run, silence.watch)]
         postman = gevent.spawn(Postman(self.holder, lambda: self.is_alive).run)
         failed = False
         while self.is_alive:
