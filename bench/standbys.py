@@ -140,7 +140,14 @@ def run(folder, tickets, rounds, seconds):
 
 def tell(found, seconds):
     """Print what was measured, {way: samples}."""
-    columns = ("heavy reads", "a second", "writes p50 ms", "p99 ms", "a second", "primary's CPU, s a second")
+    columns = (
+        "heavy reads",
+        "a second",
+        "writes p50 ms",
+        "p99 ms",
+        "a second",
+        "primary's CPU, s a second",
+    )
     print("|", " | ".join(columns), "|\n" + "|---" * len(columns) + "|")
     for way, samples in found.items():
         took = [each for sample in samples for each in sample[0]]
