@@ -4,7 +4,7 @@ import dataclasses
 
 from sqlalchemy import func, literal_column, or_, select
 
-from iris import models, past
+from iris import derived, past
 from iris.database import statements
 from iris.formats import standup
 from iris.intake import types
@@ -27,11 +27,11 @@ class Differences(listing.List):
 
 LIST = Differences(
     name="changes",
-    model=models.Change,
-    table=models.CHANGES,
+    model=derived.Change,
+    table=derived.CHANGES,
     shown=("ticket_id", "kind", "title", "changes", "comments", "links", "actors", "last"),
     filters=ticket_list.LIST.filters,
-    sorts=listing.sorts(models.Change),
+    sorts=listing.sorts(derived.Change),
     order="-last",
     told=standup.changes,
 )
@@ -41,7 +41,7 @@ MOMENTS = statements.compiled(
     select(
         *(
             func.to_jsonb(when).op("#>>")(literal_column("'{}'"))
-            for when in (models.SINCE, func.coalesce(models.UNTIL, func.clock_timestamp()))
+            for when in (derived.SINCE, func.coalesce(derived.UNTIL, func.clock_timestamp()))
         )
     )
 )

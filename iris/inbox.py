@@ -2,7 +2,7 @@
 
 from sqlalchemy import Text, bindparam, cast, func, select
 
-from iris import models
+from iris import derived, models
 from iris.database import statements, writing
 from iris.formats import standup
 from iris.intake import types
@@ -10,15 +10,15 @@ from iris.lists import filters, listing, pages
 
 LIST = listing.List(
     name="inbox",
-    model=models.Happening,
-    table=models.INBOX,
+    model=derived.Happening,
+    table=derived.INBOX,
     shown=("position", "at", "actor", "ticket_id", "kind", "title", "changes"),
     filters={
         "ticket_id": filters.plain(
             types.about("Of one ticket alone", types.Number()),
             lambda table, number: table.c.ticket_id == number,
         ),
-        **filters.of_all(models.Happening),
+        **filters.of_all(derived.Happening),
     },
     sorts={"position": listing.Sort(("position",))},
     # As it happened: who reads a page marks its last one.

@@ -5,7 +5,7 @@ from functools import lru_cache
 from sqlalchemy import BigInteger, Text, bindparam, cast, func, null, select
 from sqlalchemy.dialects.postgresql import ARRAY
 
-from iris import models, past
+from iris import derived, models, past
 from iris.database import standbys, statements
 from iris.described import shapes
 from iris.intake import types
@@ -77,7 +77,7 @@ def _make(name, shapes, past):
     if shapes:
         found = select(listing.table.c.ticket_id).where(*listing.where(shapes))
         ids = func.array(found.scalar_subquery())
-    moment = models.AS_OF if past else cast(null(), models.Time)
+    moment = derived.AS_OF if past else cast(null(), models.Time)
     call = getattr(func, name)(
         moment, cast(ids, ARRAY(BigInteger)), bindparam("weeks"), bindparam("zone")
     )

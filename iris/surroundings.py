@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 from sqlalchemy import Text, cast, func, select
 
-from iris import events, models
+from iris import derived, events
 from iris.database import statements
 from iris.formats import terminal
 
@@ -28,7 +28,7 @@ def _reading(workflow):
     return statements.compiled(select(cast(workflow, Text), events.LAST.scalar_subquery()))
 
 
-READ, READ_THEN = _reading(func.workflow()), _reading(func.workflow_as_of(models.AS_OF))
+READ, READ_THEN = _reading(func.workflow()), _reading(func.workflow_as_of(derived.AS_OF))
 
 
 def read(as_of=None, zone=statements.ZONE):

@@ -17,11 +17,11 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB, TIMESTAMP
 
-from iris import models, past, problems
+from iris import derived, models, past, problems
 from iris.database import standbys, statements, writing
 from iris.intake import types
 
-TABLE, EVENTS = models.NOW.tickets, models.Event.__table__
+TABLE, EVENTS = derived.NOW.tickets, models.Event.__table__
 
 # The database keeps these, whatever a client writes.
 KEPT = models.names(models.Ticket, "kept")
@@ -68,7 +68,7 @@ def _one(function, *moment):
     )
 
 
-ONE, ONE_THEN = _one(func.read_ticket), _one(func.read_ticket_as_of, models.AS_OF)
+ONE, ONE_THEN = _one(func.read_ticket), _one(func.read_ticket_as_of, derived.AS_OF)
 ROW = statements.row(TABLE).label("body")
 
 
@@ -98,7 +98,7 @@ def _set(names, labels):
     labels:   the labels that there are, unless they are given, too.
     """
     made = {
-        name: models.moment(name, past=False) if name in TIMES else bindparam(name)
+        name: derived.moment(name, past=False) if name in TIMES else bindparam(name)
         for name in names
     }
     more, less = (made.pop(name, None) for name in RELABELLING)

@@ -3,7 +3,7 @@
 from sqlalchemy import BigInteger, bindparam, cast, func, select
 from sqlalchemy.dialects.postgresql import ARRAY
 
-from iris import models
+from iris import derived
 from iris.database import statements
 from iris.formats import markdown
 
@@ -18,7 +18,7 @@ def _titles(tables):
     )
 
 
-TITLES, TITLES_THEN = _titles(models.NOW), _titles(models.THEN)
+TITLES, TITLES_THEN = _titles(derived.NOW), _titles(derived.THEN)
 
 
 def of(numbers, as_of=None, zone=statements.ZONE):

@@ -5,7 +5,7 @@ import secrets
 
 from sqlalchemy import LargeBinary, Text, bindparam, cast, delete, func, select
 
-from iris import models, problems
+from iris import derived, models, problems
 from iris.database import statements, writing
 from iris.intake import types
 from iris.lists import filters, listing, pages
@@ -41,7 +41,7 @@ ADDED = func.add_token(
     bindparam("name"),
     cast(bindparam("role"), models.TokenRole),
     bindparam("actor"),
-    models.moment("expires", past=False),
+    derived.moment("expires", past=False),
     bindparam("digest", type_=LargeBinary),
 )
 ADD = statements.compiled(select(cast(ADDED, Text).label("body")))

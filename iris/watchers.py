@@ -2,15 +2,15 @@
 
 from sqlalchemy import bindparam, insert
 
-from iris import models
+from iris import derived, models
 from iris.database import statements, writing
 from iris.intake import types
 from iris.lists import filters, listing, pages
 
-TABLE = models.WATCHERS
+TABLE = derived.WATCHERS
 LIST = listing.List(
     name="watchers",
-    model=models.Watcher,
+    model=derived.Watcher,
     table=TABLE,
     shown=("who", "muted"),
     filters={
@@ -18,7 +18,7 @@ LIST = listing.List(
         "ticket_id": filters.plain(
             types.Number(), lambda table, number: table.c.ticket_id == number
         ),
-        **filters.of_all(models.Watcher),
+        **filters.of_all(derived.Watcher),
     },
     sorts={"who": listing.Sort(("who",))},
     order="who",

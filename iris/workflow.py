@@ -4,12 +4,12 @@ import json
 
 from sqlalchemy import Text, bindparam, cast, func, select
 
-from iris import models
+from iris import derived, models
 from iris.database import engine, statements, writing
 from iris.described import shapes
 
 READ = select(cast(func.workflow(), Text))
-READ_THEN = select(cast(func.workflow_as_of(models.AS_OF), Text))
+READ_THEN = select(cast(func.workflow_as_of(derived.AS_OF), Text))
 WRITE = statements.compiled(
     select(cast(func.set_workflow(bindparam("document")), Text).label("body"))
 )

@@ -13,7 +13,7 @@ import gevent
 import psycopg2
 from sqlalchemy import func, literal_column, null, select, text
 
-from iris import counters, location, models, problems, settings
+from iris import counters, derived, location, problems, settings
 from iris.database import engine, refusals, statements, writing
 
 log = logging.getLogger("iris")
@@ -61,7 +61,7 @@ def _asking(moment):
 
 # With the moment that is asked for, by the primary's clock: a standby's may be behind it.
 ASK = _asking(null())
-ASK_THEN = _asking(func.to_jsonb(models.AS_OF).op("#>>")(literal_column("'{}'")))
+ASK_THEN = _asking(func.to_jsonb(derived.AS_OF).op("#>>")(literal_column("'{}'")))
 
 
 class Server:

@@ -11,7 +11,7 @@ import hug
 from sqlalchemy import Boolean, Text, and_, bindparam, cast, func, not_, true
 from sqlalchemy.dialects.postgresql import ARRAY, TIMESTAMP, array
 
-from iris import models
+from iris import derived
 from iris.intake import types
 from iris.lists import keys
 
@@ -49,7 +49,7 @@ def _timed(condition, column):
         types.concerning(column, types.Time()),
         lambda name, value: (None, {name: value}),
         lambda name, shape, table: condition(
-            table, models.moment(name, "ahead" not in column.info)
+            table, derived.moment(name, "ahead" not in column.info)
         ),
     )
 

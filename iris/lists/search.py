@@ -24,7 +24,7 @@ from sqlalchemy import (
     union_all,
 )
 
-from iris import models
+from iris import derived
 from iris.database import standbys, statements
 from iris.intake import types
 from iris.lists import filters
@@ -95,7 +95,7 @@ def _queries(shape):
 @lru_cache(1000)
 def _estimate(shape):
     """Return what asks the planner in how many texts each word is; see ways()."""
-    words = models.NOW.searches
+    words = derived.NOW.searches
     return expecting(
         *(
             select(words.c.ticket_id).where(words.c.words.bool_op("@@")(query))
@@ -107,7 +107,7 @@ def _estimate(shape):
 
 def expecting(*found):
     """Return what asks the planner how many each of these are, and the tickets; see ways()."""
-    every = select(models.NOW.tickets.c.ticket_id)
+    every = select(derived.NOW.tickets.c.ticket_id)
     return "EXPLAIN (FORMAT JSON) " + statements.compiled(union_all(*found, every))
 
 
@@ -199,7 +199,7 @@ def condition(shape, table, searches):
 
 def comment_condition(shape, comments):
     """Return the condition on one comment that a query's shape means."""
-    words = models.NOW.searches.alias()
+    words = derived.NOW.searches.alias()
 
     def meets(excluded, query):
         found = words.c.words.bool_op("@@")(query)

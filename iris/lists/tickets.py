@@ -23,11 +23,11 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import ARRAY, INTERVAL, array
 
-from iris import formats, models, past
+from iris import derived, formats, models, past
 from iris.intake import strict, types
 from iris.lists import filters, keys, listing, pages, search
 
-TABLE, EVENTS = models.NOW.tickets, models.Event.__table__
+TABLE, EVENTS = derived.NOW.tickets, models.Event.__table__
 
 
 def _status(*moment):
@@ -82,12 +82,12 @@ def _field_where(name, shape, table):
 
 
 def _listing(tables, *moment):
-    """Return the List of the tickets of models.Tables.
+    """Return the List of the tickets of derived.Tables.
 
     moment:   when, unless that is now.
     """
     now = cast(moment[0], models.Time) if moment else func.now()
-    many = bool(moment) and moment[0] is models.EACH
+    many = bool(moment) and moment[0] is derived.EACH
 
     def overdue(table, wanted):
         late = and_(keys.key(table, TABLE.c.due) < now, table.c.closed.is_(None))
@@ -288,15 +288,15 @@ def _listing(tables, *moment):
     )
 
 
-LIST, LIST_THEN = _listing(models.NOW), _listing(models.THEN, models.AS_OF)
-LIST_THEN_FEW = _listing(models.THEN_FEW, models.AS_OF)
-LIST_THEN_NUMBERED = _listing(models.THEN_NUMBERED, models.AS_OF)
+LIST, LIST_THEN = _listing(derived.NOW), _listing(derived.THEN, derived.AS_OF)
+LIST_THEN_FEW = _listing(derived.THEN_FEW, derived.AS_OF)
+LIST_THEN_NUMBERED = _listing(derived.THEN_NUMBERED, derived.AS_OF)
 # What of a past is found by an index, however few there are; and the orders in which it is walked through.
 CHOSEN, WALKED = ("status", "assignee", "reporter", "label"), ("-created", "rank", "-rank")
 # As they were at the two ends of what changed.
-ENDS = tuple(_listing(models.at(when), models.SINCE) for when in (models.SINCE, models.UNTIL))
+ENDS = tuple(_listing(derived.at(when), derived.SINCE) for when in (derived.SINCE, derived.UNTIL))
 # As each was at the moment that it says itself, of rows called then_; whether a status is one, now says.
-_each = _listing(models.at(models.EACH), models.EACH)
+_each = _listing(derived.at(derived.EACH), derived.EACH)
 LIST_EACH = dataclasses.replace(_each, filters={**_each.filters, "status": _status()})
 # When a ticket or the workflow is to be read.
 AS_OF = types.about("The moment whose answer is wanted; now, unless given", types.Time())
@@ -328,7 +328,7 @@ def _weighed(chosen, whole):
 
 @lru_cache(10)
 def _comments_by(shape):
-    comments = models.NOW.comments
+    comments = derived.NOW.comments
     by_them = filters.is_any(comments.c.author, "who", shape)
     return search.expecting(select(comments.c.ticket_id).where(by_them))
 
