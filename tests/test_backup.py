@@ -233,7 +233,8 @@ def test_a_service_that_runs_goes_on_with_what_was_restored(live, http, server, 
     backup.read(server.url("postgres"), str(file), quiet)
     for _ in range(4):
         status, _, text = live.send("PUT", "/tickets/1", b'{"priority": "high"}', ["Content-Type: application/json"])  # fmt: skip
-        assert (status, json.loads(text)["priority"]) == (200, "high")
+        assert status == 200, text
+        assert json.loads(text)["priority"] == "high"
 
 
 # What is refused ----------------------------------------------------------------------------------

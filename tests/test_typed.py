@@ -33,6 +33,7 @@ TARGETS = {
     "revision": "tests/test_schema.py takes what CONTRIBUTING says of it",
     "crowd": "a minute; its short form is tests/test_crowd.py",
     "kills": "minutes; its short form is tests/test_kills.py",
+    "heard": "a minute; its short form is tests/test_heard.py",
     "hooks": "minutes; its short form is tests/test_delivery.py",
     "reads": "minutes; its short form is tests/ha/test_standbys.py",
     "ha": "minutes; its short form is tests/ha/test_failover.py",

@@ -178,6 +178,7 @@ def standbys(place):
         return
     # What it has of its own to read with is made of the settings, which may be wrong.
     from iris.database import standbys as reading  # noqa: PLC0415
+    from iris.database import writing  # noqa: PLC0415
 
     place.service.execute(reading.ASK, {})
     *far, _ = place.service.fetchone()
@@ -186,7 +187,7 @@ def standbys(place):
         yield Finding("standbys", WRONG, found, "DATABASE_URL=…?target_session_attrs=read-write")
         return
     far = reading.named(far)
-    place.service.execute(reading.LOCALLY + reading.PUSH, far)
+    place.service.execute(writing.LOCALLY + reading.PUSH, far)
     primary = one(place.service, BORN)
     for url in urls:
         its = parse_dsn(url)
