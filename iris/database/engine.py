@@ -214,7 +214,7 @@ class Pool:
 
     def __init__(self, size, to=None):
         self._to, self._free = to, lock.Semaphore(size)
-        self._may_write = lock.Semaphore(max(size * 3 // 4, 1))
+        self._may_write = lock.Semaphore(max(size - max(size // 8, 1), 1))
         self._idle = []
         counters.MINE[counters.MOST] += size
 
@@ -264,7 +264,7 @@ class Pool:
 
     @contextlib.contextmanager
     def writing(self):
-        """Be one of those who write, three for every four sessions: some are always left to read by.
+        """Be one of those who write, all but one session in eight: some are always left to read by.
 
         A write that waits, for a synchronous standby or somebody's lock, keeps its session for as long.
 
