@@ -253,6 +253,9 @@ def test_changes_are_since_monday_unless_asked_otherwise(browser, http):
     page = browser.go("/changes")
     assert page.one("input", name_="since")["value"] == "monday"
     assert page.one("a", href="changes", **{"aria-current": "page"}).words == "Changes"
+    for since in ("0044-03-15 BC", "0001-01-01", "9999-12-31", "4713-01-01 BC"):
+        page = browser.go(f"/changes?since={quote(since)}&until=now")
+        assert page.one("input", name_="since")["value"] == since
     page = browser.go("/changes?since=&until=now")
     assert page.one("input", name_="since")["value"] == "monday"
     assert http.get("/changes").status == 422

@@ -38,6 +38,11 @@ def when(text, zone="UTC"):
     """Return a time of the API as an element: how long ago, and when it was for who asks."""
     if not text:
         return ""
+    try:
+        datetime.fromisoformat(text)
+    except ValueError:
+        # What somebody asks for may be before there were years.
+        return text
     shown = terminal.moment(text, zone)
     return Markup('<time datetime="{}" title="{} {}">{}</time>').format(
         text, shown, zone, terminal.ago(text)
