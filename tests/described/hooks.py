@@ -64,9 +64,11 @@ def before_call(context, case, kwargs):
         return
     asked(case.query or {})
     ends = case.path_parameters or {}
-    if "other_id" in ends and ends["other_id"] == ends["ticket_id"]:
-        # No ticket is linked to itself: what stands beside what, no schema says.
-        ends["other_id"] = ends["ticket_id"] % 20 + 1
+    number = ends.get("ticket_id")
+    for there in (ends, case.body) if number is not None else ():
+        if isinstance(there, dict) and str(there.get("other_id")) == str(number):
+            # No ticket is linked to itself: what stands beside what, no schema says.
+            there["other_id"] = int(number) % 20 + 1
     if "Idempotency-Key" in (case.headers or {}):
         case.headers["Idempotency-Key"] = str(uuid.uuid4())
     if case.path == "/tickets":
