@@ -14,7 +14,6 @@ import strangers
 from conftest import ROOT, Live
 
 from iris import __version__, problems
-from iris.described import schemas
 from iris.intake import types
 
 JSON = "application/json"
@@ -306,11 +305,3 @@ def test_get_of_the_first_address_says_what_there_is(http):
         # Some want a parameter, and say so.
         # Some want to know more: from when on, or who asks.
         assert http.get(f"/{address}").status in (200, 401, 422), address
-
-
-def test_what_python_alone_takes_for_a_blank_is_no_value_by_the_schema_either():
-    # As ECMAScript reads it, whose \\s knows none of these.
-    for blank in "\x1c\x1d\x1e\x1f\x85":
-        assert blank.isspace()
-        assert not re.fullmatch(schemas.BARE, blank, re.ASCII)
-        assert re.fullmatch(schemas.BARE, f"{blank}a", re.ASCII)

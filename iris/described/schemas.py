@@ -13,13 +13,11 @@ from iris.lists import cursors, search
 
 NUL = r"\u0000"
 CONTROLS = r"\u0000-\u001f\u007f-\u009f"
-# What Iris passes over around a value: what Python takes for a blank is more than what ECMAScript does.
-BLANK = r"\s\x1c-\x1f\x85"
 # One value of several, as types.separated() has them: in quotes, or up to the next comma.
-QUOTED = rf'[{BLANK}]*"([^"{NUL}]|"")*"[{BLANK}]*'
-BARE = rf'[{BLANK}]*[^{BLANK},"{NUL}][^,{NUL}]*'
+QUOTED = rf'\s*"([^"{NUL}]|"")*"\s*'
+BARE = rf'\s*[^\s,"{NUL}][^,{NUL}]*'
 # The first one, where no ! negates them.
-FIRST = rf'{QUOTED}|[{BLANK}]+[^{BLANK},"{NUL}][^,{NUL}]*|[^{BLANK},"!{NUL}][^,{NUL}]*'
+FIRST = rf'{QUOTED}|\s+[^\s,"{NUL}][^,{NUL}]*|[^\s,"!{NUL}][^,{NUL}]*'
 # Types whose own words are told beside those of a column.
 TELLING = (types.Time, types.Labels, types.Several)
 
@@ -277,7 +275,7 @@ def _(kind: types.Labels, writer, column, typed):
     if not typed:
         return {
             "type": "string",
-            "pattern": rf"^({QUOTED}|{BARE}|[{BLANK}]*)(,({QUOTED}|{BARE}|[{BLANK}]*))*$",
+            "pattern": rf"^({QUOTED}|{BARE}|\s*)(,({QUOTED}|{BARE}|\s*))*$",
         }
     made = {"type": "array", "items": text()}
     if length:
@@ -335,7 +333,7 @@ def _(kind: types.Several, writer, column, typed):
     if not words:
         return {"type": "string", "pattern": f"^(!({QUOTED}|{BARE})|{FIRST})(,({QUOTED}|{BARE}))*$"}
     one = "|".join(re.escape(each) for each in words)
-    one = rf'[{BLANK}]*({one}|"({one})")[{BLANK}]*'
+    one = rf'\s*({one}|"({one})")\s*'
     return {"type": "string", "pattern": f"^!?{one}(,{one})*$"}
 
 
