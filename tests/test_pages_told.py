@@ -227,6 +227,16 @@ def test_somebody_says_how_they_get_mail(http, alice):
     assert http.get("/people").json == []
 
 
+def test_a_form_that_names_no_page_leads_to_whom_it_was_about(http):
+    """Whatever they are called: an address has only ASCII."""
+    form = {"Content-Type": "application/x-www-form-urlencoded", "Accept": "text/html"}
+    path = f"/people/{quote('李 é?#')}"
+    headers = {**form, **basic("李 é?#")}
+    answer = http("POST", path, raw="mail=a%40example.org", headers=headers)
+    assert answer.status == 303, answer.text
+    assert answer.headers["location"].split("?")[0] == f"../people/{quote('李 é?#')}"
+
+
 def test_admins_say_so_for_anybody(http, browser, owner):
     for name in (ALICE, "b & b?#%"):
         http.put(f"/people/{quote(name)}", mail="a@example.org", actor=name)

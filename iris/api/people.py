@@ -1,6 +1,7 @@
 """Routes: who gets mail."""
 
 import json
+from urllib.parse import quote
 
 import falcon
 
@@ -68,7 +69,7 @@ def put(request, response, name, **given):
     ways = {"none": "no mail", "now": "mail at once", "daily": "mail once a day"}
     how = ways[made["digest"]] if made["state"] == "active" else f"no mail: {made['state']}"
     words = f"{made['name']} gets {how}, at {made['mail']}"
-    return said(request, response, row, words, f"/people/{name}")
+    return said(request, response, row, words, f"/people/{quote(name, safe='')}")
 
 
 @ROUTE.delete("/people/{name}", status=falcon.HTTP_204)
