@@ -38,16 +38,11 @@ KEPT = {
 }
 
 
-def _role(request):
-    caller = request.context.get("caller")
-    return caller.role if caller else None
-
-
 def _page(request, response, row):
     """Answer with a hook as a page, and with what it was told of late; with its secret if that is new."""
     hook = terminal.read(row)
     shown = {"hook_id": hook["hook_id"], "limit": LATE}
-    tries = list(read(hooks.tries(shown, role=_role(request)).rows))
+    tries = list(read(hooks.tries(shown, role=auth.role(request)).rows))
     # What has its secret is the answer to a form that can't be sent once more, and is kept nowhere.
     is_new = request.method != "GET"
     known = {"hook": hook, "tries": tries, "is_new": is_new}
@@ -62,7 +57,7 @@ def index(request, response, **given):
 
     curl '0.0.0.0:8000/hooks?format=text'
     """
-    return listed(hooks, given, request, response, role=_role(request))
+    return listed(hooks, given, request, response, role=auth.role(request))
 
 
 @ROUTE.put("/hooks", status=falcon.HTTP_201)
@@ -93,7 +88,7 @@ def one(request, response, hook_id):
 
     curl 0.0.0.0:8000/hooks/1
     """
-    row = hooks.one(hook_id, _role(request))
+    row = hooks.one(hook_id, auth.role(request))
     return _page(request, response, row) if request.context.format == "html" else row
 
 
@@ -137,4 +132,4 @@ def deliveries(request, response, **given):
 
     curl '0.0.0.0:8000/hooks/1/deliveries?format=text'
     """
-    return listed(DELIVERIES, given, request, response, role=_role(request))
+    return listed(DELIVERIES, given, request, response, role=auth.role(request))

@@ -32,7 +32,7 @@ def index(request, response, **given):
 
     curl '0.0.0.0:8000/people?format=text'
     """
-    return listed(people, given, request, response, role=_role(request))
+    return listed(people, given, request, response, role=auth.role(request))
 
 
 @ROUTE.get("/people/{name}")
@@ -45,7 +45,7 @@ def one(request, response, name):
 
     curl -H 'Iris-Actor: alice' 0.0.0.0:8000/people/me
     """
-    writer = writing.Writer(auth.actor(request), role=_role(request))
+    writer = writing.Writer(auth.actor(request), role=auth.role(request))
     name = _named(name, writer)
     if request.context.format != "html":
         return people.one(name, writer)
@@ -84,11 +84,6 @@ def remove(request, response, name):
     name = _named(name, writer)
     people.remove(name, writer)
     return said(request, response, None, f"the address of {name} is forgotten", "/people/me")
-
-
-def _role(request):
-    caller = request.context.get("caller")
-    return caller.role if caller else None
 
 
 def _known(name, writer):

@@ -68,8 +68,7 @@ def index(request, response, **given):
 
     curl 0.0.0.0:8000/tokens
     """
-    caller = request.context.get("caller")
-    return listed(tokens, given, request, response, role=caller.role if caller else None)
+    return listed(tokens, given, request, response, role=auth.role(request))
 
 
 @ROUTE.put("/tokens", status=falcon.HTTP_201)

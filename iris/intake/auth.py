@@ -230,6 +230,12 @@ def name_wanted(request):
     )
 
 
+def role(request):
+    """Return the role of whose token it is, under which their statements run; None where none is wanted."""
+    caller = request.context.get("caller")
+    return caller.role if caller else None
+
+
 def with_names(given, request):
     """Return the filters of a request with who acts in the place of `me`.
 
@@ -292,6 +298,5 @@ def writer(request, conditional=False, seen=False):
         what = [request.method, request.path, request.env.get("HTTP_IF_MATCH")]
         what += [request.context.given, _digest(request.context.rows)]
         digest = _digest(json.dumps(what, sort_keys=True))
-    role = request.context.caller.role if WANTED else None
-    request.context.writer = writing.Writer(actor(request), key, digest, role)
+    request.context.writer = writing.Writer(actor(request), key, digest, role(request))
     return request.context.writer
