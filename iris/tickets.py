@@ -55,7 +55,7 @@ def written(text):
     Returns:  {column: value}.
     """
     title, _, rest = text.strip("\r\n").partition("\n")
-    return {"title": title.strip(), "description": rest.strip("\r\n") or None}
+    return {"title": title.strip(types.BLANKS), "description": rest.strip("\r\n") or None}
 
 
 # One ticket ---------------------------------------------------------------------------------------

@@ -1,5 +1,7 @@
 """Filters: what one can say in them, at every list."""
 
+import re
+import unicodedata
 from datetime import UTC, datetime, timedelta
 from urllib.parse import parse_qsl, quote, urlencode
 
@@ -384,3 +386,74 @@ def test_one_ticket_says_where_it_may_go(http, ticket):
     assert http.get(f"/tickets/{number}").json["next"] == []
     refused = http.put(f"/tickets/{number}", status="open").json
     assert (refused["code"], refused["allowed"]) == ("transition_not_allowed", [])
+
+
+# Blanks -------------------------------------------------------------------------------------------
+
+# What anybody takes for a blank: Python, Unicode, ECMAScript, PostgreSQL's regular expressions, whoever pastes.
+DOUBTFUL = sorted(
+    {char for char in map(chr, range(1, 0xD800)) if re.fullmatch(r"\s", char)}
+    | {char for char in map(chr, range(1, 0xD800)) if unicodedata.category(char)[0] == "Z"}
+    | set("\x08\x7f\x85\xad\u180e\u200b\u200c\u200d\u200e\u2060\ufeff\x1b")
+)
+
+
+def test_a_blank_is_one_at_both_doors_and_by_the_schema(http, sql):
+    assert set(sql.one("SELECT blanks()")["blanks"]) == set(types.BLANKS)
+    there = sql("SELECT chr(n) AS char FROM generate_series(1, 55295) AS n WHERE chr(n) ~ '\\s'")  # fmt: skip
+    parameters = http.get("/openapi.json").json["paths"]["/tickets"]["get"]["parameters"]
+    (pattern,) = (each["schema"]["pattern"] for each in parameters if each["name"] == "label")
+    for char in {*DOUBTFUL, *(row["char"] for row in there)}:
+        # Alone; around a value, beside another; beside one in quotes.
+        for text in (char, f"{char}a{char},b", f'b,{char}"a"{char}', f"!{char}a", f"{char}!a"):
+            said = sql("SELECT item FROM chosen(%s)", text)
+            fits = sql.one("SELECT bool_and(said <> '' AND (said !~ '^\"' OR said ~ '^\"([^\"]|\"\")*\"$')) AS fits FROM chosen(%s)", text)["fits"]  # fmt: skip
+            try:
+                values = types.Several()(text).values
+            except ValueError:
+                values = None
+            assert (values is not None) == fits == bool(re.search(pattern, text)), (text, said)
+            if fits:
+                assert [row["item"] for row in said] == values, text
+
+
+# Where a text is given: the path and what is sent there, the statement, and the table that keeps it.
+TEXTS = {
+    "title": ("/tickets", {"title": "{}"}, "INSERT INTO tickets (title) VALUES (%s)", "tickets"),
+    "reporter": ("/tickets", {"title": "x", "reporter": "{}"}, "INSERT INTO tickets (title, reporter) VALUES ('x', %s)", "tickets"),
+    "assignee": ("/tickets", {"title": "x", "assignee": "{}"}, "INSERT INTO tickets (title, assignee) VALUES ('x', %s)", "tickets"),
+    "description": ("/tickets", {"title": "x", "description": "{}"}, "INSERT INTO tickets (title, description) VALUES ('x', %s)", "tickets"),
+    "labels": ("/tickets", {"title": "x", "labels": ["{}"]}, "INSERT INTO tickets (title, labels) VALUES ('x', ARRAY[%s])", "tickets"),
+    "body": ("/comments", {"ticket_id": 1, "body": "{}"}, "INSERT INTO comments (ticket_id, body) VALUES (1, %s)", "comments"),
+    "author": ("/comments", {"ticket_id": 1, "body": "x", "author": "{}"}, "INSERT INTO comments (ticket_id, body, author) VALUES (1, 'x', %s)", "comments"),
+    "who": ("/tickets/1/watchers/{}", {}, "INSERT INTO watches (ticket_id, who) VALUES (1, %s)", "watches"),
+    "name": ("/tokens", {"name": "{}", "role": "reader"}, "SELECT add_token(%s, 'reader')", "tokens"),
+    "actor": ("/tokens", {"name": "t", "role": "reader", "actor": "{}"}, "SELECT add_token('t', 'reader', actor => %s)", "tokens"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("column", TEXTS)
+def test_a_text_of_blanks_is_refused_or_kept_alike_at_both_doors(http, sql, column):
+    path, body, statement, table = TEXTS[column]
+    if table != "tickets":
+        sql("INSERT INTO tickets (title) VALUES ('x')")
+
+    def kept():
+        found = sql(f"SELECT {column} FROM {table}")
+        sql(f"DELETE FROM {table}")
+        return found
+
+    for char in DOUBTFUL:
+        for text in (char, f"{char}x", f"x{char}"):
+            given = {
+                name: [text] if value == ["{}"] else text if value == "{}" else value
+                for name, value in body.items()
+            }
+            answer = http.put(path.format(quote(text)), given)
+            if answer.status < 300:
+                here = kept()
+                sql(statement, text)
+                assert kept() == here, text
+            else:
+                error = sql.refusal(statement, text)
+                assert answer.json["detail"] == error.diag.message_primary, (text, answer.text)

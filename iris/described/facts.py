@@ -22,8 +22,6 @@ SELECT c.relname, NULL, pg_get_constraintdef(k.oid), p.prosrc FROM pg_class AS c
         AND d.refclassid = 'pg_proc'::regclass
     LEFT JOIN pg_proc AS p ON p.oid = d.refobjid
     WHERE c.relnamespace = 'public'::regnamespace
-UNION ALL
-SELECT NULL, NULL, pg_get_functiondef('is_blank(text)'::regprocedure), NULL
 """
 # What the workflow has: a document is good for these.
 STATUSES = statements.compiled(
@@ -36,7 +34,6 @@ UNLIKE = r"\b{column} ~ '((?:[^']|'')*)'"
 LIKE = r"\b{column} !~ '((?:[^']|'')*)'"
 ITEMS = r"FOREACH (\w+) IN ARRAY {column} LOOP"
 MOST_ITEMS = r"cardinality\({column}\) > (\d+)"
-BLANKS = r"btrim\(value, '([^']*)'"
 KIND = r"jsonb_typeof\({column}\) <> '(\w+)'"
 
 
@@ -64,13 +61,11 @@ class Facts(NamedTuple):
 
     comments: {(table, column): what it is}.
     checks:   {table: what its constraints check, as SQL}.
-    blanks:   the characters of which a text that is_blank() consists.
     statuses: the names of the statuses, in their order.
     """
 
     comments: dict
     checks: dict
-    blanks: str
     statuses: tuple
 
     def rules(self, table, column):
@@ -112,12 +107,10 @@ def read(names):
     """
     comments, checks = {}, {}
     for table, column, said, source in statements.rows(SAID, {}):
-        if table is None:
-            blanks = re.search(BLANKS, said)[1]
-        elif column is None:
+        if column is None:
             # A constraint says what is to hold, a function what is refused: the same words, but for the sign.
             turned = re.sub(" (!?)~ ", lambda found: " ~ " if found[1] else " !~ ", said)
             checks[table] = "\n".join(filter(None, (checks.get(table), turned, source)))
         else:
             comments[table, column] = said
-    return Facts(comments, checks, blanks, names)
+    return Facts(comments, checks, names)

@@ -13,11 +13,6 @@ from iris.lists import cursors, search
 
 NUL = r"\u0000"
 CONTROLS = r"\u0000-\u001f\u007f-\u009f"
-# One value of several, as types.separated() has them: in quotes, or up to the next comma.
-QUOTED = rf'\s*"([^"{NUL}]|"")*"\s*'
-BARE = rf'\s*[^\s,"{NUL}][^,{NUL}]*'
-# The first one, where no ! negates them.
-FIRST = rf'{QUOTED}|\s+[^\s,"{NUL}][^,{NUL}]*|[^\s,"!{NUL}][^,{NUL}]*'
 # Types whose own words are told beside those of a column.
 TELLING = (types.Time, types.Labels, types.Several)
 
@@ -35,18 +30,25 @@ def characters(known):
     )
 
 
+BLANKS = characters(types.BLANKS)
+# One value of several, as types.separated() has them: in quotes, or up to the next comma.
+QUOTED = rf'[{BLANKS}]*"([^"{NUL}]|"")*"[{BLANKS}]*'
+BARE = rf'[{BLANKS}]*[^{BLANKS},"{NUL}][^,{NUL}]*'
+# The first one, where no ! negates them.
+FIRST = rf'{QUOTED}|[{BLANKS}]+[^{BLANKS},"{NUL}][^,{NUL}]*|[^{BLANKS},"!{NUL}][^,{NUL}]*'
+
+
 def expression(pattern):
     """Return a regular expression of PostgreSQL's as JSON Schema, which has JavaScript's, reads it."""
     made = pattern.replace("[^][", r"[^\]\[").replace("[:space:]", r"\s")
     return made.replace("[:cntrl:]", CONTROLS)
 
 
-def text(rules=None, least=0, blanks=""):
+def text(rules=None, least=0):
     """Return the schema of a text that PostgreSQL can keep.
 
     rules:    facts.Rules of its column.
     least:    how many characters it has, at least.
-    blanks:   characters that it may not consist of alone, if its rules say so.
     """
     made, refused = {"type": "string"}, NUL
     if least:
@@ -62,8 +64,7 @@ def text(rules=None, least=0, blanks=""):
     made["pattern"] = f"^[^{refused}]*$"
     if rules and not rules.is_blank:
         made["minLength"] = 1
-        escaped = characters(blanks)
-        made["pattern"] = f"^[^{refused}]*[^{refused}{escaped}][^{refused}]*$"
+        made["pattern"] = f"^[^{refused}]*[^{refused}{BLANKS}][^{refused}]*$"
     if rules and rules.length:
         made["maxLength"] = rules.length
     if rules and rules.like:
@@ -216,7 +217,7 @@ def _schema(kind, writer, column, typed):
 
 
 def _text(writer, column, least=0):
-    return text(writer.rules(column) if column is not None else None, least, writer.facts.blanks)
+    return text(writer.rules(column) if column is not None else None, least)
 
 
 @_schema.register
@@ -275,7 +276,7 @@ def _(kind: types.Labels, writer, column, typed):
     if not typed:
         return {
             "type": "string",
-            "pattern": rf"^({QUOTED}|{BARE}|\s*)(,({QUOTED}|{BARE}|\s*))*$",
+            "pattern": rf"^({QUOTED}|{BARE}|[{BLANKS}]*)(,({QUOTED}|{BARE}|[{BLANKS}]*))*$",
         }
     made = {"type": "array", "items": text()}
     if length:
@@ -333,7 +334,7 @@ def _(kind: types.Several, writer, column, typed):
     if not words:
         return {"type": "string", "pattern": f"^(!({QUOTED}|{BARE})|{FIRST})(,({QUOTED}|{BARE}))*$"}
     one = "|".join(re.escape(each) for each in words)
-    one = rf'\s*({one}|"({one})")\s*'
+    one = f'[{BLANKS}]*({one}|"({one})")[{BLANKS}]*'
     return {"type": "string", "pattern": f"^!?{one}(,{one})*$"}
 
 

@@ -23,6 +23,11 @@ MAX_VALUES = 1000
 # Conditions on fields in one request: each is a part of the statement.
 MAX_PAIRS = 32
 LARGEST = 2**63 - 1
+# What is a blank, as blanks() in SQL has it; Python's own notion is another.
+BLANKS = (
+    "\t\n\v\f\r \x85\xa0\u1680\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009\u200a\u200b"
+    "\u2028\u2029\u202f\u205f\u3000\ufeff"
+)
 # A time of the day, and the blank before a time zone's hours; or the one before +2h.
 PLUS = re.compile(r"((?::[0-9]{2}(?:\.[0-9]+)?)|^) (?=[0-9]{2}(?::?[0-9]{2})?$|[0-9]+ ?[A-Za-z]+$)")
 # A time that says by itself where it is one.
@@ -234,8 +239,8 @@ class Nullable(hug.types.Type):
 
 
 # One of several values in quotes, or up to the next comma.
-QUOTED = re.compile(r'\s*"((?:[^"]|"")*+)"\s*(,|$)')
-BARE = re.compile(r"\s*([^,]*?)\s*(,|$)")
+QUOTED = re.compile(rf'[{BLANKS}]*"((?:[^"]|"")*+)"[{BLANKS}]*(,|$)')
+BARE = re.compile(rf"[{BLANKS}]*([^,]*?)[{BLANKS}]*(,|$)")
 
 
 def separated(text):

@@ -34,7 +34,7 @@ MAX_WORDS = 32
 BY_WORD, BY_TICKET = "by word", "by ticket"
 # Tickets of a page, by which the two are compared.
 PAGE = 50
-TOKEN = re.compile(r'(-?)"([^"]*)(?:"|$)|(\S+)')
+TOKEN = re.compile(rf'(-?)"([^"]*)(?:"|$)|([^{types.BLANKS}]+)')
 
 
 class Query(hug.types.Type):

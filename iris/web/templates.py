@@ -9,6 +9,7 @@ from markupsafe import Markup, escape
 
 from iris import bounds, visible
 from iris.formats import bars, standup, terminal
+from iris.intake import types
 from iris.web import board, conditions, ways
 
 
@@ -84,7 +85,7 @@ def in_form(row, name):
 
 
 def _quoted(text):
-    plain = text == text.strip() and not re.search('[",]', text)
+    plain = text == text.strip(types.BLANKS) and not re.search('[",]', text)
     return text if plain else f'"{text.replace(QUOTE, QUOTE * 2)}"'
 
 

@@ -30,8 +30,8 @@ SET search_path = pg_catalog, public, pg_temp
 AS $$
 BEGIN
     RETURN QUERY SELECT CASE WHEN word LIKE '"%' THEN replace(substr(word, 2, char_length(word) - 2), '""', '"') ELSE word END, word
-        FROM regexp_matches(regexp_replace(value, '^!', '') || ',', '\s*("(?:[^"]|"")*"\s*|[^,]*),', 'g') AS part
-            CROSS JOIN LATERAL regexp_replace(part[1], '\s+$', '') AS word;
+        FROM regexp_matches(regexp_replace(value, '^!', '') || ',', replace('[ ]*("(?:[^"]|"")*"[ ]*|[^,]*),', ' ', blanks()), 'g') AS part
+            CROSS JOIN LATERAL btrim(part[1], blanks()) AS word;
 END $$;
 COMMENT ON FUNCTION chosen(text) IS 'The values of a filter that takes several, and how each was written: a, "b, c"; ! before all of them is left out';
 
@@ -49,7 +49,7 @@ DECLARE
 BEGIN
     IF kind = 'words' THEN
         -- "a phrase", -"without it", words; what an or is between.
-        words := (SELECT count(*) FROM regexp_matches(value, '(-?"[^"]*(?:"|$)|(?!-?")\S+)', 'g') AS word WHERE lower(word[1]) <> 'or');
+        words := (SELECT count(*) FROM regexp_matches(value, '(-?"[^"]*(?:"|$)|(?!-?")[^' || blanks() || ']+)', 'g') AS word WHERE lower(word[1]) <> 'or');
     END IF;
     wrong := CASE
         WHEN kind IS NULL AND NOT is_field THEN 'is no filter of tickets'
@@ -94,7 +94,7 @@ BEGIN
         PERFORM refuse('filter has more than 32 of fields.NAME', 'hooks_check', 'filter');
     END IF;
     PERFORM filter_fits(key, value) FROM jsonb_each_text(filter);
-    IF me = 'me' OR me !~ '^[^[:space:],"!]([^,"]*[^[:space:],"])?$' THEN
+    IF me = 'me' OR me ~ '^!|[,"]' OR me <> btrim(me, blanks()) THEN
         me := '"' || replace(me, '"', '""') || '"';
     END IF;
     RETURN filter || coalesce((

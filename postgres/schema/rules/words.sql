@@ -24,11 +24,16 @@ END $$;
 COMMENT ON FUNCTION refuse(text, text, text) IS
     'Stands behind OR in a constraint: refuses in words that a person understands, and costs nothing while the constraint holds';
 
+CREATE OR REPLACE FUNCTION blanks() RETURNS text
+LANGUAGE sql IMMUTABLE PARALLEL SAFE
+-- Spelled out, for a regular expression's \s depends on how the server was initialised; iris/intake/types.py has the same.
+RETURN U&'\0009\000A\000B\000C\000D\0020\0085\00A0\1680\2000\2001\2002\2003\2004\2005\2006\2007\2008\2009\200A\200B\2028\2029\202F\205F\3000\FEFF';
+COMMENT ON FUNCTION blanks() IS
+    'The characters that are blanks: all that Unicode calls white space, and the two invisible ones that texts get by pasting';
+
 CREATE OR REPLACE FUNCTION is_blank(value text) RETURNS boolean
 LANGUAGE sql IMMUTABLE PARALLEL SAFE
--- All that Unicode calls white space and the two invisible characters that texts get by pasting;
--- spelled out, for a regular expression's \s depends on how the server was initialised.
-RETURN btrim(value, U&'\0009\000A\000B\000C\000D\0020\0085\00A0\1680\2000\2001\2002\2003\2004\2005\2006\2007\2008\2009\200A\200B\2028\2029\202F\205F\3000\FEFF') = '';
+RETURN btrim(value, blanks()) = '';
 COMMENT ON FUNCTION is_blank(text) IS 'Whether a text is empty or holds nothing that can be seen';
 
 -- WHAT IS FOUND. A text is taken apart before PostgreSQL makes words of it, for that keeps main.py, read/write, a path
@@ -186,6 +191,6 @@ RETURN CASE WHEN was = 'NULL' OR now = 'NULL' THEN
 COMMENT ON FUNCTION recorded(regclass, text, text) IS
     'An expression for the changes of an event, {"column": [old, new]}, made of every column that a client gives: of the rows was and now, of which one may be NULL';
 
-GRANT EXECUTE ON FUNCTION actor(), source(), refuse(text, text, text), is_blank(text),
+GRANT EXECUTE ON FUNCTION actor(), source(), refuse(text, text, text), blanks(), is_blank(text),
     eastern(), paired(text), parted(text), body_words(text), ticket_words(text, text, text[]), wanted(text, boolean), wanted_any(text[]),
     mentioning(text[]), elapsed(interval), kept(), told(), referred() TO iris_reader;
