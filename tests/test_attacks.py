@@ -125,6 +125,7 @@ DRIVE = """
     SELECT public.keep_hooks('eve', '[{"hook_id": 1, "epoch": 5}]')
     SELECT public.settle_hooks('eve', '[{"hook_id": 1, "epoch": 5, "position": 1, "tried": 0, "tries": [{"position": 1, "ago": 0, "tried": 1, "outcome": "accepted", "took": 1}]}]')
     SELECT public.delivery_body(event, NULL), public.shortened('["abc"]', 2) FROM public.events AS event
+    SELECT around.* FROM public.events AS event CROSS JOIN LATERAL public.ticket_around(event) AS around
     DELETE FROM public.hooks
     DELETE FROM public.comments
     DELETE FROM public.tickets WHERE ticket_id OPERATOR(pg_catalog.=) {m}

@@ -215,6 +215,24 @@ def test_each_filter_finds_what_a_list_of_then_or_before_finds(http, sql, hook, 
         assert list(ticket) == models.Ticket.__table__.c.keys()
 
 
+def test_a_ticket_around_an_event_is_what_it_was_then_and_before(http, sql):
+    """Whether or not the past is written down by then, and with several things at one time."""
+    a_life(http, sql)
+    sql("SELECT undo(event_id => max(event_id)) FROM events WHERE kind = 'deleted'")
+    sql("INSERT INTO links VALUES (3, 'relates', 1), (2, 'relates', 3)")
+    around = """
+        SELECT event_id, moment, to_jsonb(ticket) AS ticket FROM events AS event CROSS JOIN LATERAL ticket_around(event)
+            ORDER BY event_id, moment"""
+    plain = """
+        SELECT event_id, moment, to_jsonb(ticket) AS ticket FROM events
+            CROSS JOIN LATERAL (VALUES (at), (at - interval '1 microsecond')) AS ends(moment)
+            CROSS JOIN LATERAL ticket_as_of(ticket_id, moment) AS ticket ORDER BY event_id, moment"""
+    found = sql(around)
+    assert len(found) > 30 and found == sql(plain)
+    sql("SELECT write_past()")
+    assert sql(around) == found == sql(plain)
+
+
 def row(http, number=1):
     return http.get(f"/hooks/{number}").json
 

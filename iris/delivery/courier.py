@@ -20,13 +20,15 @@ JITTER = 0.2
 LINGER = 3
 # Seconds between two notes of how far a hook is that is only passed by.
 NOTED = 5
+# Events behind the feed's end from where on the past is written down before it is read.
+BEHIND = 1000
 
 
 class Courier:
     """Tells one hook.
 
     hook:     as hooks_due() gave it.
-    office:   the deliverer: reader, ledger, news, is_alive.
+    office:   the deliverer: reader, ledger, end, news, is_alive.
     until:    until when nobody else has the hook, by the monotonic clock; the deliverer sets it on.
     """
 
@@ -34,7 +36,10 @@ class Courier:
         self.hook, self.office, self.until = hook, office, until
         self.key = hook["hook_id"], hook["epoch"]
         self.position, self.tried = hook["position"], hook["tried"]
-        self.filter = json.dumps(hook["filter"], sort_keys=True, ensure_ascii=False)
+        self.wanted = (
+            json.dumps(hook["filter"], sort_keys=True, ensure_ascii=False),
+            tuple(hook["kind"]),
+        )
         self.receiver, self.is_lost = None, False
         self.noted = time.monotonic()
 
@@ -42,16 +47,17 @@ class Courier:
         """Tell what there is to tell; then give the hook back."""
         try:
             while self.goes_on():
-                seen = self.office.news
+                seen, behind = self.office.news, self.office.end - self.position
                 try:
-                    piece = self.office.reader.read(self.position, self.filter)
+                    piece = self._read(behind) if behind > 0 else None
                 except ValueError as error:
                     reason = f"its filter means nothing: {error}"
                     self._settle(state="stopped", reason=reason, ends=True)
                     return
-                if not piece and not seen.wait(LINGER):
-                    break
-                if not self._tell(piece):
+                if piece is None:
+                    if not seen.wait(LINGER):
+                        break
+                elif not self._tell(piece):
                     return
             self._settle(ends=True)
         finally:
@@ -62,18 +68,26 @@ class Courier:
         """Whether it may go on: the hook is its own still, and nobody wants an end."""
         return self.office.is_alive and not self.is_lost and time.monotonic() < self.until
 
+    def _read(self, behind):
+        return self.office.reader.read(self.position, *self.wanted, behind > BEHIND)
+
     def _tell(self, piece):
         """Tell a piece of the feed; return whether to go on."""
-        for event in piece:
+        for event in piece.events:
             if not self.goes_on():
-                break
-            is_wanted = event.is_met and (not self.hook["kind"] or event.kind in self.hook["kind"])
-            if is_wanted and not self._try(event):
+                return True
+            self._pass(event.position - 1)
+            if not self._try(event):
                 return False
-            self.position, self.tried = event.position, 0
-            if not is_wanted and time.monotonic() - self.noted > NOTED:
-                self._settle()
+        self._pass(piece.end)
         return True
+
+    def _pass(self, position):
+        """Go on to a position; nothing is to be told until there."""
+        if position > self.position:
+            self.position, self.tried = position, 0
+            if time.monotonic() - self.noted > NOTED:
+                self._settle()
 
     def _try(self, event):
         """Try to tell an event; return whether to go on with the next one."""

@@ -53,12 +53,13 @@ class Deliverer:
     """One of them.
 
     is_alive: false from when an end is wanted.
+    end:      how far the feed is.
     news:     an Event that is set, and replaced by another, when the feed has gone on.
     """
 
     def __init__(self):
         self.holder = f"{socket.gethostname()} {os.getpid()} {uuid.uuid4().hex[:8]}"
-        self.is_alive, self.news, self.end = True, Event(), None
+        self.is_alive, self.news, self.end = True, Event(), 0
         self.couriers, self.kept = {}, 0
         self.reader, self.ledger = Reader(), Ledger(self.holder, self._lose)
         self.wanted = Event()

@@ -31,53 +31,68 @@ BEFORE = (
 ROWS = table("then_", *(column(each.name, each.type) for each in tickets.TABLE.columns))
 READ = """
 WITH piece AS MATERIALIZED (
-    SELECT event.position, event.kind::text AS kind, event.actor, event.at, event.ticket_id, event.digest,
-            delivery_body(event, coalesce(
-                (SELECT ticket FROM ticket_as_of(event.ticket_id, event.at) AS ticket),
-                (SELECT ticket FROM ticket_as_of(event.ticket_id, event.at - interval '1 microsecond') AS ticket))) AS body
-        FROM events AS event WHERE event.position > %(after)s ORDER BY event.position LIMIT %(limit)s),
+    SELECT event, event.position, event.kind::text AS kind, event.ticket_id FROM events AS event
+        WHERE event.position > %(after)s ORDER BY event.position LIMIT %(limit)s),
 then_ AS MATERIALIZED (
-    SELECT piece.position AS then_position, moment AS then_moment, ticket.* FROM piece
-        CROSS JOIN LATERAL (VALUES (piece.at), (piece.at - interval '1 microsecond')) AS ends(moment)
-        CROSS JOIN LATERAL ticket_as_of(piece.ticket_id, moment) AS ticket),
+    SELECT piece.position AS then_position, piece.kind AS then_kind, ends.moment AS then_moment, ends.ticket AS then_ticket, (ends.ticket).*
+        FROM piece CROSS JOIN LATERAL ticket_around(piece.event) AS ends WHERE piece.ticket_id IS NOT NULL),
 met AS MATERIALIZED (SELECT NULL::integer AS which, NULL::bigint AS position WHERE false{met})
-SELECT piece.position, piece.kind, piece.actor, encode(substr(piece.digest, 1, 8), 'hex'), piece.body,
-        ARRAY(SELECT met.which FROM met WHERE met.position = piece.position)
-    FROM piece ORDER BY piece.position
+SELECT piece.position, piece.kind, (piece.event).actor, encode(substr((piece.event).digest, 1, 8), 'hex'),
+        CASE WHEN wanted.by <> '{{}}' THEN delivery_body(piece.event,
+            (SELECT then_ticket FROM then_ WHERE then_position = piece.position ORDER BY then_moment DESC LIMIT 1)) END,
+        wanted.by
+    FROM piece CROSS JOIN LATERAL (SELECT ARRAY(SELECT met.which FROM met WHERE met.position = piece.position)) AS wanted(by)
+    ORDER BY piece.position
 """  # noqa: E501 (SQL)
+# In place of a branch, of a hook without a filter: all events, those without a ticket, too.
+ALL = "SELECT position AS then_position, kind AS then_kind FROM piece"
 
 
 class Told(NamedTuple):
-    """An event as a hook is told of it.
-
-    is_met:   whether the hook's filter lets it through.
-    """
+    """An event as a hook is told of it."""
 
     position: int
     kind: str
     actor: str
     digest: str
     body: str
-    is_met: bool
+
+
+class Piece(NamedTuple):
+    """What a hook is told of a piece of the feed.
+
+    end:      the position of its last event.
+    events:   [Told], those that the hook's filter and kinds let through.
+    """
+
+    end: int
+    events: list
 
 
 @lru_cache(1000)
 def _branch(shapes):
     """Return the SELECT of the positions whose tickets meet filters of these shapes."""
-    found = select(literal_column("then_position")).select_from(ROWS)
+    if not shapes:
+        return ALL
+    found = select(literal_column("then_position"), literal_column("then_kind")).select_from(ROWS)
     return statements.compiled(
         found.where(*filters.where(ticket_list.LIST_EACH.filters, shapes, ROWS))
     )
 
 
 @lru_cache(1000)
-def _condition(filter_):
-    """Return (SELECT, values) of a hook's filter, JSON text.
+def _condition(filter_, kinds):
+    """Return (SELECT, values) of what lets events through to a hook.
 
+    filter_:  the hook's, JSON text.
+    kinds:    the kinds of events that it gets; empty: all.
     Raises:   ValueError, in words.
     """
     shapes, values = filters.split(ticket_list.LIST_EACH.filters, hooks.meant(json.loads(filter_)))
-    return _branch(shapes), {**values, "zone": statements.ZONE}
+    sql = f"SELECT then_position FROM ({_branch(shapes)}) AS found"
+    if kinds:
+        sql += " WHERE then_kind = ANY (%(kinds)s)"
+    return sql, {**values, "zone": statements.ZONE, "kinds": list(kinds)}
 
 
 def _statement(conditions):
@@ -85,7 +100,7 @@ def _statement(conditions):
     made, given = [], {}
     for place, (sql, values) in enumerate(conditions):
         named = re.sub(r"%\((\w+)\)s", rf"%(f{place}_\1)s", sql)
-        made.append(f"\n    UNION ALL SELECT {place}, then_position FROM ({named}) AS found")
+        made.append(f"\n    UNION ALL SELECT {place}, then_position FROM ({named}) AS met")
         given |= {f"f{place}_{name}": value for name, value in values.items()}
     return READ.format(met="".join(made)), given
 
@@ -96,14 +111,15 @@ class Reader:
     def __init__(self):
         self.asked, self.is_asked = {}, Event()
 
-    def read(self, position, filter_):
-        """Return the next events from a position on, [Told], at most PIECE of them, or none.
+    def read(self, position, filter_, kinds, is_behind):
+        """Return the next Piece of the feed from a position on, or None where there is nothing.
 
-        filter_:  the hook's, JSON text.
+        filter_, kinds: of the hook, as _condition() takes them.
+        is_behind: whether there is much more to come.
         Raises:   ValueError for a filter that means nothing (any more); psycopg2.Error.
         """
         answer = AsyncResult()
-        self.asked.setdefault(position, []).append((filter_, answer))
+        self.asked.setdefault((position, is_behind), []).append(((filter_, kinds), answer))
         self.is_asked.set()
         return answer.get()
 
@@ -114,16 +130,17 @@ class Reader:
             gevent.sleep(GATHER)
             self.is_asked.clear()
             asked, self.asked = self.asked, {}
-            for position, many in asked.items():
+            for (position, is_behind), many in asked.items():
                 for start in range(0, len(many), TOGETHER):
-                    _answered(position, many[start : start + TOGETHER])
+                    _answered(position, many[start : start + TOGETHER], is_behind)
 
 
-def _answered(position, asked):
+def _answered(position, asked, is_behind):
     """Answer those who have asked for a position, whatever goes wrong."""
     try:
-        # What is behind is read from what is written of the past.
-        past.write()
+        if is_behind:
+            # Else most tickets are as they were then, and to write the past would cost more than the rest.
+            past.write()
         _answer(position, asked)
     except Exception as error:
         for _, answer in asked:
@@ -132,19 +149,18 @@ def _answered(position, asked):
 
 
 def _answer(position, asked):
-    """Answer those who have asked for a position, [(filter, AsyncResult)]."""
+    """Answer those who have asked for a position, [((filter, kinds), AsyncResult)]."""
     known = {}
-    for filter_, answer in asked:
+    for what, answer in asked:
         try:
-            known.setdefault(filter_, _condition(filter_) if filter_ != "{}" else None)
+            known.setdefault(what, _condition(*what))
         except ValueError as error:
             answer.set_exception(error)
     asked = [each for each in asked if not each[1].ready()]
     if not asked:
         return
-    names = [filter_ for filter_, condition in known.items() if condition]
     try:
-        sql, values = _statement([known[name] for name in names])
+        sql, values = _statement(known.values())
         rows = statements.rows(
             sql, {**values, "after": position, "limit": PIECE}, before=BEFORE, again=True
         )
@@ -158,12 +174,17 @@ def _answer(position, asked):
             for each in asked:
                 _answer(position, [each])
             return
-        for filter_, answer in asked:
+        for (filter_, _), answer in asked:
             # Of somebody's values, in the database's words.
             problem = refusals.from_database(error) if isinstance(error, psycopg2.Error) else None
             is_theirs = filter_ != "{}" and problem is not None and problem.status == 422
             answer.set_exception(ValueError(problem.detail) if is_theirs else error)
         return
-    for filter_, answer in asked:
-        place = names.index(filter_) if filter_ in names else None
-        answer.set([Told(*row, place is None or place in met) for *row, met in rows])
+    wanted = {what: [] for what in known}
+    whose = list(wanted.values())
+    for *row, met in rows:
+        told = Told(*row)
+        for place in set(met):
+            whose[place].append(told)
+    for what, answer in asked:
+        answer.set(Piece(rows[-1][0], wanted[what]) if rows else None)

@@ -61,7 +61,7 @@ GRANT SELECT (hook_id, url, kind, filter, position, state, on_failure, reason, t
 GRANT SELECT ON deliveries TO iris_admin;
 -- The service tells them, as itself.
 GRANT EXECUTE ON FUNCTION hooks_due(text, integer, double precision), keep_hooks(text, jsonb, double precision), settle_hooks(text, jsonb),
-    delivery_body(events, tickets), shortened(jsonb, integer) TO iris;
+    ticket_around(events), delivery_body(events, tickets), shortened(jsonb, integer) TO iris;
 
 -- And say who gets mail, where and how often.
 GRANT SELECT (person_id, name, mail, digest, state, reason, created, position, mailed, tried, next_try, holder, until, epoch),

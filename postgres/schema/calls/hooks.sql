@@ -105,6 +105,41 @@ BEGIN
 END $$;
 COMMENT ON FUNCTION shortened(jsonb, integer) IS 'JSON whose texts have at most so many characters, and … where there were more';
 
+CREATE OR REPLACE FUNCTION ticket_around(event events) RETURNS TABLE (moment timestamptz, ticket tickets)
+LANGUAGE plpgsql STABLE ROWS 2
+SET search_path = pg_catalog, public, pg_temp
+AS $$
+#variable_conflict use_variable
+DECLARE
+    was jsonb;
+BEGIN
+    moment := event.at;
+    SELECT * INTO ticket FROM ticket_as_of(event.ticket_id, moment);
+    moment := event.at - interval '1 microsecond';
+    IF NOT FOUND THEN
+        RETURN QUERY SELECT ticket_around.moment, then_ FROM ticket_as_of(event.ticket_id, ticket_around.moment) AS then_;
+        RETURN;
+    END IF;
+    RETURN QUERY SELECT event.at, ticket_around.ticket;
+    -- Before, it was the same without what happened at that very time, as tickets_touched_since() has it; to ask for that
+    -- moment, too, would put together all that has come of it since.
+    SELECT coalesce(jsonb_object_agg(first.key, first.value -> 0), '{}') INTO was
+        FROM (SELECT DISTINCT ON (item.key) item.key, item.value
+            FROM (SELECT events.event_id, events.changes || events.kept AS old FROM events
+                    WHERE events.ticket_id = event.ticket_id AND events.at = event.at
+                UNION ALL
+                SELECT events.event_id, events.other_kept FROM events
+                    WHERE events.other_id = event.ticket_id AND events.at = event.at) AS together
+            CROSS JOIN LATERAL jsonb_each(together.old) AS item
+            ORDER BY item.key, together.event_id) AS first;
+    ticket := jsonb_populate_record(ticket, was);
+    IF ticket.created <= moment THEN
+        RETURN NEXT;
+    END IF;
+END $$;
+COMMENT ON FUNCTION ticket_around(events) IS
+    'The ticket of an event as it was then, and the microsecond before; no row for a moment at which it was not there';
+
 CREATE OR REPLACE FUNCTION delivery_body(event events, ticket tickets) RETURNS text
 LANGUAGE plpgsql STABLE
 SET search_path = pg_catalog, public, pg_temp
