@@ -19,6 +19,10 @@ WRITABLE = {
     for column in TABLE.columns
     if column.name not in ("comment_id", "ticket_id")
 }
+# What one that is there can be given; what is passed over is not looked at.
+CHANGEABLE = WRITABLE | {
+    "author": types.about("Who wrote it; passed over here, for it stays", types.Given())
+}
 
 
 def written(text):

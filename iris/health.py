@@ -32,20 +32,30 @@ CHECK = select(
 SHAPE = shapes.Record(
     "DatabaseCheck",
     {
-        "database": {"const": "ok"},
-        "server": shapes.TEXT,
-        "read_only": shapes.FLAG,
-        "revision": shapes.TEXT,
-        "feed": shapes.Record(
-            "FeedCheck",
-            {
-                "position": shapes.NUMBER,
-                "digest": shapes.Maybe(shapes.TEXT),
-                "waiting": shapes.NUMBER,
-                "seconds": {"type": "number"},
-            },
+        "database": shapes.Told("ok, or the answer is a 503", {"const": "ok"}),
+        "server": shapes.Told("PostgreSQL's version", shapes.TEXT),
+        "read_only": shapes.Told("Whether it is a standby, which takes no writes", shapes.FLAG),
+        "revision": shapes.Told("Of its schema", shapes.TEXT),
+        "feed": shapes.Told(
+            "How far the feed has got",
+            shapes.Record(
+                "FeedCheck",
+                {
+                    "position": shapes.Told("The last one that the feed has given", shapes.NUMBER),
+                    "digest": shapes.Told(
+                        "Of the event there, and so of all before it: what to note elsewhere",
+                        shapes.Maybe(shapes.TEXT),
+                    ),
+                    "waiting": shapes.Told(
+                        "How many events have no position yet, counted up to 1,000", shapes.NUMBER
+                    ),
+                    "seconds": shapes.Told(
+                        "For how long the oldest of them has waited", {"type": "number"}
+                    ),
+                },
+            ),
         ),
-        "milliseconds": {"type": "number"},
+        "milliseconds": shapes.Told("How long the database took", {"type": "number"}),
     },
 )
 

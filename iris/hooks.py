@@ -46,8 +46,11 @@ LIST = listing.List(
     filters=filters.of_all(models.Hook),
     sorts=listing.sorts(models.Hook),
     order="hook_id",
-    # Events that it has not been asked about yet.
     more={"behind": lambda table: _END.scalar_subquery() - table.c.position},
+    meanings={
+        "behind": "How many positions of the feed it has not been asked about yet; null before it is asked"
+    },
+    maybe=("behind",),
 )
 _TRIES = models.Delivery.__table__
 DELIVERIES = listing.List(

@@ -24,42 +24,85 @@ PARAMETERS = {
 }
 
 
-def _each(name, **fields):
-    return shapes.Many(shapes.Record(f"StatsOf{name}", fields))
+def _each(name, words, **fields):
+    return shapes.Told(words, shapes.Many(shapes.Record(f"StatsOf{name}", fields)))
 
 
-HOURS = {"type": "number"}
-_MANY = {"tickets": shapes.NUMBER, "open": shapes.NUMBER}
-_TOOK = {"median": HOURS, "p85": HOURS}
+_TICKETS = shapes.Told("How many tickets", shapes.NUMBER)
+_MANY = {"tickets": _TICKETS, "open": shapes.Told("How many of them are open", shapes.NUMBER)}
+_HOURS = {"type": "number"}
+_TOOK = {
+    "median": shapes.Told("The median, in hours", _HOURS),
+    "p85": shapes.Told("What 85 of 100 do not exceed, in hours", _HOURS),
+}
+_STATUS = shapes.Told("The status", shapes.TEXT)
 # What stats() gives.
 SHAPE = shapes.Record(
     "Stats",
     {
-        "as_of": shapes.TIME,
-        "since": shapes.TIME,
+        "as_of": shapes.Told("The moment this is of", shapes.TIME),
+        "since": shapes.Told("When the first of the weeks begins", shapes.TIME),
         **_MANY,
-        "overdue": shapes.NUMBER,
-        "status": _each("Status", status=shapes.TEXT, is_open=shapes.FLAG, tickets=shapes.NUMBER),
-        "priority": _each("Priority", priority=shapes.TEXT, **_MANY),
-        "assignee": _each("Assignee", assignee=shapes.Maybe(shapes.TEXT), **_MANY),
-        "label": _each("Label", label=shapes.TEXT, **_MANY),
+        "overdue": shapes.Told("How many of the open ones were due before", shapes.NUMBER),
+        "status": _each(
+            "Status",
+            "By status, in the workflow's order",
+            status=_STATUS,
+            is_open=shapes.Told("Whether tickets in it are open", shapes.FLAG),
+            tickets=_TICKETS,
+        ),
+        "priority": _each(
+            "Priority", "By priority", priority=shapes.Told("The priority", shapes.TEXT), **_MANY
+        ),
+        "assignee": _each(
+            "Assignee",
+            "By who works on it, the 50 who have most",
+            assignee=shapes.Told("Who; null for nobody", shapes.Maybe(shapes.TEXT)),
+            **_MANY,
+        ),
+        "label": _each(
+            "Label",
+            "By label, the 50 that most have; a ticket counts with each of its own",
+            label=shapes.Told("The label", shapes.TEXT),
+            **_MANY,
+        ),
         "weeks": _each(
             "Week",
-            week={"type": "string", "format": "date"},
-            filed=shapes.NUMBER,
-            closed=shapes.NUMBER,
-            status=shapes.Map(shapes.NUMBER),
+            "By week, oldest first",
+            week=shapes.Told("Its Monday", {"type": "string", "format": "date"}),
+            filed=shapes.Told("How many were filed", shapes.NUMBER),
+            closed=shapes.Told("How many were closed", shapes.NUMBER),
+            status=shapes.Told(
+                "How many were in each status at its end", shapes.Map(shapes.NUMBER)
+            ),
         ),
-        "hours_to_close": shapes.Record(
-            "StatsOfClosed",
-            {
-                "tickets": shapes.NUMBER,
-                **{name: shapes.Maybe(hours) for name, hours in _TOOK.items()},
-            },
+        "hours_to_close": shapes.Told(
+            "From filing to closing, less what they lay closed before; of those closed since",
+            shapes.Record(
+                "StatsOfClosed",
+                {
+                    "tickets": _TICKETS,
+                    **{
+                        name: shapes.Told(words, shapes.Maybe(hours))
+                        for name, (words, hours) in _TOOK.items()
+                    },
+                },
+            ),
         ),
-        "hours_in_status": _each("Stays", status=shapes.TEXT, stays=shapes.NUMBER, **_TOOK),
+        "hours_in_status": _each(
+            "Stays",
+            "How long tickets stayed in a status that they left since",
+            status=_STATUS,
+            stays=shapes.Told("How many times one was left", shapes.NUMBER),
+            **_TOOK,
+        ),
         "hours_open": _each(
-            "Age", status=shapes.TEXT, tickets=shapes.NUMBER, **_TOOK, oldest=HOURS
+            "Age",
+            "How old the open ones are",
+            status=_STATUS,
+            tickets=_TICKETS,
+            **_TOOK,
+            oldest=shapes.Told("The oldest, in hours", _HOURS),
         ),
     },
 )

@@ -17,14 +17,22 @@ WRITE = statements.compiled(
 SHAPE = shapes.Record(
     "Workflow",
     {
-        "statuses": shapes.Many(
-            shapes.Record(
-                "WorkflowStatus",
-                {"status": shapes.Value(models.Status.__table__.c.status), "is_open": shapes.FLAG},
+        "statuses": shapes.Told(
+            "The statuses in their order; tickets start in the first",
+            shapes.Many(
+                shapes.Record(
+                    "WorkflowStatus",
+                    {
+                        "status": shapes.Value(models.Status.__table__.c.status),
+                        "is_open": shapes.Told("Whether tickets in it are open", shapes.FLAG),
+                    },
+                ),
+                least=1,
             ),
-            least=1,
         ),
-        "transitions": shapes.Map(shapes.Many(shapes.TEXT)),
+        "transitions": shapes.Told(
+            "Where tickets may go: {from: [to]}", shapes.Map(shapes.Many(shapes.TEXT))
+        ),
     },
 )
 

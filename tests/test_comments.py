@@ -88,3 +88,10 @@ def test_diamonds_are_no_circles(http, ticket):
         assert http.put(f"/tickets/{one}/links/blocks/{other}").status == 204
     assert http.put(f"/tickets/{bottom}/links/blocks/{top}").status == 409
     assert http.put(f"/tickets/{bottom}/links/duplicates/{top}").status == 204
+
+
+def test_an_author_that_is_sent_with_a_change_is_passed_over(http, ticket):
+    number = http.put("/comments", ticket_id=ticket(), body="x", author="alice").json["comment_id"]
+    for author in ("bob", "x" * 101, None, 7):
+        changed = http.put(f"/comments/{number}", {"body": f"by {author}", "author": author})
+        assert (changed.status, changed.json["author"]) == (200, "alice"), changed.text

@@ -76,7 +76,7 @@ def one(request, response, comment_id, tz=ZONE, **given):
 @ROUTE.post("/comments/{comment_id}")
 @routes.gives(COMMENT)
 @routes.takes_text(comments.written)
-@routes.takes(comment_id=NUMBER, ticket_id=types.Given(), **comments.WRITABLE)
+@routes.takes(comment_id=NUMBER, ticket_id=types.Given(), **comments.CHANGEABLE)
 def change(request, response, comment_id, ticket_id=None, **given):
     """Change the body of a comment; its author stays.
 

@@ -70,7 +70,8 @@ def _listed(given, request, response):
 def _last(request, given):
     """Return the position that a stream starts from: a reconnecting reader knows best."""
     header = request.get_header("Last-Event-ID")
-    if header is None:
+    # Empty, it is none: nothing has been told yet.
+    if not header:
         return given.get("after", 0)
     try:
         return types.Number(0)(bodies.Untyped(header))

@@ -28,7 +28,12 @@ def index(request, response, **given):
 
 @ROUTE.put("/inbox")
 @ROUTE.post("/inbox")
-@routes.gives(shapes.Record("InboxRead", {"position": shapes.NUMBER}))
+@routes.gives(
+    shapes.Record(
+        "InboxRead",
+        {"position": shapes.Told("How far it is read: a position of the feed", shapes.NUMBER)},
+    )
+)
 @routes.takes(
     position=types.about(
         "The last position of the feed that was seen; of all that there is, unless given",

@@ -20,14 +20,26 @@ LINKS = {"service-desc": "openapi.json", "service-doc": "docs", "status": "healt
     shapes.Record(
         "Start",
         {
-            "iris": shapes.TEXT,
-            "about": shapes.TEXT,
-            "links": shapes.Map(shapes.TEXT),
-            "routes": shapes.Many(
-                shapes.Record(
-                    "StartRoute",
-                    {"method": shapes.TEXT, "path": shapes.TEXT, "does": shapes.TEXT},
-                )
+            "iris": shapes.Told("Its version", shapes.TEXT),
+            "about": shapes.Told("What this is", shapes.TEXT),
+            "links": shapes.Told(
+                "What can be read without knowing more: {name: address relative to this one}",
+                shapes.Map(shapes.TEXT),
+            ),
+            "routes": shapes.Told(
+                "Every route there is",
+                shapes.Many(
+                    shapes.Record(
+                        "StartRoute",
+                        {
+                            "method": shapes.Told("GET, PUT and so on", shapes.TEXT),
+                            "path": shapes.Told(
+                                "Its address, with {NAME} for what differs", shapes.TEXT
+                            ),
+                            "does": shapes.Told("What it does", shapes.TEXT),
+                        },
+                    )
+                ),
             ),
         },
     ),
@@ -67,7 +79,20 @@ def start(request, response):
 
 @ROUTE.get("/help")
 @routes.offers("text/html", "application/json", "text/plain")
-@routes.gives(shapes.Many(shapes.Record("Key", {"keys": shapes.TEXT, "does": shapes.TEXT})))
+@routes.gives(
+    shapes.Many(
+        shapes.Record(
+            "Key",
+            {
+                "keys": shapes.Told(
+                    "What to press; of several keys one after the other, with blanks between",
+                    shapes.TEXT,
+                ),
+                "does": shapes.Told("What that does", shapes.TEXT),
+            },
+        )
+    )
+)
 @routes.asks_nobody
 @routes.takes()
 def helped(request, response):

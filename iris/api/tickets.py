@@ -21,16 +21,26 @@ WHOLE = shapes.Row(
     models.Ticket,
     "TicketWhole",
     {
-        # Where it may go; null where the workflow of that moment lacked its status.
-        "next": shapes.Maybe(shapes.Many(shapes.TEXT)),
-        "comments": shapes.Many(shapes.Row(models.Comment)),
-        "links": shapes.Many(shapes.Row(models.Link)),
+        "next": shapes.Told(
+            "The statuses it may go to; null where the workflow of that moment lacked its own",
+            shapes.Maybe(shapes.Many(shapes.TEXT)),
+        ),
+        "comments": shapes.Told(
+            "What was said of it, oldest first", shapes.Many(shapes.Row(models.Comment))
+        ),
+        "links": shapes.Told("Its links, from either end", shapes.Many(shapes.Row(models.Link))),
     },
 )
 # Of a dry run: what each row would make of what.
 TRIED = shapes.Record(
     "TicketTried",
-    {"index": shapes.NUMBER, "before": shapes.Maybe(TICKET), "after": TICKET},
+    {
+        "index": shapes.Told("Which row, from 0", shapes.NUMBER),
+        "before": shapes.Told(
+            "The ticket as it is; null for one that would be filed", shapes.Maybe(TICKET)
+        ),
+        "after": shapes.Told("The ticket as it would be", TICKET),
+    },
 )
 # Why a ticket is not changed.
 CHANGED = ("no_such_ticket", "transition_not_allowed", "version_moved_on", "condition_required")

@@ -17,10 +17,14 @@ from iris.web import pages
     shapes.Record(
         "Me",
         {
-            "actor": shapes.TEXT,
-            "role": {"type": "string", "enum": list(rights.ROLES)},
-            "token": shapes.Maybe(shapes.TEXT),
-            "expires": shapes.Maybe(shapes.TIME),
+            "actor": shapes.Told("Who one is", shapes.TEXT),
+            "role": shapes.Told("What one may do", {"type": "string", "enum": list(rights.ROLES)}),
+            "token": shapes.Told(
+                "The name of the token; null where nobody needs one", shapes.Maybe(shapes.TEXT)
+            ),
+            "expires": shapes.Told(
+                "Until when it is good; null without an end", shapes.Maybe(shapes.TIME)
+            ),
         },
     )
 )

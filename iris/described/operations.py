@@ -361,9 +361,13 @@ def words(route):
 PROBLEM = shapes.Record(
     "Problem",
     {
-        "type": {"type": "string", "pattern": "^urn:iris:problem:"},
-        "title": shapes.TEXT,
-        "status": shapes.NUMBER,
+        "type": {
+            "type": "string",
+            "pattern": "^urn:iris:problem:",
+            "description": "Its code, as a URN",
+        },
+        "title": {**shapes.TEXT, "description": "What the code means"},
+        "status": {**shapes.NUMBER, "description": "The status of the answer"},
         "detail": {**shapes.TEXT, "description": "A sentence for people"},
         "code": {"type": "string", "enum": list(problems.CODES), "description": "For programs"},
         "hint": {**shapes.TEXT, "description": "What to do about it"},

@@ -152,6 +152,8 @@ class Writer:
         match shape:
             case shapes.Maybe(of):
                 return nullable(self.shape(of))
+            case shapes.Told(words, of):
+                return {**self.shape(of), "description": words}
             case shapes.Value(column):
                 return self.parameter(types.of(column))
             case shapes.Many(of, least):
@@ -188,9 +190,11 @@ class Writer:
 
     def _listed(self, listing):
         columns = {name: self.column(listing.column(name)) for name in listing.columns}
-        more = {
-            name: self.typed(listing.shown_of(listing.table, name).type) for name in listing.more
-        }
+        more = {}
+        for name in listing.more:
+            made = self.typed(listing.shown_of(listing.table, name).type)
+            made = nullable(made) if name in listing.maybe else made
+            more[name] = {**made, "description": listing.meanings[name]}
         return self._record({**columns, **more}, (*columns, *more))
 
     # Types --------------------------------------------------------------------------------------

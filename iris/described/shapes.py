@@ -20,6 +20,13 @@ class Maybe(NamedTuple):
     of: Any
 
 
+class Told(NamedTuple):
+    """A shape, and what it is."""
+
+    words: str
+    of: Any
+
+
 class Value(NamedTuple):
     """What may be given for a column of a model."""
 

@@ -30,7 +30,7 @@ TAKEN = {
         "Who acts, where no token says it, up to 100 characters; else anonymous",
         "^ *[!-~]([ -~]{0,98}[!-~])? *$",
     ),
-    "Last-Event-ID": Header("Of a stream: the position it goes on from", "^[0-9]{1,18}$"),
+    "Last-Event-ID": Header("Of a stream: the position it goes on from", "^([0-9]{1,18})?$"),
     "X-Request-Id": Header("A name for the request, up to 64 letters, digits, dots and dashes"),
 }
 

@@ -40,6 +40,8 @@ class List:
     sorts:    {name: Sort}.
     order:    a name of sorts, with - for descending, unless the request names another.
     more:     {name: (table) → expression} of what `columns` may name beside the columns.
+    meanings: {name: what it is} of those.
+    maybe:    names of those that may be null.
     known_by: where the ticket has to be found whose list is asked for by ticket_id=; None where there
               is no such filter.
     paged:    those that a page for a browser has, unless the request chooses; all, if none are named.
@@ -55,6 +57,8 @@ class List:
     order: str
     seldom: tuple[str, ...] = ()
     more: dict = dataclasses.field(default_factory=dict)
+    meanings: dict = dataclasses.field(default_factory=dict)
+    maybe: tuple[str, ...] = ()
     known_by: FromClause | None = None
     paged: tuple[str, ...] = ()
     told: Callable | None = None

@@ -285,6 +285,12 @@ def _listing(tables, *moment):
             "comments": comments,
             "blocked_by": blocked_by,
         },
+        meanings={
+            "age": "For how long it has been there: 3h, 40d",
+            "idle": "For how long nobody has changed it: 2m, 20d",
+            "comments": "How many comments it has",
+            "blocked_by": "The open tickets that block it",
+        },
     )
 
 

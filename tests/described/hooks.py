@@ -16,7 +16,9 @@ WORDS = {
     "time-zone": strategies.sampled_from(["Europe/Berlin", "UTC"]),
     "json": strategies.dictionaries(strategies.text("abc"), strategies.integers()).map(json.dumps),
     "title-and-description": strategies.just("A title\n\nand a description"),
-    "query": strategies.lists(strategies.text("abc", min_size=1), min_size=1).map(" ".join),
+    "query": strategies.lists(strategies.text("abc", min_size=1), min_size=1, max_size=32).map(
+        " ".join
+    ),
 }
 for name, strategy in WORDS.items():
     schemathesis.openapi.format(name, strategy)
