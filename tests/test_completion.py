@@ -1,6 +1,8 @@
 """What shells complete after `iris`."""
 
 import os
+import pty
+import select
 import shutil
 import socket
 import subprocess
@@ -96,22 +98,84 @@ def test_the_scripts_are_ones_for_their_shells(iris, shell):
     assert (done.returncode, done.stderr) == (0, "")
 
 
-@pytest.mark.skipif(shutil.which("bash") is None, reason="needs bash")
-def test_bash_completes_what_is_typed(iris, http):
+@pytest.fixture
+def driven(iris, http):
+    """Return the environment of a shell in which iris completes, and otherwise says what it was given."""
     http.put("/tickets", title="x", assignee="Ann Lee")
-    (iris.home / "iris").write_text(f'#!/bin/sh\nexec "{sys.executable}" -m iris.cli "$@"\n')
+    (iris.home / "iris").write_text(
+        f"""#!/bin/sh
+        [ "$1" = completion ] && exec "{sys.executable}" -m iris.cli "$@"
+        printf '<%s>' "$@"
+        """
+    )
     (iris.home / "iris").chmod(0o755)
+    return {**iris.environment, "PATH": f"{iris.home}:{os.environ['PATH']}", "TERM": "dumb"}
+
+
+@pytest.mark.skipif(shutil.which("bash") is None, reason="needs bash")
+def test_bash_completes_what_is_typed(iris, driven):
     script = f"""
         {iris("completion", "bash").out}
         COMP_LINE='iris ls assignee=A' COMP_POINT=18 _iris
         echo "${{COMPREPLY[@]}}"
     """.replace("compopt", "true").replace("complete ", "true ")
-    path = f"{iris.home}:{os.environ['PATH']}"
     done = subprocess.run(
-        ["bash", "-c", script],
-        env={**iris.environment, "PATH": path},
+        ["bash", "-c", script], env=driven, capture_output=True, text=True, check=True
+    )
+    assert done.stdout == "Ann\\ Lee\n"
+
+
+@pytest.mark.skipif(shutil.which("fish") is None, reason="needs fish")
+def test_fish_completes_what_is_typed(iris, driven):
+    script = f"""
+        {iris("completion", "fish").out}
+        complete -C 'iris ls assignee=A'
+        complete -C 'iris ls sta'
+    """
+    done = subprocess.run(
+        ["fish", "--no-config", "-c", script],
+        env=driven,
         capture_output=True,
         text=True,
         check=True,
     )
-    assert done.stdout == "Ann\\ Lee\n"
+    assert done.stdout == "assignee=Ann Lee\nstatus=\n"
+
+
+@pytest.mark.skipif(shutil.which("zsh") is None, reason="needs zsh")
+def test_zsh_completes_what_is_typed(iris, driven):
+    """In a terminal, where a tab is a tab."""
+    script = iris.home / "completion.zsh"
+    script.write_text(
+        f"autoload -U compinit && compinit -u -D\n{iris('completion', 'zsh').out}\nPS1='%% '\nprint ready\n"
+    )
+    ours, its = pty.openpty()
+    shell = subprocess.Popen(
+        ["zsh", "-f", "-i"],
+        env=driven,
+        cwd=iris.home,
+        stdin=its,
+        stdout=its,
+        stderr=its,
+        start_new_session=True,
+    )
+    os.close(its)
+    said = b""
+
+    def until(words):
+        nonlocal said
+        while words not in said:
+            found, _, _ = select.select([ours], [], [], 30)
+            assert found, said
+            said += os.read(ours, 65536)
+        said = said.partition(words)[2]
+
+    try:
+        os.write(ours, f"source {script}\n".encode())
+        until(b"\nready")
+        os.write(ours, b"iris ls sta\tactive assignee=A\t\n")
+        until(b"<ls><status=active><assignee=Ann Lee>")
+    finally:
+        shell.kill()
+        shell.wait()
+        os.close(ours)
