@@ -457,3 +457,21 @@ def test_a_text_of_blanks_is_refused_or_kept_alike_at_both_doors(http, sql, colu
             else:
                 error = sql.refusal(statement, text)
                 assert answer.json["detail"] == error.diag.message_primary, (text, answer.text)
+
+
+def test_an_address_with_a_blank_is_refused_at_both_doors_and_by_the_schema(http, sql):
+    document = http.get("/openapi.json").json
+    body = document["paths"]["/hooks"]["put"]["requestBody"]["content"]["application/json"]
+    name = body["schema"]["$ref"].rpartition("/")[2]
+    url = document["components"]["schemas"][name]["properties"]["url"]
+    for char in DOUBTFUL:
+        for text in (f"https://a.example/x{char}y", f"mailto:a{char}b@example.org"):
+            fits = bool(re.search(url["pattern"], text)) and not re.search(
+                url["not"]["pattern"], text
+            )
+            assert (http.put("/hooks", url=text).status == 201) == fits, text
+            if fits:
+                sql("INSERT INTO hooks (url) VALUES (%s)", text)
+            else:
+                sql.refusal("INSERT INTO hooks (url) VALUES (%s)", text)
+            assert not fits or char not in types.BLANKS

@@ -40,7 +40,7 @@ FIRST = rf'{QUOTED}|[{BLANKS}]+[^{BLANKS},"{NUL}][^,{NUL}]*|[^{BLANKS},"!{NUL}][
 
 def expression(pattern):
     """Return a regular expression of PostgreSQL's as JSON Schema, which has JavaScript's, reads it."""
-    made = pattern.replace("[^][", r"[^\]\[").replace("[:space:]", r"\s")
+    made = pattern.replace("[^][", r"[^\]\[").replace("[:space:]", BLANKS)
     return made.replace("[:cntrl:]", CONTROLS)
 
 

@@ -129,7 +129,7 @@ AS $$
 DECLARE
     secret text;
 BEGIN
-    IF char_length(url) > 2000 OR url ~ '[[:cntrl:]]'
+    IF char_length(url) > 2000 OR url ~ '[[:cntrl:]]' OR url <> translate(url, blanks(), '')
         OR url !~ '^https?://(\[[0-9a-fA-F:.]+\]|[^][/?#@:%\\[:space:]]+)(:[0-9]{1,5})?([/?][^#\\[:space:]]*)?$|^mailto:[^@\\[:space:]]+@[^@\\[:space:]]+$' THEN
         RETURN refuse('url must be https://…, http://… or mailto:…, of at most 2,000 characters, with no name or password before the host', 'hooks_check', 'url');
     ELSIF jsonb_typeof(filter) <> 'object' OR octet_length(filter::text) > 4096 THEN
