@@ -59,7 +59,7 @@ def test_any_text_is_drawn_in_no_time(name):
     lines = fitting.wrapped(LONG[name]).split("\n")
     row = json.dumps({"title": LONG[name], "status": "open"})
     table = terminal.table([row] * 10, ("title", "status")).splitlines()
-    assert time.process_time() - began < 1
+    assert time.process_time() - began < 5
     assert all(wcwidth.width(line) <= fitting.WIDTH for line in lines + table)
     assert all(len(line) < fitting.CELL + fitting.WIDTH for line in table)
 

