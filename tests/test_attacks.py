@@ -78,7 +78,7 @@ DRIVE = """
     SELECT public.kept_answer('b', 'c'), public.keep_answer('b', '{}'), public.keep_answer('b', NULL)
     SELECT public.read_ticket({n}), public.first_status(), public.actor(), public.source()
     SELECT public.refuse('a', 'b', 'c')
-    SELECT public.is_blank('x'), public.ticket_words('a', 'b', '{}'), public.body_words('a.b 日本')
+    SELECT public.blanks(), public.is_blank('x'), public.ticket_words('a', 'b', '{}'), public.body_words('a.b 日本')
     SELECT public.wanted('a.b 日本', true), public.parted('a'), public.paired('日本'), public.eastern(), public.wanted_any('{a}'),
         public.mentioning('{a}'), public.elapsed('1 day')
     SELECT public.spoken('`a` @b'), public.is_mentioned('@a', '{a}'), public.mentioned('@a'), public.watch_fits('a')

@@ -117,7 +117,7 @@ ELSEWHERE = {
 ITS_OWN = "/workflow"
 
 
-def test_every_example_is_taken(document, http, ticket):
+def test_every_example_is_taken(document, http, ticket, owner):
     """Each as it stands, in JSON and as a form, reads first and what takes away last."""
     order = ("get", "put", "post", "patch", "delete")
     found = sorted(
@@ -126,9 +126,14 @@ def test_every_example_is_taken(document, http, ticket):
         for path, methods in document["paths"].items()
         for method, operation in methods.items()
     )
-    # The feed has a position 17, and change 12 is one that nobody touches.
+    # The feed has a position 17, and change 12 is one that nobody touches: its number is by the server's transactions.
     for _ in range(17):
         ticket()
+    with owner.cursor() as cursor:
+        cursor.execute(
+            "SET session_replication_role = replica; UPDATE events SET change = 12 WHERE ticket_id = 12;"
+            " SET session_replication_role = origin"
+        )
     http.put("/comments", ticket_id=1, body="x")
     http.put("/hooks", url="https://ci.example.org/iris")
     http.put("/people/alice", mail="alice@example.org", actor="alice")
