@@ -128,8 +128,12 @@ BEGIN
 END $$;
 -- Filed, commented on, and those with four comments then given from one to the next five times. The feed has read it all.
 INSERT INTO events OVERRIDING SYSTEM VALUE
-SELECT happened.*, pg_temp.digested(ROW(happened.*, NULL)::events)
-FROM (SELECT id AS event_id, at, actor, 'http', ticket_id, kind, CASE WHEN kind = 'commented' THEN comment_id END,
+SELECT event_id, at, ticket_id, comment_id, other_id, position, change, undoes, kept_version, kept_updated, kept_closed, kind, actor, source,
+    pg_temp.digested(ROW(happened.*)::events), changes, kept_more, other_kept
+FROM (SELECT id AS event_id, at, ticket_id, CASE WHEN kind = 'commented' THEN comment_id END AS comment_id, NULL::bigint AS other_id,
+    id AS position, id AS change, NULL::bigint AS undoes,
+    CASE WHEN kind <> 'created' THEN place - 1 END AS kept_version, CASE WHEN kind <> 'created' THEN at - pg_temp.step(ticket_id) END AS kept_updated,
+    NULL::timestamptz AS kept_closed, kind, actor, 'http' AS source, NULL::bytea AS digest,
     CASE kind WHEN 'created' THEN
             pg_temp.changed('title', NULL, title) || pg_temp.changed('description', NULL, description)
             || pg_temp.changed('status', NULL, CASE WHEN comments = 4 THEN 'open' ELSE status END)
@@ -138,12 +142,8 @@ FROM (SELECT id AS event_id, at, actor, 'http', ticket_id, kind, CASE WHEN kind 
             || pg_temp.changed('labels', NULL, labels) || pg_temp.changed('fields', NULL, fields) || pg_temp.changed('due', NULL, due)
         WHEN 'commented' THEN (SELECT texts.changes FROM texts WHERE texts.id = pg_temp.text_of_comment(comment_id))
         ELSE pg_temp.changed('assignee', 'helper' || place - 5, CASE WHEN place = 10 THEN assignee ELSE 'helper' || place - 4 END)
-            || CASE WHEN place = 10 THEN pg_temp.changed('status', 'open', status) ELSE '{}' END END,
-    id AS position,
-    CASE kind WHEN 'created' THEN '{}' ELSE
-        jsonb_build_object('version', jsonb_build_array(place - 1), 'updated', jsonb_build_array(at - pg_temp.step(ticket_id)))
-            || CASE kind WHEN 'changed' THEN jsonb_build_object('closed', jsonb_build_array(NULL::timestamptz)) ELSE '{}' END END,
-    NULL::bigint, '{}'::jsonb, id AS change, NULL::bigint
+            || CASE WHEN place = 10 THEN pg_temp.changed('status', 'open', status) ELSE '{}' END END AS changes,
+    NULL::jsonb AS kept_more, NULL::jsonb AS other_kept
     FROM (SELECT counted.*, place, events_before + place AS id, comments_before + place - 1 AS comment_id,
             created + (place - 1) * pg_temp.step(ticket_id) AS at,
             CASE WHEN place BETWEEN 2 AND 1 + comments

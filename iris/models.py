@@ -306,9 +306,12 @@ class Event(Base):
     comment_id: Mapped[int | None]
     changes: Mapped[dict]
     position: Mapped[int | None]
-    kept: Mapped[dict] = mapped_column(server_default="{}", info=INTERNAL)
+    kept_version: Mapped[int | None] = mapped_column(info=INTERNAL)
+    kept_updated: Mapped[datetime | None] = mapped_column(info=INTERNAL)
+    kept_closed: Mapped[datetime | None] = mapped_column(info=INTERNAL)
+    kept_more: Mapped[dict | None] = mapped_column(info=INTERNAL)
     other_id: Mapped[int | None] = mapped_column(info=INTERNAL)
-    other_kept: Mapped[dict] = mapped_column(server_default="{}", info=INTERNAL)
+    other_kept: Mapped[dict | None] = mapped_column(info=INTERNAL)
     change: Mapped[int] = mapped_column(server_default=FetchedValue())
     undoes: Mapped[int | None]
     digest: Mapped[bytes | None]
@@ -340,7 +343,8 @@ class Event(Base):
             "ticket_id",
             "at",
             postgresql_where=text(
-                "kind = 'changed' AND kept -> 'closed' ->> 0 IS NOT NULL AND changes ?| '{status,closed}'"
+                "kind = 'changed' AND (kept_closed IS NOT NULL OR kept_more -> 'closed' ->> 0 IS NOT NULL)"
+                " AND changes ?| '{status,closed}'"
             ),
         ),
         Index("events_change_idx", "change"),

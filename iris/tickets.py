@@ -195,7 +195,7 @@ SINCE = statements.compiled(
     .where(
         EVENTS.c.ticket_id == bindparam("ticket_id"),
         EVENTS.c.kind == literal_column("'changed'"),
-        cast(EVENTS.c.kept["version"][0].astext, BigInteger) >= bindparam("version"),
+        EVENTS.c.kept_version >= bindparam("version"),
     )
     .order_by(EVENTS.c.event_id.desc())
 )

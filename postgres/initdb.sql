@@ -53,6 +53,7 @@ ALTER ROLE iris_service PASSWORD :'iris_service_pass';
 
 -- The rules that hold for whoever writes.
 \ir schema/rules/latches.sql
+\ir schema/rules/events.sql
 \ir schema/rules/tickets.sql
 \ir schema/rules/comments.sql
 \ir schema/rules/links.sql

@@ -101,7 +101,7 @@ DRIVE = """
     DELETE FROM public.watches
     SELECT public.ticket_fits('a', 'b', 'c', 'd', '{}', '{}', 'tomorrow'), public.comment_fits('a', 'b')
     SELECT * FROM public.events_after(0, 100)
-    SELECT public.contents(event, 1), public.escaped('a') FROM public.events AS event
+    SELECT public.contents(event, 1), public.exported(event), public.kept(event), public.kept_told(event), public.escaped('a') FROM public.events AS event
     SELECT * FROM public.verify_events()
     SELECT * FROM public.tickets_as_of('yesterday'), public.comments_as_of('yesterday'), public.links_as_of('yesterday'),
         public.searches_as_of('yesterday'), public.tickets_touched_since('yesterday'), public.comments_touched_since('yesterday')

@@ -37,12 +37,11 @@ FILL = """
     -- A few by open tickets, the newest in the middle.
     INSERT INTO links SELECT ticket_id, 'blocks', ticket_id + 5 FROM tickets WHERE ticket_id % 1500 = 0 AND ticket_id < 100000;
     -- The last 20,000 have been given from one to the next, twice.
-    INSERT INTO events (at, actor, source, ticket_id, kind, changes, kept, position)
+    INSERT INTO events (at, actor, source, ticket_id, kind, changes, kept_version, kept_updated, position)
     SELECT created + place * interval '30 minutes', 'alice', 'psql', ticket_id, CASE place WHEN 0 THEN 'created' ELSE 'changed' END::event_kind,
            CASE place WHEN 0 THEN jsonb_build_object('title', jsonb_build_array(NULL, title))
                ELSE jsonb_build_object('assignee', jsonb_build_array('user' || (ticket_id + 3 - place) % 100, 'user' || (ticket_id + 2 - place) % 100)) END,
-           CASE place WHEN 0 THEN '{}' ELSE jsonb_build_object('version', jsonb_build_array(place), 'closed', jsonb_build_array(NULL),
-               'updated', jsonb_build_array(created + (place - 1) * interval '30 minutes')) END,
+           nullif(place, 0), CASE WHEN place > 0 THEN created + (place - 1) * interval '30 minutes' END,
            row_number() OVER (ORDER BY created, place)
       FROM tickets, generate_series(0, 2) AS place WHERE ticket_id > 180000;
     SET session_replication_role = origin;

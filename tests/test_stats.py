@@ -37,8 +37,8 @@ def past(owner, sql):
             for event_id, (days, status) in zip(numbers, moves, strict=True):
                 cursor.execute(
                     "UPDATE events SET at = date_trunc('second', now()) - %s * interval '1 day',"
-                    " kept = CASE kind WHEN 'changed' THEN kept || jsonb_build_object('closed', jsonb_build_array("
-                    " date_trunc('second', now()) - %s * interval '1 day')) ELSE kept END WHERE event_id = %s",
+                    " kept_closed = CASE kind WHEN 'changed' THEN date_trunc('second', now()) - %s * interval '1 day' END"
+                    " WHERE event_id = %s",
                     [days, closed, event_id],
                 )
                 is_open = status in ("open", "active", "blocked")

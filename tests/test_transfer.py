@@ -375,7 +375,7 @@ def test_issues_come_with_a_history(http, sql, server, tmp_path):
     }
     assert [row["ticket_id"] for row in http.get("/tickets?q=smoke").json] == [1]
 
-    history = sql("SELECT * FROM events WHERE ticket_id = 1 ORDER BY event_id")
+    history = sql("SELECT *, events.kept FROM events WHERE ticket_id = 1 ORDER BY event_id")
     assert [
         (row["at"].isoformat()[:16], row["actor"], row["source"], row["kind"]) for row in history
     ] == [

@@ -22,6 +22,8 @@ TABLES = {
     # In the order of their digests; those that have none yet come last.
     "events": "position, event_id",
 }
+# A table's row as JSON, where it is another than the table has it.
+ROWS = {"events": "exported(events)"}
 # Whose singular is shorter by two letters.
 ES = ("statuses", "watches")
 HEADER = """
@@ -64,8 +66,9 @@ def write(url, out, say):
             with connection.cursor("export") as cursor:
                 # A row may have some hundred thousand characters.
                 cursor.itersize = 200
+                row = ROWS.get(name, f"row_to_json({name})::text")
                 cursor.execute(
-                    f"""SELECT '{{"table": "{name}", "row": ' || row_to_json({name})::text || '}}'"""
+                    f"""SELECT '{{"table": "{name}", "row": ' || {row} || '}}'"""
                     f" FROM {name} ORDER BY {order}"
                 )
                 for (line,) in cursor:

@@ -64,6 +64,29 @@ CREATE FUNCTION pg_temp.fits(it watches) RETURNS boolean LANGUAGE sql
 CREATE FUNCTION pg_temp.fits(it links) RETURNS boolean LANGUAGE sql
     RETURN true;
 
+-- What an export has as kept and other_kept, by the columns of events: of kept, whatever kept() gives to the letter again.
+CREATE FUNCTION pg_temp.packed(given jsonb) RETURNS jsonb LANGUAGE plpgsql STABLE AS $$
+DECLARE
+    made jsonb := jsonb_build_object('other_kept', nullif(given -> 'other_kept', '{}'));
+    more jsonb := given -> 'kept';
+    name text;
+BEGIN
+    IF jsonb_typeof(more) = 'object' THEN
+        FOREACH name IN ARRAY '{version,updated,closed}'::text[] LOOP
+            IF more -> name -> 0 <> 'null' AND more -> name = jsonb_build_array(CASE name WHEN 'version' THEN more -> name -> 0
+                    ELSE to_jsonb(pg_temp.moment(more -> name ->> 0)) END) THEN
+                made := made || jsonb_build_object('kept_' || name, more -> name -> 0);
+                more := more - name;
+            END IF;
+        END LOOP;
+        -- That it was not closed, nothing says of a change, and of others it need not be said that there is nothing more.
+        IF more = (CASE WHEN given ->> 'kind' = 'changed' AND made ? 'kept_version' AND NOT made ? 'kept_closed' THEN '{"closed": [null]}' ELSE '{}' END)::jsonb THEN
+            more := NULL;
+        END IF;
+    END IF;
+    RETURN made || jsonb_build_object('kept_more', more);
+END $$;
+
 -- Of what changed, the old values only: a new one is the present's or the next event's old one, or the history
 -- does not fit.
 CREATE FUNCTION pg_temp.fits(it events) RETURNS boolean LANGUAGE plpgsql AS $$
@@ -93,7 +116,7 @@ BEGIN
         OR it.changes @? 'strict $.* ? (@.type() != "array" || @.size() != 2)' THEN
         RETURN refuse('changes must be like {"column": [old, new]}', '', 'changes');
     END IF;
-    FOREACH part IN ARRAY ARRAY[it.kept - 'comment', it.other_kept, coalesce(it.kept -> 'comment', '{}')] LOOP
+    FOREACH part IN ARRAY ARRAY[kept(it) - 'comment', coalesce(it.other_kept, '{}'), coalesce(it.kept_more -> 'comment', '{}')] LOOP
         CONTINUE WHEN part = '{}';
         IF jsonb_typeof(part) <> 'object' OR part @? 'strict $.* ? (@.type() != "array")'
             OR part - '{version,created,updated,closed,author}'::text[] <> '{}' THEN

@@ -30,8 +30,8 @@ counted AS MATERIALIZED (
         bool_or(is_migrated) OVER (PARTITION BY ticket_id) AS has_migrated
         FROM (
             SELECT ticket_id, event_id, at, kind, kind = 'created' AND source = 'migration' AS is_migrated,
-                (kept -> 'version' ->> 0)::bigint AS version, (kept -> 'updated' ->> 0)::timestamptz AS updated
-                FROM events WHERE kind = 'created' OR kept ? 'version'
+                (events.kept -> 'version' ->> 0)::bigint AS version, (events.kept -> 'updated' ->> 0)::timestamptz AS updated
+                FROM events WHERE kind = 'created' OR events.kept ? 'version'
             UNION ALL
             SELECT other_id, event_id, at, kind, false, (other_kept -> 'version' ->> 0)::bigint, (other_kept -> 'updated' ->> 0)::timestamptz
                 FROM events WHERE other_kept ? 'version') AS ends

@@ -135,25 +135,24 @@ CREATE TEMPORARY TABLE ended ON COMMIT DROP AS
 ALTER TABLE ended ADD PRIMARY KEY (ticket_id);
 ANALYZE ended;
 
-INSERT INTO events (at, actor, source, ticket_id, kind, comment_id, changes, kept, other_id, other_kept)
-    SELECT told.at, left(told.actor, 100), 'import', told.ticket_id, told.kind, told.comment_id, told.changes, told.kept, told.other_id, told.other_kept FROM (
-        SELECT happenings.at, happenings.actor, happenings.ticket_id, happenings.kind, happenings.comment_id, happenings.changes, happenings.nth, NULL::bigint AS other_id, '{}'::jsonb AS other_kept,
-                CASE WHEN happenings.kind = 'created' THEN '{}' ELSE jsonb_build_object('version', jsonb_build_array(happenings.since_version + happenings.nth - 1),
-                    'updated', jsonb_build_array(happenings.before)) END
-                || CASE happenings.kind WHEN 'changed' THEN jsonb_build_object('closed', jsonb_build_array((SELECT tickets.closed FROM tickets
-                        WHERE tickets.ticket_id = happenings.ticket_id)))
-                    WHEN 'comment_changed' THEN jsonb_build_object('comment', jsonb_build_object('updated', jsonb_build_array((SELECT rewritten.before FROM rewritten
+INSERT INTO events (at, actor, source, ticket_id, kind, comment_id, changes, kept_version, kept_updated, kept_closed, kept_more, other_id, other_kept)
+    SELECT told.at, left(told.actor, 100), 'import', told.ticket_id, told.kind, told.comment_id, told.changes, told.version, told.updated, told.closed, told.more, told.other_id, told.other_kept FROM (
+        SELECT happenings.at, happenings.actor, happenings.ticket_id, happenings.kind, happenings.comment_id, happenings.changes, happenings.nth, NULL::bigint AS other_id, NULL::jsonb AS other_kept,
+                CASE WHEN happenings.kind <> 'created' THEN happenings.since_version + happenings.nth - 1 END AS version,
+                CASE WHEN happenings.kind <> 'created' THEN happenings.before END AS updated,
+                CASE WHEN happenings.kind = 'changed' THEN (SELECT tickets.closed FROM tickets WHERE tickets.ticket_id = happenings.ticket_id) END AS closed,
+                CASE happenings.kind WHEN 'comment_changed' THEN jsonb_build_object('comment', jsonb_build_object('updated', jsonb_build_array((SELECT rewritten.before FROM rewritten
                         WHERE rewritten.ticket_id = happenings.ticket_id AND rewritten.comment_id = happenings.comment_id), happenings.at)))
                     -- Written there earlier than it came here.
                     WHEN 'commented' THEN CASE WHEN happenings.at <> happenings.said
-                        THEN jsonb_build_object('comment', jsonb_build_object('created', jsonb_build_array(NULL, happenings.said))) ELSE '{}' END
-                    ELSE '{}' END AS kept
+                        THEN jsonb_build_object('comment', jsonb_build_object('created', jsonb_build_array(NULL, happenings.said))) END
+                    END AS more
             FROM happenings
         UNION ALL
         SELECT tied.at, 'import', tied.ticket_id, 'linked', NULL, jsonb_build_object('kind', jsonb_build_array(NULL, tied.kind), 'other_id', jsonb_build_array(NULL, tied.other_id)),
                 tied.nth, tied.other_id,
                 jsonb_build_object('version', jsonb_build_array(other.version), 'updated', jsonb_build_array(other.before)),
-                jsonb_build_object('version', jsonb_build_array(this.version), 'updated', jsonb_build_array(this.before))
+                this.version, this.before, NULL, NULL
             FROM tied JOIN tied_ends AS this ON this.nth = tied.nth AND this.ticket_id = tied.ticket_id
                 JOIN tied_ends AS other ON other.nth = tied.nth AND other.ticket_id = tied.other_id) AS told
     ORDER BY told.at, told.ticket_id, told.nth;

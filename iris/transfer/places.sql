@@ -21,8 +21,8 @@ CREATE TEMPORARY TABLE replies ON COMMIT DROP AS
             SELECT comments.ticket_id, comments.comment_id, comments.author, comments.created, false AS is_gone
                 FROM comments JOIN places USING (ticket_id)
             UNION ALL
-            SELECT events.ticket_id, events.comment_id, events.kept -> 'comment' -> 'author' ->> 0,
-                    (events.kept -> 'comment' -> 'created' ->> 0)::timestamptz, true
+            SELECT events.ticket_id, events.comment_id, events.kept_more -> 'comment' -> 'author' ->> 0,
+                    (events.kept_more -> 'comment' -> 'created' ->> 0)::timestamptz, true
                 FROM events JOIN places USING (ticket_id) WHERE events.kind = 'comment_deleted') AS found)
     SELECT remarks.place, remarks.remark, places.ticket_id, heard.comment_id IS NULL AS is_new, coalesce(heard.is_gone, false) AS is_gone,
             coalesce(heard.comment_id, row_number() OVER (PARTITION BY heard.comment_id IS NULL ORDER BY remarks.created, remarks.place, remarks.remark)

@@ -14,7 +14,7 @@ GRANT EXECUTE ON FUNCTION workflow(), events_after(bigint, integer), tickets_as_
     are_statuses(text[], timestamptz),
     ticket_as_of(bigint, timestamptz), tickets_lately(timestamptz, boolean), searches_lately(timestamptz), is_walked(timestamptz), unwritten(), write_past(integer), cells(timestamptz), tick(timestamptz),
     told_by(bigint, text), read_ticket(bigint, bigint[]), read_ticket_as_of(bigint, timestamptz, bigint[]),
-    verify_events(bigint, bigint), contents(events, bigint), escaped(text) TO iris_reader;
+    verify_events(bigint, bigint), contents(events, bigint), exported(events), escaped(text) TO iris_reader;
 
 -- And watch tickets, or no more: the rule lets them do so for themselves.
 GRANT SELECT ON watchers, watches TO iris_reader;

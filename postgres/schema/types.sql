@@ -12,7 +12,7 @@ COMMENT ON TYPE event_kind IS 'What happened, to a ticket, to the workflow, to a
 
 -- Frozen: whoever adds a column to events leaves this as it is, or the digests that there are would not fit any more.
 CREATE TYPE event_contents AS (event_id bigint, at timestamptz, actor text, source text, ticket_id bigint, kind event_kind, comment_id bigint,
-    changes jsonb, "position" bigint, kept jsonb, other_id bigint, other_kept jsonb, change bigint, undoes bigint);
+    changes jsonb, "position" bigint, kept json, other_id bigint, other_kept jsonb, change bigint, undoes bigint);
 COMMENT ON TYPE event_contents IS 'What of an event its digest covers, in this order';
 
 CREATE TYPE mail_digest AS ENUM ('none', 'now', 'daily');

@@ -79,13 +79,100 @@ TOKENS = """
     )
 """
 
+# The table of events is made anew, for other columns in another order. PostgreSQL 18 names what is NOT
+# NULL, and beside the old table's names the new one would get others.
+ASIDE = """
+    ALTER TABLE events RENAME TO events_before;
+    ALTER TABLE events_before DROP CONSTRAINT events_pkey, ALTER event_id DROP IDENTITY;
+    DO $$
+    DECLARE
+        statement text;
+    BEGIN
+        FOR statement IN
+            SELECT format('ALTER TABLE events_before ALTER %I DROP NOT NULL', attname) FROM pg_attribute
+                WHERE attrelid = 'events_before'::regclass AND attnum > 0 AND NOT attisdropped AND attnotnull
+            UNION ALL
+            SELECT format('DROP INDEX %s', indexrelid::regclass) FROM pg_index
+                WHERE indrelid = 'events_before'::regclass LOOP
+            EXECUTE statement;
+        END LOOP;
+    END $$
+"""
+FILLED = """
+    SELECT setval('events_event_id_seq', max(event_id)) FROM events;
+    DROP TABLE events_before;
+    ALTER TABLE events ADD CONSTRAINT events_pkey PRIMARY KEY (event_id);
+    CREATE INDEX events_ticket_id_idx ON events (ticket_id, event_id);
+    CREATE INDEX events_at_idx ON events (at);
+    CREATE INDEX events_position_idx ON events (position) WHERE position IS NOT NULL;
+    CREATE INDEX events_unpositioned_idx ON events (event_id) WHERE position IS NULL;
+    CREATE INDEX events_other_id_idx ON events (other_id, event_id) WHERE other_id IS NOT NULL;
+    CREATE INDEX events_deleted_idx ON events (at) WHERE kind = 'deleted';
+    CREATE INDEX events_comment_deleted_idx ON events (at) WHERE kind = 'comment_deleted';
+    CREATE INDEX events_workflow_idx ON events (at) WHERE ticket_id IS NULL;
+    ANALYZE events
+"""
+
 # What had the same transaction can no longer be known of the history that there is: each event is a
-# change by itself, of its own number. One pass over the table, where an UPDATE would leave every row
-# twice.
+# change by itself, of its own number. What the database kept stands in columns of its own.
+EVENTS = """
+    CREATE TABLE events (
+        event_id bigint GENERATED ALWAYS AS IDENTITY,
+        at timestamptz NOT NULL,
+        ticket_id bigint,
+        comment_id bigint,
+        other_id bigint,
+        position bigint,
+        change bigint NOT NULL,
+        undoes bigint,
+        kept_version bigint,
+        kept_updated timestamptz,
+        kept_closed timestamptz,
+        kind event_kind NOT NULL,
+        actor text NOT NULL,
+        source text NOT NULL,
+        digest bytea,
+        changes jsonb NOT NULL,
+        kept_more jsonb,
+        other_kept jsonb
+    );
+    INSERT INTO events OVERRIDING SYSTEM VALUE
+        SELECT event_id, at, ticket_id, comment_id, other_id, position, event_id, NULL,
+            (kept -> 'version' ->> 0)::bigint, (kept -> 'updated' ->> 0)::timestamptz,
+            (kept -> 'closed' ->> 0)::timestamptz, kind, actor, source, NULL, changes,
+            nullif(kept - 'version' - 'updated'
+                    - CASE WHEN kind = 'changed' OR kept -> 'closed' <> '[null]' THEN 'closed' ELSE '' END,
+                CASE WHEN kind <> 'changed' OR kept ? 'closed' THEN '{}'::jsonb END),
+            nullif(other_kept, '{}')
+        FROM events_before ORDER BY event_id
+"""
+EVENTS_BEFORE = """
+    SET LOCAL timezone TO 'UTC';
+    CREATE TABLE events (
+        event_id bigint GENERATED ALWAYS AS IDENTITY,
+        at timestamptz NOT NULL,
+        actor text NOT NULL,
+        source text NOT NULL,
+        ticket_id bigint,
+        kind event_kind NOT NULL,
+        comment_id bigint,
+        changes jsonb NOT NULL,
+        position bigint,
+        kept jsonb NOT NULL DEFAULT '{}',
+        other_id bigint,
+        other_kept jsonb NOT NULL DEFAULT '{}'
+    );
+    INSERT INTO events OVERRIDING SYSTEM VALUE
+        SELECT event_id, at, actor, source, ticket_id, kind, comment_id, changes, position,
+            coalesce(kept_more, CASE WHEN kind = 'changed' THEN '{"closed": [null]}' ELSE '{}' END::jsonb)
+                || (SELECT coalesce(jsonb_object_agg(name, jsonb_build_array(value)), '{}')
+                    FROM (VALUES ('version', to_jsonb(kept_version)), ('updated', to_jsonb(kept_updated)),
+                        ('closed', to_jsonb(kept_closed))) AS item(name, value) WHERE value IS NOT NULL),
+            other_id, coalesce(other_kept, '{}')
+        FROM events_before ORDER BY event_id
+"""
 CHANGES = """
     CREATE SEQUENCE change_base MINVALUE -9223372036854775808;
-    ALTER TABLE events ADD change bigint, ADD undoes bigint;
-    ALTER TABLE events ALTER change TYPE bigint USING event_id, ALTER change SET NOT NULL;
     CREATE INDEX events_change_idx ON events (change);
     CREATE MATERIALIZED VIEW change_base_set AS
         SELECT setval('change_base',
@@ -145,16 +232,15 @@ COUNTED = """
 DIGESTS = """
     CREATE TYPE event_contents AS (
         event_id bigint, at timestamptz, actor text, source text, ticket_id bigint, kind event_kind,
-        comment_id bigint, changes jsonb, "position" bigint, kept jsonb, other_id bigint,
-        other_kept jsonb, change bigint, undoes bigint);
-    ALTER TABLE events ADD digest bytea
+        comment_id bigint, changes jsonb, "position" bigint, kept json, other_id bigint,
+        other_kept jsonb, change bigint, undoes bigint)
 """
 
 MOVES = """
     CREATE INDEX events_moves_idx ON events (ticket_id, at)
         WHERE kind = 'changed' AND changes ? 'status';
     CREATE INDEX events_reopened_idx ON events (ticket_id, at)
-        WHERE kind = 'changed' AND kept -> 'closed' ->> 0 IS NOT NULL
+        WHERE kind = 'changed' AND (kept_closed IS NOT NULL OR kept_more -> 'closed' ->> 0 IS NOT NULL)
             AND changes ?| '{status,closed}'
 """
 
@@ -257,11 +343,12 @@ def upgrade():
     op.execute(TOKENS)
     op.execute(WATCHES)
     op.execute(migrations.literal(PEOPLE))
-    op.execute(migrations.literal(CHANGES))
-    op.execute(DIGESTS)
-    migrations.run("calls/proof.sql")
+    for statements in (ASIDE, EVENTS, FILLED, CHANGES, DIGESTS):
+        op.execute(migrations.literal(statements))
+    migrations.run("rules/events.sql", "calls/proof.sql")
     migrations.renew_digests()
     # As with words, above.
+    op.execute("DROP FUNCTION exported(events)")
     op.execute("ALTER TABLE events ALTER digest TYPE bytea USING substr(digest, 1)")
     op.execute(COUNTED.format(created=" INCLUDE (created)", updated=" INCLUDE (updated)"))
     op.execute(PAST)
@@ -281,8 +368,10 @@ def downgrade():
     op.execute("DROP TABLE past_tickets, past_searches, past_reached, watches, people, read_marks")
     op.execute("DROP FUNCTION watch_fits, person_fits; DROP TYPE mail_digest, mail_state")
     op.execute(COUNTED.format(created="", updated=""))
-    op.execute("DROP INDEX events_moves_idx, events_reopened_idx, comments_edited_idx")
-    op.execute("ALTER TABLE events DROP change, DROP undoes, DROP digest")
+    op.execute("DROP INDEX comments_edited_idx")
+    op.execute("DROP FUNCTION IF EXISTS kept(events), kept_told(events)")
+    for statements in (ASIDE, EVENTS_BEFORE, FILLED):
+        op.execute(migrations.literal(statements))
     op.execute("DROP SEQUENCE change_base; DROP TYPE event_contents")
     op.execute("DROP TABLE tokens; DROP FUNCTION token_fits; DROP TYPE token_role")
     op.execute("DROP TABLE deliveries, hooks; DROP FUNCTION hook_fits, new_secret")

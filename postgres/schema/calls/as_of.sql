@@ -19,7 +19,7 @@ BEGIN ATOMIC
             -- What was filed since, too, need not be put together to see that it was not there.
             SELECT events.ticket_id FROM events
                 WHERE events.kind = 'deleted' AND events.at > tickets_touched_since.moment
-                    AND coalesce((events.kept -> 'created' ->> 0)::timestamptz <= tickets_touched_since.moment, true)) AS touched
+                    AND coalesce((events.kept_more -> 'created' ->> 0)::timestamptz <= tickets_touched_since.moment, true)) AS touched
         LEFT JOIN tickets ON tickets.ticket_id = touched.ticket_id
         CROSS JOIN LATERAL (
             SELECT coalesce(jsonb_object_agg(first.key, first.value -> 0), '{}') AS old
@@ -50,14 +50,14 @@ BEGIN ATOMIC
             UNION
             SELECT events.ticket_id, events.comment_id FROM events
                 WHERE events.kind = 'comment_deleted' AND events.at > comments_touched_since.moment
-                    AND coalesce((events.kept -> 'comment' -> 'created' ->> 0)::timestamptz <= comments_touched_since.moment, true)) AS touched
+                    AND coalesce((events.kept_more -> 'comment' -> 'created' ->> 0)::timestamptz <= comments_touched_since.moment, true)) AS touched
         -- One by one: how few are edited, the planner does not know.
         LEFT JOIN LATERAL (SELECT comments AS row FROM comments
             WHERE comments.ticket_id = touched.ticket_id AND comments.comment_id = touched.comment_id LIMIT 1) AS present ON true
         CROSS JOIN LATERAL (
             SELECT coalesce(jsonb_object_agg(first.key, first.value -> 0), '{}') AS old
                 FROM (SELECT DISTINCT ON (item.key) item.key, item.value
-                    FROM events CROSS JOIN LATERAL jsonb_each(events.changes || coalesce(events.kept -> 'comment', '{}')) AS item
+                    FROM events CROSS JOIN LATERAL jsonb_each(events.changes || coalesce(events.kept_more -> 'comment', '{}')) AS item
                     WHERE events.ticket_id = touched.ticket_id AND events.comment_id = touched.comment_id AND events.at > comments_touched_since.moment
                     ORDER BY item.key, events.at, events.event_id) AS first) AS undone
         CROSS JOIN LATERAL jsonb_populate_record(present.row, undone.old) AS was

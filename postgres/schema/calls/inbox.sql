@@ -3,7 +3,7 @@
 CREATE OR REPLACE FUNCTION concerns(event events, whose text) RETURNS boolean
 LANGUAGE sql IMMUTABLE PARALLEL SAFE
 RETURN coalesce(whose IN (event.changes #>> '{assignee,0}', event.changes #>> '{assignee,1}', event.changes #>> '{reporter,0}', event.changes #>> '{reporter,1}',
-        event.kept #>> '{comment,author,0}', event.kept #>> '{comment,author,1}', CASE WHEN event.kind::text = 'commented' THEN event.actor END), false)
+        event.kept_more #>> '{comment,author,0}', event.kept_more #>> '{comment,author,1}', CASE WHEN event.kind::text = 'commented' THEN event.actor END), false)
     OR is_mentioned(concat_ws(E'\n', event.changes #>> '{title,1}', event.changes #>> '{description,1}', event.changes #>> '{body,1}'), ARRAY[whose]);
 COMMENT ON FUNCTION concerns(events, text) IS 'Whether an event itself has to do with somebody: it gives or takes a ticket from them, calls them, or is about their comment';
 

@@ -119,7 +119,7 @@ BEGIN
                     CASE WHEN events.kind IN ('created', 'changed', 'deleted') THEN events.changes ELSE '{}' END AS changes
                 FROM events WHERE events.ticket_id = number AND events.at > ground
             UNION ALL
-            SELECT events.event_id, events.at, events.kind, events.other_kept, '{}' FROM events WHERE events.other_id = number AND events.at > ground) AS happened
+            SELECT events.event_id, events.at, events.kind, coalesce(events.other_kept, '{}'), '{}' FROM events WHERE events.other_id = number AND events.at > ground) AS happened
         ORDER BY happened.at DESC, happened.event_id DESC LOOP
         IF is_last AND then_.updated > step.at THEN
             -- An import knows that it was touched once more, and no event of that.

@@ -19,8 +19,13 @@ CREATE OR REPLACE FUNCTION contents(event events, "position" bigint) RETURNS tex
 LANGUAGE sql STABLE PARALLEL SAFE
 -- Whoever calls this sets timezone, once for many events.
 RETURN row_to_json(ROW(event.event_id, event.at, event.actor, event.source, event.ticket_id, event.kind, event.comment_id,
-    event.changes, "position", event.kept, event.other_id, event.other_kept, event.change, event.undoes)::event_contents)::text;
+    event.changes, "position", kept_told(event)::json, event.other_id, coalesce(event.other_kept, '{}'), event.change, event.undoes)::event_contents)::text;
 COMMENT ON FUNCTION contents(events, bigint) IS 'What of an event at a position its digest covers, as an export has it where timezone is UTC, but not escaped()';
+
+CREATE OR REPLACE FUNCTION exported(event events) RETURNS text
+LANGUAGE sql STABLE PARALLEL SAFE
+RETURN left(contents(event, event.position), -1) || ',"digest":' || coalesce(to_json(event.digest)::text, 'null') || '}';
+COMMENT ON FUNCTION exported(events) IS 'An event as an export has it where timezone is UTC, but not escaped(): its contents, and the digest behind them';
 
 CREATE OR REPLACE FUNCTION place_events(most integer) RETURNS void
 LANGUAGE plpgsql

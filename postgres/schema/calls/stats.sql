@@ -29,8 +29,8 @@ LANGUAGE sql STABLE
 BEGIN ATOMIC
     -- A closed ticket may move to another closed status, and has the same time then: the last such event opened it. So it would
     -- be of a ticket that is closed since that very time: whoever asks has to leave that one out.
-    SELECT events.ticket_id, (events.kept -> 'closed' ->> 0)::timestamptz, max(events.at) FROM events
-        WHERE events.kind = 'changed' AND events.kept -> 'closed' ->> 0 IS NOT NULL AND events.changes ?| '{status,closed}'
+    SELECT events.ticket_id, coalesce(events.kept_closed, (events.kept_more -> 'closed' ->> 0)::timestamptz), max(events.at) FROM events
+        WHERE events.kind = 'changed' AND (events.kept_closed IS NOT NULL OR events.kept_more -> 'closed' ->> 0 IS NOT NULL) AND events.changes ?| '{status,closed}'
             AND (reopenings.moment IS NULL OR events.at <= reopenings.moment)
         GROUP BY 1, 2;
 END;

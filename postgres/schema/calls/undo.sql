@@ -69,15 +69,15 @@ BEGIN
         DELETE FROM tickets WHERE ticket_id = event.ticket_id;
     WHEN 'changed' THEN
         SELECT * INTO was FROM tickets WHERE ticket_id = event.ticket_id;
-        was := jsonb_populate_record(was, CASE WHEN event.changes ? 'status' THEN jsonb_build_object('closed', event.kept -> 'closed' -> 0) ELSE '{}' END || old);
+        was := jsonb_populate_record(was, CASE WHEN event.changes ? 'status' THEN jsonb_build_object('closed', kept(event) -> 'closed' -> 0) ELSE '{}' END || old);
         -- By a version that nobody else can give, tickets_before() knows it from other changes.
         UPDATE tickets SET {changed}, closed = was.closed, version = -version WHERE ticket_id = event.ticket_id;
     WHEN 'deleted' THEN
         was := jsonb_populate_record(NULL::tickets, old);
         INSERT INTO tickets (ticket_id, {columns}, created, closed, version) OVERRIDING SYSTEM VALUE
             -- The deletion counts as a version, too.
-            VALUES (event.ticket_id, {values}, (event.kept -> 'created' ->> 0)::timestamptz, (event.kept -> 'closed' ->> 0)::timestamptz,
-                -((event.kept -> 'version' ->> 0)::bigint + 2));
+            VALUES (event.ticket_id, {values}, (kept(event) -> 'created' ->> 0)::timestamptz, (kept(event) -> 'closed' ->> 0)::timestamptz,
+                -((kept(event) -> 'version' ->> 0)::bigint + 2));
     WHEN 'commented' THEN
         DELETE FROM comments WHERE ticket_id = event.ticket_id AND comment_id = event.comment_id;
     WHEN 'comment_changed' THEN
@@ -85,8 +85,8 @@ BEGIN
     WHEN 'comment_deleted' THEN
         -- By this time comments_before() knows it from a new one.
         INSERT INTO comments (comment_id, ticket_id, author, body, created, updated) OVERRIDING SYSTEM VALUE
-            VALUES (event.comment_id, event.ticket_id, event.kept -> 'comment' -> 'author' ->> 0, old ->> 'body',
-                (event.kept -> 'comment' -> 'created' ->> 0)::timestamptz, '-infinity');
+            VALUES (event.comment_id, event.ticket_id, event.kept_more -> 'comment' -> 'author' ->> 0, old ->> 'body',
+                (event.kept_more -> 'comment' -> 'created' ->> 0)::timestamptz, '-infinity');
     WHEN 'linked' THEN
         DELETE FROM links WHERE ticket_id = event.ticket_id AND other_id = event.other_id AND kind::text = event.changes -> 'kind' ->> 1;
     WHEN 'unlinked' THEN
@@ -142,11 +142,11 @@ BEGIN
             -- With what went with it: comments, and links to tickets that are there.
             undone := undone || ARRAY(
                 SELECT gone.event_id FROM events AS gone WHERE gone.ticket_id = event.ticket_id AND gone.change = event.change
-                    AND (gone.kind = 'comment_deleted' AND NOT gone.kept ? 'version'
-                        OR gone.kind = 'unlinked' AND gone.kept = '{}' AND EXISTS (SELECT FROM tickets WHERE ticket_id = gone.other_id))
+                    AND (gone.kind = 'comment_deleted' AND gone.kept_version IS NULL
+                        OR gone.kind = 'unlinked' AND gone.kept_version IS NULL AND EXISTS (SELECT FROM tickets WHERE ticket_id = gone.other_id))
                 UNION
                 SELECT gone.event_id FROM events AS gone WHERE gone.other_id = event.ticket_id AND gone.change = event.change
-                    AND gone.kind = 'unlinked' AND gone.other_kept = '{}' AND EXISTS (SELECT FROM tickets WHERE ticket_id = gone.ticket_id));
+                    AND gone.kind = 'unlinked' AND gone.other_kept IS NULL AND EXISTS (SELECT FROM tickets WHERE ticket_id = gone.ticket_id));
         END IF;
     END IF;
     kinds := ARRAY(SELECT DISTINCT events.kind::text FROM events WHERE events.event_id = ANY (undone));
@@ -206,9 +206,9 @@ BEGIN
             WITH mine AS MATERIALIZED (SELECT * FROM events WHERE events.event_id = ANY (undone)),
             went AS (
                 SELECT gone.ticket_id, max(gone.at) AS at FROM (
-                    SELECT ticket_id, at FROM mine WHERE kind IN ('comment_deleted', 'unlinked') AND NOT kept ? 'version'
+                    SELECT ticket_id, at FROM mine WHERE kind IN ('comment_deleted', 'unlinked') AND kept_version IS NULL
                     UNION ALL
-                    SELECT other_id, at FROM mine WHERE kind = 'unlinked' AND NOT other_kept ? 'version') AS gone
+                    SELECT other_id, at FROM mine WHERE kind = 'unlinked' AND other_kept IS NULL) AS gone
                 GROUP BY gone.ticket_id)
             SELECT mine.* FROM mine LEFT JOIN went ON went.ticket_id = mine.ticket_id AND mine.kind = 'deleted'
                 ORDER BY greatest(mine.at, went.at) DESC, mine.kind = 'deleted' DESC, mine.event_id DESC LOOP
@@ -223,7 +223,7 @@ BEGIN
             END IF;
             UPDATE events SET undoes = event.event_id WHERE events.event_id = latest AND events.undoes IS NULL;
         END LOOP;
-        SELECT coalesce(jsonb_agg(to_jsonb(written) - '{kept,other_id,other_kept}'::text[] - CASE WHEN dry_run THEN '{event_id,at,change,position,digest}'::text[] ELSE '{}' END
+        SELECT coalesce(jsonb_agg(to_jsonb(written) - '{kept_version,kept_updated,kept_closed,kept_more,other_id,other_kept}'::text[] - CASE WHEN dry_run THEN '{event_id,at,change,position,digest}'::text[] ELSE '{}' END
                 ORDER BY written.event_id), '[]')
             INTO done FROM events AS written WHERE written.change = this AND written.event_id > mark;
         IF dry_run THEN

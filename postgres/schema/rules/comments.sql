@@ -56,34 +56,34 @@ AS $$
 DECLARE
     touched bigint := coalesce(NEW.ticket_id, OLD.ticket_id);
     moment timestamptz;
-    was jsonb;
+    was_version bigint;
+    was_updated timestamptz;
 BEGIN
     -- As touch() does, which is for many and takes longer. With its ticket gone, there is nothing left to touch.
-    SELECT greatest(clock_timestamp(), updated + interval '1 microsecond'),
-            jsonb_build_object('version', jsonb_build_array(version), 'updated', jsonb_build_array(updated))
-        INTO moment, was FROM tickets WHERE ticket_id = touched FOR NO KEY UPDATE;
+    SELECT greatest(clock_timestamp(), updated + interval '1 microsecond'), version, updated
+        INTO moment, was_version, was_updated FROM tickets WHERE ticket_id = touched FOR NO KEY UPDATE;
     UPDATE tickets SET version = version + 1, updated = moment WHERE ticket_id = touched;
     IF TG_OP = 'INSERT' THEN
         INSERT INTO searches VALUES (NEW.ticket_id, NEW.comment_id, body_words(NEW.body), NEW.updated);
-        INSERT INTO events (at, actor, source, ticket_id, kind, comment_id, changes, kept)
+        INSERT INTO events (at, actor, source, ticket_id, kind, comment_id, changes, kept_version, kept_updated, kept_more)
             VALUES (moment, left(actor(), 100), source(), NEW.ticket_id, 'commented', NEW.comment_id,
-                {given}, CASE WHEN NEW.updated = NEW.created THEN was
+                {given}, was_version, was_updated, CASE WHEN NEW.updated <> NEW.created
                     -- Brought back: until now it was not there.
-                    ELSE was || jsonb_build_object('comment', jsonb_build_object('author', jsonb_build_array(NULL, NEW.author),
+                    THEN jsonb_build_object('comment', jsonb_build_object('author', jsonb_build_array(NULL, NEW.author),
                         'created', jsonb_build_array(NULL, NEW.created), 'updated', jsonb_build_array(NULL, NEW.updated))) END);
     ELSIF TG_OP = 'UPDATE' THEN
         UPDATE searches SET words = body_words(NEW.body), since = NEW.updated
             WHERE ticket_id = NEW.ticket_id AND comment_id = NEW.comment_id;
-        INSERT INTO events (at, actor, source, ticket_id, kind, comment_id, changes, kept)
+        INSERT INTO events (at, actor, source, ticket_id, kind, comment_id, changes, kept_version, kept_updated, kept_more)
             VALUES (moment, left(actor(), 100), source(), NEW.ticket_id, 'comment_changed', NEW.comment_id,
-                {changed},
-                was || jsonb_build_object('comment', jsonb_build_object('updated', jsonb_build_array(OLD.updated, NEW.updated))));
+                {changed}, was_version, was_updated,
+                jsonb_build_object('comment', jsonb_build_object('updated', jsonb_build_array(OLD.updated, NEW.updated))));
     ELSE
         DELETE FROM searches WHERE ticket_id = OLD.ticket_id AND comment_id = OLD.comment_id;
-        INSERT INTO events (at, actor, source, ticket_id, kind, comment_id, changes, kept)
+        INSERT INTO events (at, actor, source, ticket_id, kind, comment_id, changes, kept_version, kept_updated, kept_more)
             VALUES (coalesce(moment, after_last(OLD.ticket_id)), left(actor(), 100), source(), OLD.ticket_id, 'comment_deleted', OLD.comment_id,
-                {gone},
-                coalesce(was, '{}') || jsonb_build_object('comment', jsonb_build_object('author', jsonb_build_array(OLD.author, NULL),
+                {gone}, was_version, was_updated,
+                jsonb_build_object('comment', jsonb_build_object('author', jsonb_build_array(OLD.author, NULL),
                     'created', jsonb_build_array(OLD.created, NULL), 'updated', jsonb_build_array(OLD.updated, NULL))));
     END IF;
     RETURN NULL;

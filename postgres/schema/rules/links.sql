@@ -144,10 +144,11 @@ BEGIN
     END LOOP;
     -- Both ends show the link, so both have a new version.
     WITH touched AS MATERIALIZED (SELECT * FROM touch(ARRAY(SELECT ticket_id FROM new_rows UNION ALL SELECT other_id FROM new_rows)))
-    INSERT INTO events (at, actor, source, ticket_id, kind, changes, kept, other_id, other_kept)
+    INSERT INTO events (at, actor, source, ticket_id, kind, changes, kept_version, kept_updated, other_id, other_kept)
         SELECT this.at, left(actor(), 100), source(), new_rows.ticket_id, 'linked',
             jsonb_build_object('kind', jsonb_build_array(NULL, kind), 'other_id', jsonb_build_array(NULL, new_rows.other_id)),
-            this.kept, new_rows.other_id, other.kept
+            this.version, this.updated, new_rows.other_id,
+            jsonb_build_object('version', jsonb_build_array(other.version), 'updated', jsonb_build_array(other.updated))
         FROM new_rows JOIN touched AS this USING (ticket_id) JOIN touched AS other ON other.ticket_id = new_rows.other_id
         ORDER BY new_rows;
     RETURN NULL;
@@ -164,10 +165,11 @@ BEGIN
     END IF;
     -- An end that goes with the link is not there to be touched any more.
     WITH touched AS MATERIALIZED (SELECT * FROM touch(ARRAY(SELECT ticket_id FROM old_rows UNION ALL SELECT other_id FROM old_rows)))
-    INSERT INTO events (at, actor, source, ticket_id, kind, changes, kept, other_id, other_kept)
+    INSERT INTO events (at, actor, source, ticket_id, kind, changes, kept_version, kept_updated, other_id, other_kept)
         SELECT coalesce(this.at, other.at, after_last(old_rows.ticket_id)), left(actor(), 100), source(), old_rows.ticket_id, 'unlinked',
             jsonb_build_object('kind', jsonb_build_array(kind, NULL), 'other_id', jsonb_build_array(old_rows.other_id, NULL)),
-            coalesce(this.kept, '{}'), old_rows.other_id, coalesce(other.kept, '{}')
+            this.version, this.updated, old_rows.other_id,
+            CASE WHEN other.ticket_id IS NOT NULL THEN jsonb_build_object('version', jsonb_build_array(other.version), 'updated', jsonb_build_array(other.updated)) END
         FROM old_rows LEFT JOIN touched AS this USING (ticket_id) LEFT JOIN touched AS other ON other.ticket_id = old_rows.other_id
         ORDER BY old_rows;
     RETURN NULL;

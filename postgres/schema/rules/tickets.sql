@@ -128,7 +128,7 @@ COMMENT ON FUNCTION tickets_before() IS 'Keeps what the database keeps of a tick
 CREATE OR REPLACE TRIGGER tickets_before BEFORE INSERT OR UPDATE ON tickets
     FOR EACH ROW EXECUTE FUNCTION tickets_before();
 
-CREATE OR REPLACE FUNCTION touch(ids bigint[]) RETURNS TABLE (ticket_id bigint, at timestamptz, kept jsonb)
+CREATE OR REPLACE FUNCTION touch(ids bigint[]) RETURNS TABLE (ticket_id bigint, at timestamptz, version bigint, updated timestamptz)
 LANGUAGE plpgsql
 SET search_path = pg_catalog, public, pg_temp
 -- Otherwise plans are made anew each time, for PostgreSQL takes an unknown list for a longer one.
@@ -143,8 +143,7 @@ BEGIN
     RETURN QUERY
         UPDATE tickets SET version = old.version + cardinality(array_positions(touch.ids, old.ticket_id)), updated = touch.at
             FROM tickets AS old WHERE old.ticket_id = ANY (touch.ids) AND tickets.ticket_id = old.ticket_id
-            RETURNING old.ticket_id, touch.at,
-                jsonb_build_object('version', jsonb_build_array(old.version), 'updated', jsonb_build_array(old.updated));
+            RETURNING old.ticket_id, touch.at, old.version, old.updated;
 END $$;
 COMMENT ON FUNCTION touch(bigint[]) IS
     'Counts the version of tickets on, once for each time they are named, when what hangs on them changed; gives when, and what they were';
@@ -173,20 +172,19 @@ BEGIN
         ELSE
             -- Brought back: until now it was not there. As text, or the index of all that was deleted would do, too, which is long
             -- where many come back at once.
-            INSERT INTO events (at, actor, source, ticket_id, kind, changes, kept)
+            INSERT INTO events (at, actor, source, ticket_id, kind, changes, kept_version, kept_updated, kept_more)
                 VALUES (NEW.updated, left(actor(), 100), source(), NEW.ticket_id, 'created',
-                    {given},
-                    jsonb_build_object('version', jsonb_build_array(NEW.version - 1), 'created', jsonb_build_array(NULL), 'closed', jsonb_build_array(NULL),
-                        'updated', jsonb_build_array((SELECT events.at FROM events WHERE events.ticket_id = NEW.ticket_id AND events.kind::text = 'deleted'
-                            ORDER BY events.ticket_id DESC, events.event_id DESC LIMIT 1))));
+                    {given}, NEW.version - 1,
+                    (SELECT events.at FROM events WHERE events.ticket_id = NEW.ticket_id AND events.kind::text = 'deleted'
+                        ORDER BY events.ticket_id DESC, events.event_id DESC LIMIT 1),
+                    '{"created": [null], "closed": [null]}');
         END IF;
     ELSIF TG_OP = 'DELETE' THEN
         DELETE FROM searches WHERE ticket_id = OLD.ticket_id;
-        INSERT INTO events (at, actor, source, ticket_id, kind, changes, kept)
+        INSERT INTO events (at, actor, source, ticket_id, kind, changes, kept_version, kept_updated, kept_more)
             VALUES (greatest(clock_timestamp(), OLD.updated + interval '1 microsecond'), left(actor(), 100), source(), OLD.ticket_id, 'deleted',
-                {gone},
-                jsonb_build_object('version', jsonb_build_array(OLD.version), 'created', jsonb_build_array(OLD.created),
-                    'updated', jsonb_build_array(OLD.updated), 'closed', jsonb_build_array(OLD.closed)));
+                {gone}, OLD.version, OLD.updated,
+                jsonb_build_object('created', jsonb_build_array(OLD.created), 'closed', jsonb_build_array(OLD.closed)));
     ELSE
         changes := {changed};
         IF changes = '{}' THEN
@@ -196,10 +194,8 @@ BEGIN
             END IF;
             changes := jsonb_build_object('closed', jsonb_build_array(OLD.closed, NEW.closed));
         END IF;
-        INSERT INTO events (at, actor, source, ticket_id, kind, changes, kept)
-            VALUES (NEW.updated, left(actor(), 100), source(), NEW.ticket_id, 'changed', changes,
-                jsonb_build_object('version', jsonb_build_array(OLD.version),
-                    'updated', jsonb_build_array(OLD.updated), 'closed', jsonb_build_array(OLD.closed)));
+        INSERT INTO events (at, actor, source, ticket_id, kind, changes, kept_version, kept_updated, kept_closed)
+            VALUES (NEW.updated, left(actor(), 100), source(), NEW.ticket_id, 'changed', changes, OLD.version, OLD.updated, OLD.closed);
         IF changes ?| '{title,description,labels}' THEN
             UPDATE searches SET words = ticket_words(NEW.title, NEW.description, NEW.labels), since = NEW.updated
                 WHERE ticket_id = NEW.ticket_id AND comment_id = 0;

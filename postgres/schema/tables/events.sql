@@ -4,22 +4,27 @@ CREATE SEQUENCE change_base MINVALUE -9223372036854775808;
 COMMENT ON SEQUENCE change_base IS 'What the number of a change is more than that of its transaction on this server; no sequence, but the cheapest number to read';
 
 CREATE TABLE events (
+    -- In an order that leaves no gaps between them: there is nothing of which there are more.
     event_id bigint GENERATED ALWAYS AS IDENTITY,
     at timestamptz NOT NULL,
-    actor text NOT NULL,
-    source text NOT NULL,
     -- No foreign key: history stays when its ticket goes.
     ticket_id bigint,
-    kind event_kind NOT NULL,
     comment_id bigint,
-    changes jsonb NOT NULL,
-    position bigint,
-    kept jsonb NOT NULL DEFAULT '{}',
     other_id bigint,
-    other_kept jsonb NOT NULL DEFAULT '{}',
+    position bigint,
     change bigint NOT NULL DEFAULT pg_current_xact_id()::text::bigint + pg_sequence_last_value('change_base'),
     undoes bigint,
+    -- Columns, for as JSON they were a quarter of an event: kept() puts them together.
+    kept_version bigint,
+    kept_updated timestamptz,
+    kept_closed timestamptz,
+    kind event_kind NOT NULL,
+    actor text NOT NULL,
+    source text NOT NULL,
     digest bytea,
+    changes jsonb NOT NULL,
+    kept_more jsonb,
+    other_kept jsonb,
     -- All events, newest first.
     CONSTRAINT events_pkey PRIMARY KEY (event_id)
 );
@@ -33,9 +38,12 @@ COMMENT ON COLUMN events.kind IS 'What happened';
 COMMENT ON COLUMN events.comment_id IS 'The comment that was written, changed or deleted';
 COMMENT ON COLUMN events.changes IS '{"column": [old, new]}; of the workflow {"statuses": [old, new], "transitions": [old, new]}; of a token its name, role, actor and end; of a hook its number and what is not secret';
 COMMENT ON COLUMN events.position IS 'Its place in the feed, given when the feed is first read; null until then';
-COMMENT ON COLUMN events.kept IS 'What the database kept of the ticket (and the comment) before: {"version": [old], …}, for tickets_as_of()';
+COMMENT ON COLUMN events.kept_version IS 'The version of the ticket before; a part of kept()';
+COMMENT ON COLUMN events.kept_updated IS 'When the ticket had been touched before; a part of kept()';
+COMMENT ON COLUMN events.kept_closed IS 'When the ticket had been closed before; a part of kept()';
+COMMENT ON COLUMN events.kept_more IS 'What else is a part of kept(), such as what was kept of a comment; null where nothing is';
 COMMENT ON COLUMN events.other_id IS 'Of a link: the other ticket';
-COMMENT ON COLUMN events.other_kept IS 'The same as kept, of the other ticket';
+COMMENT ON COLUMN events.other_kept IS 'What kept() is of the ticket, of the other one; null where nothing is';
 COMMENT ON COLUMN events.change IS 'The change that it was a part of: all events of one transaction have the same number, and no others';
 COMMENT ON COLUMN events.undoes IS 'The event that it took back; null where nothing was undone';
 COMMENT ON COLUMN events.digest IS 'SHA-256 over the digest of the position before and this event''s contents, given with its position';
@@ -56,7 +64,7 @@ CREATE INDEX events_workflow_idx ON events (at) WHERE ticket_id IS NULL;
 -- Statistics: from which status to which, and what was opened again.
 CREATE INDEX events_moves_idx ON events (ticket_id, at) WHERE kind = 'changed' AND changes ? 'status';
 CREATE INDEX events_reopened_idx ON events (ticket_id, at)
-    WHERE kind = 'changed' AND kept -> 'closed' ->> 0 IS NOT NULL AND changes ?| '{status,closed}';
+    WHERE kind = 'changed' AND (kept_closed IS NOT NULL OR kept_more -> 'closed' ->> 0 IS NOT NULL) AND changes ?| '{status,closed}';
 -- change=, and undo() of a whole one.
 CREATE INDEX events_change_idx ON events (change);
 
