@@ -27,9 +27,9 @@ def live(server, clean):
 class Reader:
     """A reader of the stream, over a real socket."""
 
-    def __init__(self, live, position=None, **headers):
+    def __init__(self, live, position=None, path="/events"):
         self.connection = live.connect()
-        lines = ["GET /events HTTP/1.1", "Host: iris", "Accept: text/event-stream"]
+        lines = [f"GET {path} HTTP/1.1", "Host: iris", "Accept: text/event-stream"]
         if position is not None:
             lines.append(f"Last-Event-ID: {position}")
         self.connection.sendall("\r\n".join(lines).encode() + b"\r\n\r\n")
@@ -156,6 +156,21 @@ def test_a_stream_gives_what_was_and_what_comes(live, http, ticket):
         live.send("GET", "/events", headers=["Accept: text/event-stream", "Last-Event-ID: x"])[0]
         == 400
     )
+
+
+def test_a_reader_who_was_told_nothing_yet_begins_where_the_address_says(live, http):
+    """A browser sends Last-Event-ID empty where an event had none."""
+    for title in ("one", "two"):
+        http.put("/tickets", title=title)
+    told = {}
+    for path in ("/events", "/events?after=1"):
+        reader = Reader(live, position="", path=path)
+        told[path] = [
+            place for place, _ in reader.until(lambda events: events and events[-1][0] == 2)
+        ]
+        assert reader.data.startswith(b"HTTP/1.1 200 ")
+        reader.close()
+    assert told == {"/events": [1, 2], "/events?after=1": [2]}
 
 
 def test_a_quiet_stream_shows_that_it_lives(server, clean, monkeypatch):

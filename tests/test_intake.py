@@ -6,6 +6,7 @@ import json
 import random
 import socket
 import time
+import unicodedata
 
 import pytest
 from conftest import parsed, read_all
@@ -259,6 +260,31 @@ def test_pages_of_other_sites_may_not_write(http):
 def test_an_actor_has_a_decent_name(http, name):
     answer = http.put("/tickets", title="x", headers={"Iris-Actor": name})
     assert (answer.status, answer.json["code"]) == (400, "invalid_actor")
+
+
+@pytest.mark.parametrize(
+    "name", ["\u00a0alice\u3000", "\u200b alice\ufeff", " alice\t", "ali\u00e7e"]
+)
+def test_an_actor_is_called_alike_at_both_doors(live, sql, http, name):
+    """Without blanks around it, and composed: so somebody finds their own, however they typed it."""
+    plain = "ali\u00e7e" if "\u00e7" in name else "alice"
+    for typed in (name, unicodedata.normalize("NFD", name)):
+        sql("SELECT set_config('iris.actor', %s, false)", typed)
+        assert sql.one("INSERT INTO tickets (title) VALUES ('x') RETURNING reporter") == {
+            "reporter": plain
+        }
+        status, _, body = live.send("PUT", "/tickets?title=x", headers=[f"Iris-Actor: {typed}"])
+        assert (status, json.loads(body)["reporter"]) == (201, plain)
+        basic = base64.b64encode(f"{typed}:".encode()).decode()
+        headers = [f"Authorization: Basic {basic}"]
+        assert json.loads(live.send("GET", "/me", headers=headers)[2])["actor"] == plain
+        mine = live.send("GET", "/tickets?mine=true&count=true", headers=[f"Iris-Actor: {typed}"])
+        assert len(json.loads(mine[2])) == sql.one("SELECT count(*) FROM tickets")["count"]
+    assert {each["actor"] for each in sql("SELECT actor FROM events")} == {plain}
+    # One that is nothing but blanks is none.
+    sql("SELECT set_config('iris.actor', %s, false)", "\u00a0\u3000")
+    assert sql.one("SELECT actor()") == {"actor": "iris"}
+    assert live.send("GET", "/me", headers=["Iris-Actor: \u00a0"])[0] == 400
 
 
 def test_an_actor_may_have_any_letters(live, http):

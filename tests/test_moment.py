@@ -268,3 +268,22 @@ def test_what_an_answer_tells_is_known_at_both_doors(sql):
     from iris import tickets  # noqa: PLC0415
 
     assert sql.one("SELECT told() AS it")["it"] == list(tickets.TOLD)
+
+
+@pytest.mark.parametrize("blank", ["\u00a0", "\u3000", " \u200b\t"])
+def test_a_blank_is_what_it_is_in_any_text(ask, sql, http, blank):
+    """Whatever the server's locale makes of it."""
+    for words in (
+        "7 days ago",
+        "friday 17:00",
+        "last week",
+        "2026-12-01 17:00",
+        "tomorrow at 9:00",
+    ):
+        spaced = f"{blank}{words.replace(' ', blank)}{blank}"
+        assert sql.one("SELECT moment(%s) = moment(%s) AS it", spaced, words)["it"], words
+        first, second = (http.put("/tickets", title="x", due=each).json for each in (spaced, words))
+        # What counts from now on is some milliseconds later.
+        assert first["due"][:16] == second["due"][:16], words
+    error = sql.refusal("SELECT moment(%s)", f"some{blank}day")
+    assert error.diag.message_primary.endswith(f'"some{blank}day"')

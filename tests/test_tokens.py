@@ -65,6 +65,11 @@ def test_the_service_finds_it_by_its_hash(sql, add):
     assert sql("SELECT * FROM token_of(sha256(%s))", made["token"].encode()) == []
 
 
+def test_whoever_a_token_speaks_for_is_called_without_blanks_around_it(sql, add):
+    add("alice-phone", actor="\u00a0alice\u3000")
+    assert sql.one("SELECT actor FROM tokens") == {"actor": "alice"}
+
+
 def test_one_that_has_ended_lets_nobody_in(sql, owner, add):
     made = add("alice", expires="tomorrow")
     with owner.cursor() as cursor:
@@ -80,6 +85,10 @@ def test_one_that_has_ended_lets_nobody_in(sql, owner, add):
             "a token's name has 1 to 60 characters, no slash and no blank at either end",
         ),
         ({"name": "a/b"}, "a token's name has 1 to 60 characters, no slash"),
+        (
+            {"name": "a\u00a0"},
+            "a token's name has 1 to 60 characters, no slash and no blank at either end",
+        ),
         ({"name": "me"}, 'and is not "me"'),
         ({"name": ".."}, "a token's name has 1 to 60 characters, no slash"),
         ({"name": "x" * 61}, "a token's name has 1 to 60 characters, no slash"),

@@ -11,6 +11,7 @@ import json
 import logging
 import math
 import secrets
+import unicodedata
 
 from iris import bounds, current, formats, meters, problems, rights, settings
 from iris.database import callers, writing
@@ -191,7 +192,7 @@ def actor(request):
     header = request.env.get("HTTP_IRIS_ACTOR")
     try:
         # A header's bytes reach WSGI as Latin-1; curl sends a terminal's UTF-8.
-        name = _named(request) if header is None else header.encode("latin-1").decode().strip()
+        name = _named(request) if header is None else _called(header.encode("latin-1").decode())
     except UnicodeError:
         name = ""
     if name is None:
@@ -205,6 +206,11 @@ def actor(request):
     return name
 
 
+def _called(name):
+    """Return a name of who acts as actor() in SQL has it."""
+    return unicodedata.normalize("NFC", name).strip(types.BLANKS)
+
+
 def _named(request):
     """Return the name that Basic gives, for browsers have no header of their own; None without one.
 
@@ -214,7 +220,7 @@ def _named(request):
     if kind.lower() != "basic":
         return None
     try:
-        return base64.b64decode(given.strip()).decode().partition(":")[0].strip() or None
+        return _called(base64.b64decode(given.strip()).decode().partition(":")[0]) or None
     except binascii.Error:
         return None
 

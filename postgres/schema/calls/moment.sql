@@ -10,7 +10,9 @@ SET intervalstyle = 'postgres'
 SET timezone = 'UTC'
 AS $$
 DECLARE
-    said text := lower(btrim(regexp_replace(words, '\s+', ' ', 'g')));
+    -- A blank is what it is in any text; PostgreSQL itself would read others than its own as a part of a word.
+    spaced text := btrim(regexp_replace(words, '[' || blanks() || ']+', ' ', 'g'));
+    said text := lower(spaced);
     here timestamp;
     part text[];
     day timestamp;
@@ -87,7 +89,7 @@ BEGIN
         END IF;
     END IF;
 
-    RETURN coalesce(found, regexp_replace(words, '^(\s*(today|tomorrow|yesterday),?\s+)at\s+', '\1', 'i')::timestamptz);
+    RETURN coalesce(found, regexp_replace(spaced, '^((today|tomorrow|yesterday),? )at ', '\1', 'i')::timestamptz);
 EXCEPTION WHEN data_exception THEN
     IF SQLERRM LIKE 'there is no time zone "%' THEN
         RAISE;

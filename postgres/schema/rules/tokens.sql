@@ -8,10 +8,14 @@ DECLARE
     missing text;
 BEGIN
     NEW.name := normalize(NEW.name);
-    NEW.actor := normalize(coalesce(NEW.actor, NEW.name));
+    -- Whoever it speaks for is called as by iris.actor.
+    NEW.actor := btrim(normalize(coalesce(NEW.actor, NEW.name)), blanks());
     missing := CASE WHEN NEW.name IS NULL THEN 'name' WHEN NEW.role IS NULL THEN 'role' WHEN NEW.digest IS NULL THEN 'digest' END;
     IF missing IS NOT NULL THEN
         RAISE not_null_violation USING MESSAGE = missing || ' is required', COLUMN = missing;
+    END IF;
+    IF NEW.name <> btrim(NEW.name, blanks()) THEN
+        PERFORM refuse('a token''s name has 1 to 60 characters, no slash and no blank at either end, and is not "me"', 'tokens_check', 'name');
     END IF;
     NEW.created := clock_timestamp();
     NEW.used := NULL;

@@ -1,13 +1,21 @@
 -- SMALL FUNCTIONS that tables and rules are made with
 
+CREATE OR REPLACE FUNCTION blanks() RETURNS text
+LANGUAGE sql IMMUTABLE PARALLEL SAFE
+-- Spelled out, for a regular expression's \s depends on how the server was initialised; iris/intake/types.py has the same.
+RETURN U&'\0009\000A\000B\000C\000D\0020\0085\00A0\1680\2000\2001\2002\2003\2004\2005\2006\2007\2008\2009\200A\200B\2028\2029\202F\205F\3000\FEFF';
+COMMENT ON FUNCTION blanks() IS
+    'The characters that are blanks: all that Unicode calls white space, and the two invisible ones that texts get by pasting';
+
 CREATE OR REPLACE FUNCTION actor() RETURNS text
 LANGUAGE sql STABLE PARALLEL SAFE
 -- The service, psql's iris and the owner may speak for others; a login of somebody's own is nobody but itself.
 RETURN CASE WHEN session_user IN ('iris', 'iris_service') OR pg_has_role(session_user, 'iris', 'MEMBER')
         OR has_database_privilege(session_user, current_database(), 'CREATE')
-    THEN coalesce(nullif(current_setting('iris.actor', true), ''), session_user::text) ELSE session_user::text END;
+    -- As texts are kept; iris/intake/auth.py does the same to the header.
+    THEN coalesce(nullif(btrim(normalize(current_setting('iris.actor', true)), blanks()), ''), session_user::text) ELSE session_user::text END;
 COMMENT ON FUNCTION actor() IS
-    'Who is acting: the setting iris.actor, where the session may speak for others (iris, iris_service, the owner), else its user';
+    'Who is acting: the setting iris.actor, in NFC and without blanks around it, where the session may speak for others (iris, iris_service, the owner), else its user';
 
 CREATE OR REPLACE FUNCTION source() RETURNS text
 LANGUAGE sql STABLE PARALLEL SAFE
@@ -23,13 +31,6 @@ BEGIN
 END $$;
 COMMENT ON FUNCTION refuse(text, text, text) IS
     'Stands behind OR in a constraint: refuses in words that a person understands, and costs nothing while the constraint holds';
-
-CREATE OR REPLACE FUNCTION blanks() RETURNS text
-LANGUAGE sql IMMUTABLE PARALLEL SAFE
--- Spelled out, for a regular expression's \s depends on how the server was initialised; iris/intake/types.py has the same.
-RETURN U&'\0009\000A\000B\000C\000D\0020\0085\00A0\1680\2000\2001\2002\2003\2004\2005\2006\2007\2008\2009\200A\200B\2028\2029\202F\205F\3000\FEFF';
-COMMENT ON FUNCTION blanks() IS
-    'The characters that are blanks: all that Unicode calls white space, and the two invisible ones that texts get by pasting';
 
 CREATE OR REPLACE FUNCTION is_blank(value text) RETURNS boolean
 LANGUAGE sql IMMUTABLE PARALLEL SAFE
