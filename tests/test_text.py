@@ -84,14 +84,14 @@ WRITTEN = (
 )
 
 
-@pytest.mark.parametrize("width", [40, 80, 200, 500])
+@pytest.mark.parametrize("width", [40, 60, 80, 200, 500])
 def test_whatever_is_drawn_fits_and_lines_up(http, many, width):
     http.put("/tokens", name="alice", role="writer")
     http.put("/people/alice", mail="alice@example.org")
 
     def fits(text, path):
         assert not re.search(r"[\x00-\x09\x0b-\x1f\x7f-\x9f\u202e]", text), path
-        if width >= 80:
+        if width >= 60:
             assert max(wcwidth.width(line) for line in text.splitlines()) <= width, path
 
     for path, said in {**READ, **{f"/tickets/{number}": "From:" for number in many}}.items():
@@ -345,8 +345,15 @@ def test_a_title_keeps_room_beside_long_names_and_times(http, ticket):
     assert head.split() == ["ticket_id", "status", "priority", "assignee", "due", "age", "title"]
     # A time gives way down to its day, not to a part of one.
     assert re.fullmatch(
-        r"1          open    urgent    christo…  2999-01-01  0m   Printer on fire in …", row
+        r"1          open    urgent    christopher…  2999-01-01  0m   Printer on fire in …", row
     )
+    # Where it is narrow, names of columns are cut before what stands in them, and numbers never.
+    assert http.get("/tickets?format=text&width=60").text.splitlines() == [
+        "ti…  sta…  prior…  assignee  due         age  title",
+        "1    open  urgent  christo…  2999-01-01  0m   Printer on fi…",
+    ]
+    history = http.get("/events?format=text&width=60").text.splitlines()[1]
+    assert re.search(r"anonymo…  http  +1    +created  due: 2999-01-0…$", history), history
     whole = http.get("/tickets?format=text&width=200").text
     assert "2999-01-01 12:00 (in 9" in whole
     history = http.get("/tickets/1/history?format=text&width=80").text

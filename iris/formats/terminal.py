@@ -19,6 +19,8 @@ from iris.formats import fitting
 # What width= may be.
 WIDTHS = (20, 500)
 NARROWEST = 8
+# And in a terminal where not even that fits.
+CUT = 3
 # Cells of a time, to the minute and by its day.
 MINUTE, DAY = 16, 10
 # What somebody reads a table for; of its width this has so many hundredths, if it needs them.
@@ -204,23 +206,33 @@ def _widths(lines, most):
 
 
 def _shrunk(lines, columns, times, width):
-    """Return widths that fit: the widest give way, a time to its day, what a table is read for last."""
-    widths = _widths(lines, width)
-    least = [
-        width * MAINLY // 100 if name in MAIN else max(NARROWEST, len(name)) for name in columns
-    ]
+    """Return widths that fit: the widest give way, a time to its day, what a table is read for last.
+
+    Where that is still too wide, columns' names are cut, then what stands in them, and numbers never.
+    """
+    whole, mainly = _widths(lines, width), width * MAINLY // 100
+    least = [mainly if name in MAIN else max(NARROWEST, len(name)) for name in columns]
     for day in (MINUTE, DAY):
-        for place, name in enumerate(columns):
-            if name in times and widths[place] > day:
-                widths[place] = day
+        widths = [
+            min(day, mine) if name in times else mine
+            for name, mine in zip(columns, whole, strict=True)
+        ]
         ends = [
-            min(day, widths[place]) if name in times else least[place]
-            for place, name in enumerate(columns)
+            mine if name in times else end
+            for name, mine, end in zip(columns, widths, least, strict=True)
         ]
         _give_way(widths, ends, width)
         if _across(widths) <= width:
-            break
-    _give_way(widths, [NARROWEST] * len(widths), width)
+            return widths
+    cells = [[line[place] for line in lines[1:]] for place in range(len(columns))]
+    is_number = [all(cell.isdecimal() for cell in each if cell) for each in cells]
+    for most in (width, NARROWEST, CUT):
+        for place, name in enumerate(columns):
+            value = max(map(wcwidth.width, cells[place]), default=0)
+            if name in MAIN and most == width:
+                value = mainly
+            ends[place] = max(CUT, value if is_number[place] else min(value, most))
+        _give_way(widths, ends, width)
     return widths
 
 
