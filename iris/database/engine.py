@@ -133,7 +133,7 @@ class Pooled(NamedTuple):
     connection: its psycopg2 connection.
     made:     when, by the monotonic clock.
     before:   what has to go before a statement that nothing else goes before; mostly nothing.
-    prepared: names of the statements that the connection has prepared.
+    prepared: the statements that the connection has prepared: how each is kept, and its name.
     """
 
     session: orm.Session

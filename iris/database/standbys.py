@@ -103,12 +103,13 @@ class Server:
         self.rest()
         return False
 
-    def rows(self, sql, values, before=""):
+    def rows(self, sql, values, before="", keep=False):
         """Run one statement here; as statements.rows()."""
         if self.to is None:
-            return statements.rows(sql, values, before, again=True)
+            return statements.rows(sql, values, before, keep, again=True)
         with self.pool.taken() as taken:
-            return statements.on(taken, sql, values, self.guard + (before or taken.before))
+            before = self.guard + (before or taken.before)
+            return statements.on(taken, sql, values, before, keep)
 
 
 PRIMARY = Server()
@@ -116,9 +117,9 @@ STANDBYS = [Server(to) for to in location.standbys()]
 _turns = itertools.count()
 
 
-def rows(sql, values, before=""):
+def rows(sql, values, before="", keep=False):
     """Run one statement that reads much; as statements.rows()."""
-    return anywhere(values, lambda server, values: server.rows(sql, values, before))
+    return anywhere(values, lambda server, values: server.rows(sql, values, before, keep))
 
 
 def run(sql, values):

@@ -38,30 +38,35 @@ def compiled(statement):
     return sql
 
 
-# Statements that a connection prepares, at most: there are as many as combinations of columns.
-MOST_PREPARED = 100
+# What goes before a kept statement whose plan is to be the same for all values from the first time on.
+ONE_PLAN = "SET LOCAL plan_cache_mode = force_generic_plan; "
+# Statements that a connection prepares, at most, by what `keep` is: there are as many as combinations of
+# columns. A list of a past takes half a megabyte of its server process.
+MOST_PREPARED = {True: 100, ONE_PLAN: 10}
+# What a kept statement is given: values, and times by their words, which are looked at once for all of it.
+GIVEN = re.compile(r"moment_once\(%\(\w+\)s, \w+, %\(zone\)s\)|%\(\w+\)s")
 
 
 @lru_cache(1000)
 def _prepared(sql):
     """Return (name, PREPARE, EXECUTE) of a statement; the last one takes its values."""
-    names = list(dict.fromkeys(re.findall(r"%\((\w+)\)s", sql)))
+    given = list(dict.fromkeys(GIVEN.findall(sql)))
     name = "iris_" + hashlib.sha256(sql.encode()).hexdigest()[:16]
-    body = re.sub(r"%\((\w+)\)s", lambda match: f"${names.index(match[1]) + 1}", sql)
-    values = ", ".join(f"%({each})s" for each in names)
-    return name, f"PREPARE {name} AS {body.replace('%%', '%')}", f"EXECUTE {name} ({values})"
+    body = GIVEN.sub(lambda match: f"${given.index(match[0]) + 1}", sql).replace("%%", "%")
+    values = f" ({', '.join(given)})" if given else ""
+    return name, f"PREPARE {name} AS {body}", f"EXECUTE {name}{values}"
 
 
-def _prepare(cursor, sql, known):
-    """Prepare a statement, unless its name is known already; return what to run in its place."""
+def _prepare(cursor, sql, keep, known):
+    """Prepare a statement, unless it is known already; return what to run in its place."""
     name, prepare, execute = _prepared(sql)
-    if name not in known:
-        if len(known) == MOST_PREPARED:
+    if (keep, name) not in known:
+        if sum(kept == keep for kept, _ in known) >= MOST_PREPARED[keep]:
             return sql
         # The name says all: who has prepared this before us has prepared the same.
         with contextlib.suppress(psycopg2.errors.DuplicatePreparedStatement):
             cursor.execute(prepare)
-        known.add(name)
+        known.add((keep, name))
     return execute
 
 
@@ -72,7 +77,8 @@ def rows(sql, values, before="", keep=False, again=None, seconds=None):
     values:   {name: value} of its parameters.
     before:   a statement to go before it in the same message; whatever writes has one.
     keep:     whether the connection is to keep its plan, which takes a round trip once: good for
-              writes, whose plan is the same for all values; lists are planned for theirs.
+              writes, whose plan is the same for all values; lists are planned for theirs. ONE_PLAN for
+              what PostgreSQL would take for dear without its values, and is not.
     again:    whether to try once more, on a new connection, when the server went away meanwhile: by
               default what reads, for nobody knows whether a write was done.
     seconds:  what PostgreSQL allows it, if not what it allows any.
@@ -101,12 +107,12 @@ def rows(sql, values, before="", keep=False, again=None, seconds=None):
 
 def on(taken, sql, values, before="", keep=False, seconds=None):
     """Run one statement by a session that was taken from a pool; as rows()."""
-    before = before or taken.before
+    before = (before or taken.before) + (ONE_PLAN if keep == ONE_PLAN else "")
     began, greenlet = perf_counter_ns(), getcurrent()
     silence.WAITING[greenlet] = silence.until(began, seconds)
     try:
         with taken.connection.cursor() as cursor:
-            execute = _prepare(cursor, sql, taken.prepared) if keep else sql
+            execute = _prepare(cursor, sql, keep, taken.prepared) if keep else sql
             try:
                 cursor.execute(before + execute, values)
             except psycopg2.errors.InvalidSqlStatementName:

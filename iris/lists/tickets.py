@@ -297,8 +297,9 @@ def _listing(tables, *moment):
 LIST, LIST_THEN = _listing(derived.NOW), _listing(derived.THEN, derived.AS_OF)
 LIST_THEN_FEW = _listing(derived.THEN_FEW, derived.AS_OF)
 LIST_THEN_NUMBERED = _listing(derived.THEN_NUMBERED, derived.AS_OF)
-# What of a past is found by an index, however few there are; and the orders in which it is walked through.
-CHOSEN, WALKED = ("status", "assignee", "reporter", "label"), ("-created", "rank", "-rank")
+# The orders in which a past is walked through, from the first page on; and what leaves enough on the way.
+WALKED = ("-created", "rank", "-rank")
+LEAVES_ENOUGH = ("open", "q", "commented_by", "created_after")
 # As they were at the two ends of what changed.
 ENDS = tuple(_listing(derived.at(when), derived.SINCE) for when in (derived.SINCE, derived.UNTIL))
 # As each was at the moment that it says itself, of rows called then_; whether a status is one, now says.
@@ -312,17 +313,19 @@ PARAMETERS = {**LIST.parameters(), "as_of": AS_OF}
 def _then(given, form):
     """Return the List of a past that is the quicker one.
 
-    The planner takes for little what it costs to walk through all that was, to find the few that were there.
+    The planner takes for little what it costs to walk through all that was, to find the few that were there:
+    where a page isn't filled on the way, that has no end.
     """
     sort = given.get("sort", LIST.order)
     if sort.lstrip("-") == "ticket_id":
         return LIST_THEN_NUMBERED
-    is_few = (
-        any(name in given and not given[name].excluded for name in CHOSEN)
-        or sort not in WALKED
-        or (formats.of(form, given).line and "limit" not in given)
+    filled = all(
+        name in LEAVES_ENOUGH or getattr(given[name], "excluded", False)
+        for name in given.keys() & LIST.filters.keys()
     )
-    return LIST_THEN_FEW if is_few else LIST_THEN
+    whole = formats.of(form, given).line and "limit" not in given
+    is_walked = sort in WALKED and filled and "cursor" not in given and not whole
+    return LIST_THEN if is_walked else LIST_THEN_FEW
 
 
 def _weighed(chosen, whole):

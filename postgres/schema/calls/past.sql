@@ -353,7 +353,7 @@ BEGIN ATOMIC
         WHERE then_.created <= tickets_as_of.moment AND then_.past_since <= tickets_as_of.moment
             -- IS TRUE: not by the key's index, where that means all of it.
             AND (then_.past_is_now OR (then_.past_until > tickets_as_of.moment) IS TRUE)
-            AND (then_.past_is_now OR then_.past_cell = ANY (cells(tickets_as_of.moment)))
+            AND (then_.past_is_now OR then_.past_cell = ANY ((SELECT cells(tickets_as_of.moment))::integer[]))
             AND (then_.past_is_now OR tickets_as_of.in_order IS NOT TRUE OR (SELECT is_walked(tickets_as_of.moment)))
             AND (then_.past_is_now OR then_.ticket_id <> ALL ((SELECT unwritten())::bigint[]));
 END;
