@@ -1,5 +1,6 @@
 """The `iris` command over HTTP, as people type it."""
 
+import importlib
 import json
 import os
 import re
@@ -23,6 +24,7 @@ USERS = (
     "link",
     "log",
     "changes",
+    "inbox",
     "stats",
     "undo",
     "watch",
@@ -166,6 +168,19 @@ def test_other_formats_come_as_they_are(iris, ticket, http):
         (("changes", "soon"), 1, "hint: Times are like"),
         (("undo", "99"), 3, "there is no change 99"),
         (("undo",), 2, "CHANGE"),
+        (("undo", "x"), 2, "x is no number of a change\nhint: iris log"),
+        (("watch", "9"), 3, "there is no ticket 9"),
+        (("--json", "ls"), 2, "--json stands after the command: iris ls --json"),
+        (("ls", "--jsn"), 2, "usage: iris ls "),
+        (("ls", "--jsn"), 2, "--jsn is no option; did you mean --json?"),
+        (("ls", "--status=open"), 2, "--status=open is no option; columns and filters have no dashes"),
+        (("undo", "--dry"), 2, "CHANGE"),
+        (("link", "1", "blocks", "2", "3"), 2, "3 is too much"),
+        (("inbox", "--join", "1", "after=0"), 2, "by itself"),
+        (("inbox", "--join", "9"), 3, "there is no ticket 9"),
+        (("delete", "3"), 2, "delete is no command, but curl's: curl -X DELETE http://"),
+        (("subscribe", "3"), 2, "did you mean iris inbox --join 3?"),
+        (("ls", "formt=csv"), 2, "formt is unknown here; did you mean format?"),
         (("watch", "nope=1"), 2, "nope is unknown here"),
     ],
 )  # fmt: skip
@@ -275,6 +290,17 @@ def test_help_has_examples_that_work(iris, ticket, http):
             assert done.returncode == 0, (typed, done.stderr)
             ran += 1
     assert ran > 20
+
+
+def test_every_command_says_how_it_is_typed(iris):
+    for name, module in cli.COMMANDS.items():
+        examples = importlib.import_module(f"iris.cli.{module}").EXAMPLES
+        shown = iris(name, "--help").out
+        assert re.search(rf"^  .*\biris {name}\b", examples, re.MULTILINE), name
+        assert max(map(len, shown.splitlines())) <= 110, name
+        assert iris("help", name).out == shown
+    assert iris("help").out == iris("--help").out
+    assert iris("help", "nope").status == 2
 
 
 def test_the_first_help_names_all_there_is(iris):

@@ -373,7 +373,9 @@ def test_by_tls_with_an_authority_of_ones_own_and_a_token(iris, server, certific
         iris.environment["IRIS_CA"] = str(certificate[0])
         done = iris("ls")
         assert (done.status, "wants to know who you are" in done.err) == (1, True)
-        assert "from IRIS_TOKEN" in done.err
+        # What is said is for who types iris, not for who types curl.
+        assert done.err.count("hint: ") == done.err.count("hint: IRIS_TOKEN says it") == 1
+        assert "iris token add NAME" in done.err and "-H" not in done.err
         iris.environment["IRIS_TOKEN"] = token
         assert iris("ls", "mine").out.startswith("ticket_id")
         done = iris("new", "x")
@@ -383,6 +385,15 @@ def test_by_tls_with_an_authority_of_ones_own_and_a_token(iris, server, certific
         assert iris("ls", IRIS_URL=f"http://127.0.0.1:{live.port}").status == 4
     finally:
         live.stop()
+    with socket.create_server(("127.0.0.1", 0)) as plain:
+        threading.Thread(
+            target=lambda: plain.accept()[0].sendall(b"HTTP/1.1 400 Bad Request\r\n\r\n")
+        ).start()
+        done = iris("ls", IRIS_URL=f"https://127.0.0.1:{plain.getsockname()[1]}")
+    # In words, and not where in OpenSSL it was found.
+    assert (done.status, done.err.endswith("speaks no TLS: wrong version number\n")) == (4, True), (
+        done.err
+    )
     assert iris("ls", IRIS_URL=f"https://127.0.0.1:{live.port}").status == 4
 
 

@@ -62,6 +62,15 @@ def test_shells_are_told_what_there_is(completed, http):
     assert completed("iris link 1 b") == ["blocks"]
     assert completed("iris link 1 blocks ")[:2] == ["2", "1"]
     assert "weeks=" in completed("iris stats we")
+    assert {"columns=title", "columns=comments"} <= set(completed("iris ls columns="))
+    assert completed("iris ls columns=title,sta") == ["columns=title,status"]
+    assert "sort=-rank" in completed("iris ls sort=-")
+    assert completed("iris ls format=nd") == ["format=ndjson"]
+    assert completed("iris help lo") == ["log"]
+    # What was done just now, too.
+    before = completed("iris undo ")
+    http.put("/tickets/1", priority="low")
+    assert completed("iris undo ")[1:] == before
     assert completed("iris ls --j") == ["--json"]
     assert completed("iris nope x") == []
 

@@ -245,6 +245,11 @@ def test_what_is_written_is_told_as_text_where_text_is_asked_for(http, ticket, s
     assert put("/tickets", title="One") == "ticket 1 filed\n"
     assert put("/tickets/1", title="Two") == "ticket 1 is at version 2\n"
     assert put("/tickets", ticket_id=1, title="Two") == "ticket 1 is at version 2\n"
+    # Who types what nobody gives may have meant something by it.
+    kept = "; passed over, for Iris keeps them by itself: created, age\n"
+    assert (
+        put("/tickets/1?created=monday", age="5d", version=2) == f"ticket 1 is at version 2{kept}"
+    )
     assert put("/tickets/1/comments", body="x") == "comment 1 on ticket 1 written\n"
     assert put("/comments/1", body="y") == "comment 1 changed\n"
     rows = [{"title": "a\\nb"}, {"ticket_id": 1, "title": "c"}]

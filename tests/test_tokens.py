@@ -6,6 +6,7 @@ import html
 import ipaddress
 import json
 import os
+import re
 import time
 
 import psycopg2
@@ -63,6 +64,13 @@ def test_the_service_finds_it_by_its_hash(sql, add):
     assert used["whole"]
     sql("DELETE FROM tokens WHERE name = 'alice'")
     assert sql("SELECT * FROM token_of(sha256(%s))", made["token"].encode()) == []
+
+
+def test_when_it_was_used_is_shown_as_the_hour_that_is_known(http, sql, add):
+    made = add("alice")
+    sql("SELECT * FROM token_of(sha256(%s))", made["token"].encode())
+    shown = http.get("/tokens?format=text&width=200").text.splitlines()[1]
+    assert re.search(r"\(just now\) +\d{4}-\d\d-\d\d \d\d:00$", shown), shown
 
 
 def test_whoever_a_token_speaks_for_is_called_without_blanks_around_it(sql, add):

@@ -71,7 +71,7 @@ def test_it_tells_what_happens_as_it_happens(watching, iris, http, sql):
     )
     told = lines(running, 2)
     assert "iris  changed ticket 1: assignee: bob" in told[0]
-    assert "iris  commented ticket 1: body: \ufffdhi" in told[1]
+    assert "iris  commented on ticket 1: \ufffdhi" in told[1]
     change = json.loads(iris("log", "limit=1", "--json").out)[0]["change"]
     iris("undo", str(change))
     # Both were one change.
@@ -103,16 +103,28 @@ def test_it_goes_on_where_it_was(watching, iris, http):
     assert iris("watch", IRIS_URL="http://127.0.0.1:1").status == 4
 
 
-def test_only_what_is_asked_for_is_told(watching, http):
-    running = watching("2", "--from", "0")
+def test_only_what_is_asked_for_is_told(watching, iris, http):
     other = watching("actor=me,bob", "kind!=commented", "--from", "0")
     for actor in (None, ALICE, BOB):
         http.put("/tickets", title=f"of {actor}", actor=actor)
         http.put("/tickets/1/comments", body="x", actor=actor)
+    running = watching("2", "--from", "0")
     assert "ticket 2: of alice" in lines(running, 1)[0]
     assert [line.split("of ")[1] for line in lines(other, 2)] == ["alice\n", "bob\n"]
     http.put("/tickets/2/comments", body="x")
-    assert "commented ticket 2" in lines(running, 1)[0]
+    assert "commented on ticket 2: x" in lines(running, 1)[0]
+    http.put("/tickets/2/links/blocks/3")
+    assert "linked ticket 2: blocks 3\n" in lines(running, 1)[0]
+    # What never was is waited for in vain; what is gone has a history.
+    assert iris("watch", "99").status == 3
+    http.put("/comments/4", body="y")
+    http.delete("/comments/4")
+    http.delete("/tickets/2")
+    told = lines(running, 4)
+    assert "changed a comment on ticket 2: x → y\n" in told[0]
+    assert "deleted a comment on ticket 2: y\n" in told[1]
+    ended(running)
+    assert "deleted ticket 2: of alice\n" in "".join(told)
 
 
 def test_killed_at_any_moment_it_repeats_and_loses_nothing(iris, sql):

@@ -98,14 +98,22 @@ def put(request, response, ticket_id=None, dry_run=False, tz=ZONE, **given):
         found = tickets.put(rows, auth.writer(request), dry_run, tz)
         number = 0 if found == "[]" else found.count("\n") + 1
         done = "would be written, and none was" if dry_run else "written"
-        return said(request, response, found, f"{counted.of(number, 'ticket')} {done}", "/tickets")
+        words = f"{counted.of(number, 'ticket')} {done}{_passed_over(given)}"
+        return said(request, response, found, words, "/tickets")
     if ticket_id is not None:
         return change(request, response, ticket_id, tz, **given)
     row, version, number = tickets.create(given, auth.writer(request), tz)
     response.status = falcon.HTTP_201
     response.set_header("Location", address(request, f"/tickets/{number}"))
     tagged(response, version)
-    return said(request, response, row, f"ticket {number} filed", f"/tickets/{number}")
+    words = f"ticket {number} filed{_passed_over(given)}"
+    return said(request, response, row, words, f"/tickets/{number}")
+
+
+def _passed_over(given):
+    """Say which columns were given that nobody gives, for people, who may have meant something by them."""
+    names = [name for name in given if name in tickets.KEPT + tickets.TOLD and name != "version"]
+    return f"; passed over, for Iris keeps them by itself: {', '.join(names)}" if names else ""
 
 
 def read(request, response, ticket_id, as_of=None, tz=ZONE, **given):
@@ -180,7 +188,7 @@ def change(request, response, ticket_id, tz=ZONE, **given):
             return said(request, response, None, "", f"/tickets/{ticket_id}")
         raise
     tagged(response, version)
-    words = f"ticket {ticket_id} is at version {version}"
+    words = f"ticket {ticket_id} is at version {version}{_passed_over(given)}"
     return said(request, response, row, words, f"/tickets/{ticket_id}")
 
 

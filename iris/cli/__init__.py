@@ -64,6 +64,16 @@ ELSEWHERE = {
     "diff": "changes",
     "revert": "undo 12",
     "follow": "watch",
+    "subscribe": "inbox --join 3",
+    "unsubscribe": "inbox --leave 3",
+    "notifications": "inbox",
+}
+# What is curl's, and psql's: a method and a path.
+BY_CURL = {
+    **dict.fromkeys(("rm", "delete", "remove"), "-X DELETE {}/tickets/3"),
+    **dict.fromkeys(("whoami", "me"), "{}/me"),
+    "workflow": "{}/workflow",
+    "hooks": "{}/hooks",
 }
 EXAMPLES = """
   iris new 'Printer on fire' priority=urgent
@@ -107,7 +117,7 @@ def parser(only=None):
             formatter_class=Help,
             epilog=examples and f"examples:\n{examples.rstrip()}",
         )
-        made.set_defaults(run=module.run, takes_more=name == "psql")
+        made.set_defaults(run=module.run, parser=made, takes_more=name == "psql")
         if hasattr(module, "declare"):
             module.declare(made)
     return top
@@ -124,6 +134,8 @@ def main():
 
         print(welcome.commands(), end="")
         return
+    if sys.argv[1] == "help":
+        sys.argv[1:] = [*sys.argv[2:3], "--help"]
     first = sys.argv[1]
     try:
         made = parser(first if first in COMMANDS else None)
@@ -162,9 +174,32 @@ def _unknown(name):
     """Say of something that it is no command, and what may be meant."""
     import difflib  # noqa: PLC0415 (takes its time)
 
+    if name in BY_CURL:
+        with contextlib.suppress(Failed):
+            there = BY_CURL[name].format(place.find().url)
+            return (
+                f"{name} is no command, but curl's: curl {there}\nhint: All there are: iris --help"
+            )
     near = [*filter(None, [ELSEWHERE.get(name)]), *difflib.get_close_matches(name, COMMANDS, 1)]
     meant = f"; did you mean iris {near[0]}?" if near else ""
     return f"{name} is no command{meant}\nhint: All there are: iris --help"
+
+
+def _unheard(arguments, rest):
+    """Say of words that a command does not take what may be meant."""
+    import difflib  # noqa: PLC0415 (takes its time)
+
+    known = arguments.parser._option_string_actions
+    typed = next((word for word in rest if word.startswith("-")), rest[0])
+    name = typed.partition("=")[0]
+    if name in known:
+        return f"{name} stands after the command: {arguments.parser.prog} {name}"
+    if near := difflib.get_close_matches(name, [each for each in known if len(each) > 2], 1):
+        return f"{typed} is no option; did you mean {near[0]}?"
+    if typed.startswith("-"):
+        pairs = "; columns and filters have no dashes: status=open"
+        return f"{typed} is no option{pairs if hasattr(arguments, 'words') else ''}"
+    return f"{typed} is too much"
 
 
 def _misfit(error):
@@ -188,9 +223,7 @@ def _run(made):
     elif rest:
         # argparse takes words in one place only; people write options between them.
         if not hasattr(arguments, "words") or any(word.startswith("-") for word in rest):
-            pairs = "; columns and filters have no dashes: status=open"
-            hint = pairs if hasattr(arguments, "words") else ""
-            made.error(f"unrecognized arguments: {' '.join(rest)}{hint}")
+            arguments.parser.error(_unheard(arguments, rest))
         arguments.words += rest
     return arguments.run(arguments)
 

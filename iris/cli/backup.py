@@ -7,6 +7,12 @@ from iris import location, settings
 from iris.cli import common
 from iris.transfer import backup
 
+EXAMPLES = """
+  iris backup iris.dump
+  iris backup --keep 7 /var/backups/iris     # into a folder, of which the seven newest stay
+  iris backup - | ssh elsewhere 'cat > iris.dump'
+"""
+
 
 def whole(text):
     """Read a number of backups to keep."""

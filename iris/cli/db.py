@@ -8,6 +8,13 @@ from psycopg2 import errors
 from iris import current, libpq, location, schema, settings
 from iris.cli import common
 
+EXAMPLES = """
+  iris db check
+  iris db upgrade                            # also mends rules that somebody has changed
+  iris db downgrade 0008
+  iris db upgrade --sql | psql …             # where only the owner's psql gets there
+"""
+
 
 def declare(parser):
     """Say which arguments there are."""

@@ -11,6 +11,10 @@ import time
 from iris import current, libpq, location, settings
 from iris.cli import common
 
+EXAMPLES = """
+  iris deliver                               # beside iris up, or where IRIS_DELIVER=false leaves it to this
+"""
+
 # Seconds between two looks whether there is any hook: until then, this small program is all that runs.
 LOOK = 1
 # Seconds that it has to end when whoever started it is gone.

@@ -4,6 +4,12 @@ import json
 
 from iris.cli import common
 
+EXAMPLES = """
+  iris doctor
+  iris doctor --quick --json                 # for what watches
+  iris doctor --sql | psql …                 # the look at the schema, where only psql gets there
+"""
+
 
 def declare(parser):
     """Say which arguments there are."""

@@ -7,6 +7,11 @@ from iris import location, transfer
 from iris.cli import common
 from iris.transfer import export
 
+EXAMPLES = """
+  iris export > all.ndjson                   # as of one moment, with the whole history
+  iris export | gzip > all.ndjson.gz
+"""
+
 
 def run(arguments):
     """Write everything to stdout, a JSON document a line."""

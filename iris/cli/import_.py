@@ -6,6 +6,13 @@ from iris import location, settings
 from iris.cli import common
 from iris.transfer import foreign, restore, shapes
 
+EXAMPLES = """
+  iris import all.ndjson                     # what iris export wrote, into an empty Iris
+  iris import --from jira --dry-run all.csv  # what would come of it
+  iris import --from github issues.json      # once more later: what has changed there comes as changes
+  gunzip < all.ndjson.gz | iris import -
+"""
+
 
 def declare(parser):
     """Say which arguments there are."""

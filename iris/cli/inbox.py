@@ -6,6 +6,10 @@ EXAMPLES = """
   iris inbox                                 # what happened on what you watch since you last looked
   iris inbox --read                          # … and that is read now
   iris inbox after=0 ticket_id=3             # all that there ever was of ticket 3
+  iris inbox --join 3                        # hear of ticket 3, too
+  iris inbox --leave 3                       # hear no more of it, whoever calls you there
+
+You watch what you filed, are to do, commented on, or are called in by @ and your name; and what you join.
 """
 
 
@@ -15,12 +19,20 @@ def declare(parser):
     parser.add_argument(
         "-r", "--read", action="store_true", help="say that it is read, all that is shown"
     )
+    parser.add_argument("--join", metavar="NUMBER", type=words.number, help="watch a ticket")
+    parser.add_argument("--leave", metavar="NUMBER", type=words.number, help="watch it no more")
     asking.declare(parser)
 
 
 def run(arguments):
     """Tell what happened on what you watch since you last looked."""
     pairs, others = words.split(arguments.words)
+    joined, left = arguments.join, arguments.leave
+    if number := joined or left:
+        if (joined and left) or pairs or others or arguments.read:
+            raise Failed(USAGE, "a ticket is joined or left by itself\nhint: iris inbox --join 3")
+        method = "PUT" if joined else "DELETE"
+        return asking.put(f"/tickets/{number}/watchers/me", [], arguments, method=method)
     if others:
         raise Failed(USAGE, f"{others[0]} is no NAME=VALUE\nhint: iris inbox ticket_id=3")
     pairs = words.filters(pairs)

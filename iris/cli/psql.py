@@ -8,6 +8,13 @@ from psycopg2.extensions import make_dsn, parse_dsn
 
 from iris import embedded, location, settings
 
+EXAMPLES = """
+  iris psql                                  # as iris, under all the rules
+  iris psql -At -c 'TABLE statuses'
+  iris psql --owner                          # as who may change the schema
+  iris psql -U bob                           # by a login that iris token add bob --psql has made
+"""
+
 # What says where to connect, which the URL does; how psql looks and behaves stays as somebody has set it.
 WHERE = {
     "PGHOST",
@@ -25,7 +32,10 @@ def declare(parser):
     parser.usage = "iris psql [--owner] [ARGUMENT …]"
     parser.add_argument("--owner", action="store_true", help="as the database's owner, not as iris")
     parser.add_argument(
-        "arguments", nargs=argparse.REMAINDER, help="go to psql: -At -c 'TABLE statuses'"
+        "arguments",
+        nargs=argparse.REMAINDER,
+        metavar="ARGUMENT",
+        help="goes to psql: -At -c 'TABLE statuses'",
     )
 
 

@@ -6,6 +6,11 @@ from iris import counted, location
 from iris.cli import common
 from iris.transfer import backup
 
+EXAMPLES = """
+  IRIS_DATA=/srv/iris iris restore iris.dump # iris up there goes on with it
+  ssh elsewhere cat iris.dump | iris restore -
+"""
+
 
 def declare(parser):
     """Say which arguments there are."""

@@ -9,6 +9,13 @@ import psycopg2
 from iris import counted, current, location, problems, settings
 from iris.cli import common
 
+EXAMPLES = """
+  IRIS_DB_HOST=db IRIS_USER=iris_service IRIS_SERVICE_PASS=… iris serve
+  DATABASE_URL=postgresql://iris_service:…@db1,db2/iris iris serve
+
+Settings are in the environment; .env.example has all of them, with their meaning.
+"""
+
 CONFIG = Path(__file__).parent.parent / "gunicorn.conf.py"
 
 

@@ -8,6 +8,14 @@ import psycopg2.extensions
 from iris import libpq, location, rights
 from iris.cli import common
 
+EXAMPLES = """
+  iris token add ada --role admin            # prints the token, once
+  iris token add bob-phone --as bob --role reader --expires 2027-01-31
+  iris token add carol --psql                # and a login for psql
+  iris token list
+  iris token revoke bob-phone
+"""
+
 COLUMNS = ("name", "role", "actor", "created", "expires", "used")
 TIMES = {"created", "expires", "used"}
 LIST = f"""

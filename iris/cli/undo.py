@@ -24,6 +24,10 @@ def run(arguments):
     pairs, numbers = words.split(arguments.words)
     if len(numbers) > 1:
         raise Failed(USAGE, "one change at a time")
+    for word in numbers:
+        if not (word.isascii() and word.isdigit()):
+            hint = "iris log shows them in its first column"
+            raise Failed(USAGE, f"{word} is no number of a change\nhint: {hint}")
     pairs += [("change", number) for number in numbers]
     pairs += [("dry_run", "true")] * arguments.dry_run
     return asking.put("/undo", pairs, arguments)

@@ -16,6 +16,15 @@ from psycopg2 import errors
 from iris import current, embedded, schema, settings
 from iris.cli import common, db, serve
 
+EXAMPLES = """
+  iris up                                    # data in .iris/ of this folder, on 127.0.0.1:8000
+  IRIS_BIND=127.0.0.1:8080 IRIS_DATA=/srv/iris iris up
+  iris up --auth token                       # whoever comes in needs a token; prints an admin's first one
+
+Again, it brings the data back, and upgrades them first if need be. Settings are in the environment;
+.env.example has all of them, with their meaning: IRIS_BIND, IRIS_DATA, IRIS_WORKERS, IRIS_AUTH …
+"""
+
 TOKEN = "-H 'Authorization: Bearer iris_…' "
 FIRST = (
     """curl %s-X PUT -H "Content-Type: application/json" -d '{"title": "A new ticket","""

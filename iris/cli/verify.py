@@ -11,6 +11,11 @@ from iris import counted, libpq, location, proof
 from iris.cli import common
 from iris.transfer import files
 
+EXAMPLES = """
+  iris verify
+  iris verify --digest 15f3be…               # is one that was noted (/db-check shows it) still there?
+"""
+
 
 def hexadecimal(text):
     """Read a digest as /db-check shows it."""

@@ -13,6 +13,12 @@ EXAMPLES = """
 """
 # Characters of a value.
 BRIEF = 60
+# What is done to comments, in words that go on with the ticket; all else is done to the ticket itself.
+DONE = {
+    "commented": "commented on",
+    "comment_changed": "changed a comment on",
+    "comment_deleted": "deleted a comment on",
+}
 
 
 def declare(parser):
@@ -77,6 +83,9 @@ def _chosen(typed):
             asking.document("/events", [(name, ",".join(values)), ("limit", "1")])
         if name in ("ticket_id", "change") and not all(map(words.is_number, values)):
             raise Failed(USAGE, f"{name} must be a whole number")
+        if name == "ticket_id":
+            for number in values:
+                asking.document(f"/tickets/{number}/history", [("limit", "1")])
         found.append((name, value.startswith("!"), tuple(values)))
     return found
 
@@ -94,11 +103,17 @@ def line(event):
     changes = event["changes"] or {}
     if event["kind"] in ("created", "deleted") and "title" in changes:
         told = _brief(next(value for value in changes["title"] if value is not None))
+    elif event["kind"] in ("linked", "unlinked"):
+        told = " ".join(str(next(filter(None, changes[name]))) for name in ("kind", "other_id"))
+    elif event["kind"] in DONE and changes.keys() == {"body"}:
+        old, new = changes["body"]
+        told = _brief(old) if new is None else _change(old, new)
     else:
         told = "; ".join(f"{name}: {_change(*pair)}" for name, pair in changes.items())
     undoes = f" (undoes {event['undoes']})" if event["undoes"] else ""
     when = event["at"][:19].replace("T", " ")
-    return " ".join(f"{when}  {event['actor']}  {event['kind']}{of}{undoes}: {told}".split("\n"))
+    did = DONE.get(event["kind"], event["kind"])
+    return " ".join(f"{when}  {event['actor']}  {did}{of}{undoes}: {told}".split("\n"))
 
 
 def _change(old, new):

@@ -155,7 +155,10 @@ def refusal(where, answer, as_json):
         hint = told.get("hint") or (allowed and f"Allowed are: {allowed}")
         said = told["detail"] + (f"\nhint: {hint}" if hint else "")
     if answer.status == 401 and not as_json:
-        said += "\nhint: The command has it from IRIS_TOKEN, or from a file: iris --help."
+        # What the hint says is for curl.
+        said = said.partition("\nhint: ")[0]
+        makes = "who runs this Iris makes one by iris token add NAME"
+        said += f"\nhint: IRIS_TOKEN says it, or a file (iris --help); {makes}."
     return Failed(STATUSES.get(answer.status, REFUSED), said)
 
 

@@ -132,7 +132,9 @@ def connect(place):
         hint = "IRIS_CA names a file with the certificate of an authority of your own."
         raise Failed(AWAY, f"{words}\nhint: {hint}") from None
     except OSError as error:
-        raise Failed(AWAY, f"{place.url} speaks no TLS: {said(error)}") from None
+        # OpenSSL's reason, without where in its sources it was found.
+        why = (getattr(error, "reason", None) or said(error)).replace("_", " ").lower()
+        raise Failed(AWAY, f"{place.url} speaks no TLS: {why}") from None
 
 
 def send(place, method, path, headers, body=b"", patience=READING):

@@ -11,6 +11,8 @@ from iris.client import Failed, asking, connection, place, words
 KEPT, PATIENCE = 300, 2
 # The newest tickets, by which names are known; how many names are offered.
 NEWEST, MOST = 500, 200
+# Of what happened, as much as somebody may want to take back.
+LATEST = 50
 # Columns that the database keeps, and what changes one that is no column.
 NEVER_GIVEN = {"ticket_id", "created", "updated", "closed", "version"}
 RELABELLING = ("add_label", "remove_label")
@@ -19,7 +21,13 @@ COLUMNS = {"label": "labels", **dict.fromkeys(RELABELLING, "labels")}
 COLUMNS |= dict.fromkeys(("commented_by", "mentions", "watched_by", "actor"), "assignee")
 FLAGS = ("true", "false")
 # What a command's words are about: the path of the list whose filters they are.
-PATHS = {"ls": "/tickets", "changes": "/changes", "log": "/events", "stats": "/stats"}
+PATHS = {
+    "ls": "/tickets",
+    "changes": "/changes",
+    "log": "/events",
+    "stats": "/stats",
+    "inbox": "/inbox",
+}
 ABOUT_ONE = ("show", "set", "comment", "link", "log", "watch")
 
 
@@ -87,6 +95,11 @@ class Memory:
 
         return self.find("newest", ask)
 
+    def changes(self):
+        """Return the numbers of the latest changes, the newest first: what was done just now, too."""
+        pairs = [("limit", str(LATEST)), ("columns", "change")]
+        return list(dict.fromkeys(str(row["change"]) for row in self._document("/events", pairs)))
+
     def next(self, number):
         """Return the statuses that a ticket may go to."""
         return self._document(f"/tickets/{number}", [])["next"]
@@ -127,7 +140,7 @@ def candidates(typed, commands, options):
     commands: names of all commands; options: (command) → its options.
     """
     *before, last = typed or [""]
-    if not before:
+    if before in ([], ["help"]):
         return [name for name in commands if name.startswith(last)]
     command = before[0]
     if last.startswith("-"):
@@ -147,6 +160,8 @@ def _words(memory, command, before, last):
     found = []
     if command == "link" and len(before) == 1:
         return words.LINKS
+    if command == "undo":
+        return memory.changes()
     if command in ABOUT_ONE and (command == "link" or not any(word.isdigit() for word in before)):
         found = [str(ticket["ticket_id"]) for ticket in memory.newest()]
     if command in PATHS:
@@ -172,9 +187,6 @@ def _values(memory, command, before, name, value):
         found = memory.next(numbers[0])
     elif name in ("open", "unassigned", "overdue", "blocked", "count"):
         found = FLAGS
-    elif name in ("sort", "columns"):
-        (first, *_) = memory.newest() or [{}]
-        found = [*first, *(f"-{each}" for each in first if name == "sort")]
     else:
         found = (
             ()

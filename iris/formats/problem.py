@@ -97,5 +97,10 @@ def as_invalid(data, request=None, response=None):
         name: "is required" if message.startswith("Required parameter ") else message
         for name, message in data["errors"].items()
     }
-    write(problems.invalid(wrong), request, response)
+    problem = problems.invalid(wrong)
+    kinds = [request.context.known.get(name) for name in wrong]
+    if len(kinds) == 1 and hasattr(kinds[0], "known"):
+        # Also for programs, such as what completes what is typed.
+        problem.more["allowed"] = list(kinds[0].known)
+    write(problem, request, response)
     return response.data

@@ -45,6 +45,8 @@ SPANS = (
     (60, "min"),
 )
 
+# Times that are kept to the hour, of which it would be wrong to say how long ago they were.
+HOURLY = ("used",)
 # What is a time of what changed, by its column.
 TIMED = ("due", "expires")
 
@@ -258,7 +260,7 @@ def _cells(row, columns, times, zone):
         value = row[name]
         if name in times and value:
             when = moment(value, zone)
-            line.append((when, f"{when} ({ago(value)})"))
+            line.append((when, when if name in HOURLY else f"{when} ({ago(value)})"))
         else:
             line.append((changes[0] if changes and name == "changes" else plain(value),) * 2)
     yield line

@@ -100,7 +100,8 @@ class Intake:
         given = asked if reads else {**asked, **given}
         if "fields" in known and known["fields"].__class__ is types.Pairs:
             _gather_fields(given)
-        _refuse_unknown(given, known)
+        has_formats = reads and known and not hasattr(spec, "serves")
+        _refuse_unknown(given, [*known, "format"] if has_formats else known)
         for name in params:
             given.pop(name, None)
         if given and not routes.times(route).isdisjoint(given):

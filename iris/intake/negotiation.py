@@ -41,7 +41,8 @@ def choose(request, response, given, offers):
     if not isinstance(name, str) or name not in known:
         detail = f"this comes as {', '.join(reversed(known.values()))}"
         hint = f"format= takes {', '.join(reversed(known))}." if len(known) > 1 else None
-        raise problems.Problem("not_acceptable", detail, hint=hint)
+        allowed = [*reversed(known)]
+        raise problems.Problem("not_acceptable", detail, hint=hint, allowed=allowed)
     request.context.format = name
     response.append_header("Vary", "Accept")
 
