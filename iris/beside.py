@@ -11,7 +11,7 @@ import sys
 import threading
 import time
 
-from iris import settings
+from iris import counters, settings
 
 # Seconds before one that has ended is started again: at first, and at most.
 FIRST, LONGEST = 1, 30
@@ -31,6 +31,8 @@ class Deliverer:
             self.is_wanted = True
             # It ends when nobody has the other end any more, however that comes.
             self.pipe, _ours = os.pipe()
+            heard, self.told = os.pipe()
+            threading.Thread(target=counters.hear, args=(heard,), daemon=True).start()
             threading.Thread(target=self._run, daemon=True).start()
 
     def _run(self):
@@ -39,8 +41,12 @@ class Deliverer:
             began = time.monotonic()
             self.process = subprocess.Popen(
                 [sys.executable, "-P", "-m", "iris.cli", "deliver"],
-                env={**os.environ, settings.WHILE_OPEN: str(self.pipe)},
-                pass_fds=[self.pipe],
+                env={
+                    **os.environ,
+                    settings.WHILE_OPEN: str(self.pipe),
+                    settings.COUNTED_BY: str(self.told),
+                },
+                pass_fds=[self.pipe, self.told],
             )
             self.process.wait()
             pause = FIRST if time.monotonic() - began > LONGEST else min(2 * pause, LONGEST)

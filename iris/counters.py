@@ -8,7 +8,9 @@ sum falls.
 Nothing of Iris's that could import gevent's victims is imported here: gunicorn's master reads this, too.
 """
 
+import contextlib
 import mmap
+import os
 from bisect import bisect_left
 from time import perf_counter_ns, time
 from typing import NamedTuple
@@ -177,6 +179,43 @@ def counted(app):
             MINE[IN_FLIGHT] = in_flight
 
     return call
+
+
+# The deliverer ------------------------------------------------------------------------------------
+
+# It is a program of its own, which has none of this memory: it tells the master by a pipe, a byte for each
+# try. What came of one, by the byte; of models.DeliveryOutcome.
+OUTCOMES = ("accepted", "failed", "parked", "stopped", "disabled")
+_tries = memoryview(mmap.mmap(-1, len(OUTCOMES) * 8)).cast("Q")
+_told = None
+
+
+def tell(pipe):
+    """Tell of each try by a pipe from now on; the deliverer calls this."""
+    global _told  # noqa: PLW0603 (one a process)
+    _told = pipe
+    # Nobody who has to be told waits for whoever counts.
+    os.set_blocking(pipe, False)
+
+
+def tried(outcome):
+    """Tell what came of a try; where nobody counts, as beside `iris deliver` alone, of nothing."""
+    if _told is not None:
+        # Where the service is gone, so are its sums.
+        with contextlib.suppress(OSError):
+            os.write(_told, bytes([OUTCOMES.index(outcome)]))
+
+
+def hear(pipe):
+    """Count what the deliverer tells, for ever; the master has a thread for this."""
+    while told := os.read(pipe, 4096):
+        for place in told:
+            _tries[place] += 1
+
+
+def tries():
+    """Return how many tries there were, {outcome: number}."""
+    return dict(zip(OUTCOMES, _tries.tolist(), strict=True))
 
 
 # Adding up ----------------------------------------------------------------------------------------

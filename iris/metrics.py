@@ -1,6 +1,7 @@
 """What Prometheus is told: what counters.py counts, and how far the feed is behind."""
 
 import platform
+from functools import partial
 from typing import NamedTuple
 
 import gevent
@@ -85,11 +86,14 @@ def _gauge(name, meaning, value):
     return GaugeMetricFamily(name, meaning, value=value)
 
 
-def _gauges(name, meaning, label, values):
-    made = GaugeMetricFamily(name, meaning, labels=[label])
+def _by(kind, name, meaning, label, values):
+    made = kind(name, meaning, labels=[label])
     for word, value in values.items():
         made.add_metric([word], value)
     return made
+
+
+_counters, _gauges = partial(_by, CounterMetricFamily), partial(_by, GaugeMetricFamily)
 
 
 def _buckets(histogram):
@@ -168,14 +172,12 @@ class Told:
             "How long they waited for one",
             sums[counters.WAITED] / 1e9,
         )
-        reads = CounterMetricFamily(
+        yield _counters(
             "iris_database_heavy_reads",
             "Heavy reads, by where they were done, if there is a choice (IRIS_READ_URL)",
-            labels=["server"],
+            "server",
+            {"standby": sums[counters.ON_STANDBY], "primary": sums[counters.ON_PRIMARY]},
         )
-        reads.add_metric(["standby"], sums[counters.ON_STANDBY])
-        reads.add_metric(["primary"], sums[counters.ON_PRIMARY])
-        yield reads
         yield _counter(
             "iris_database_standby_waits",
             "Heavy reads for which no standby had come far enough at once",
@@ -200,6 +202,12 @@ class Told:
         yield took
         if current.MANY:
             return
+        yield _counters(
+            "iris_hooks_deliveries",
+            "What came of tries to tell hooks, of the deliverer that runs beside this service",
+            "outcome",
+            counters.tries(),
+        )
         yield _gauge(
             "iris_database_up", "Whether the database answered this scrape", int(lags is not None)
         )

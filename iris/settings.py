@@ -10,6 +10,8 @@ from urllib.parse import urlsplit
 
 # No setting: by it `iris up` names a pipe to the service, which ends when nobody has its other end any more.
 WHILE_OPEN = "IRIS_WHILE_OPEN"
+# Nor this: by it the service names a pipe to the deliverer, which tells of each try there.
+COUNTED_BY = "IRIS_COUNTED_BY"
 
 # What .env.example once had for a password.
 EXAMPLE = "choose-a-password"

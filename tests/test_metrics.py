@@ -10,6 +10,7 @@ import socket
 import subprocess
 import threading
 import time
+from collections import Counter
 from urllib.parse import urlencode
 from urllib.request import urlopen
 
@@ -17,6 +18,9 @@ import psutil
 import pytest
 from conftest import ROOT, Live
 from prometheus_client.parser import text_string_to_metric_families
+from receivers import Receiver
+
+from iris import models
 
 WORKERS = 2
 
@@ -200,6 +204,52 @@ def test_an_event_that_nobody_reads_is_waited_for(http, sql, ticket):
     assert samples(http.get("/metrics").text)["iris_feed_lag_seconds", ()] == 0
     ticket()
     assert 0 < samples(http.get("/metrics").text)["iris_feed_lag_seconds", ()] < 10
+
+
+def test_each_try_to_tell_a_hook_is_counted_whoever_is_killed(server, http):
+    answers = {"/good": 204, "/bad": 500, "/gone": 410}
+    receiver = Receiver(lambda number, path: (answers[path], {}, b""))
+    live = Live(server.url(), IRIS_WORKERS="2", IRIS_DELIVER="true", IRIS_HOOKS_INSIDE="127.0.0.1")
+
+    def tries():
+        """Return how many there were, {outcome: number}."""
+        return {
+            dict(labels)["outcome"]: number
+            for (name, labels), number in scraped(live).items()
+            if name == "iris_hooks_deliveries_total"
+        }
+
+    def until(good):
+        """Wait until as many were told as heard of it, and one was told so often."""
+        deadline = time.monotonic() + 60
+        while time.monotonic() < deadline:
+            heard = Counter(path for path, _, _ in receiver.tries)
+            told = tries()
+            kinds = ("/good", "accepted"), ("/bad", "failed"), ("/gone", "disabled")
+            if heard["/good"] >= good and all(heard[path] == told[kind] for path, kind in kinds):
+                return
+            time.sleep(0.05)
+        raise AssertionError((heard, told))
+
+    try:
+        assert tries() == dict.fromkeys(models.DeliveryOutcome.enums, 0)
+        for path in answers:
+            assert http.put("/hooks", url=receiver.url + path, kind="created").status == 201
+        http.put("/tickets", title="one")
+        until(1)
+        (deliverer,) = (
+            each
+            for each in psutil.Process(live.process.pid).children()
+            if each.cmdline()[-1] == "deliver"
+        )
+        # What it had no time to write down is told once more, and counted once more.
+        deliverer.kill()
+        http.put("/tickets", title="two")
+        until(2)
+        assert all(tries()[outcome] for outcome in ("accepted", "failed", "disabled"))
+    finally:
+        live.stop()
+        receiver.close()
 
 
 def test_it_tells_of_who_gets_mail(service, http, ticket, sql):

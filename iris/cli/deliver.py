@@ -34,6 +34,8 @@ def run(arguments):
         os.environ["DATABASE_URL"] = where
     # Whoever started this alone has the other end of a pipe.
     pipe = os.environ.pop(settings.WHILE_OPEN, None)
+    # And a service that it runs beside counts.
+    told = os.environ.pop(settings.COUNTED_BY, None)
     if pipe:
         threading.Thread(target=_end_with, args=(int(pipe),), daemon=True).start()
     else:
@@ -45,7 +47,7 @@ def run(arguments):
 
         delivering.Deliverers(ANY).run()
     _wait(where)
-    _deliver()
+    _deliver(told)
 
 
 def _end_with(pipe, sleep=time.sleep):
@@ -74,7 +76,7 @@ def _wait(where):
         time.sleep(LOOK)
 
 
-def _deliver():
+def _deliver(told):
     from gevent import monkey  # noqa: PLC0415 (before all that it changes, and not before there is a hook)
 
     monkey.patch_all()
@@ -82,8 +84,11 @@ def _deliver():
     from psycogreen.gevent import patch_psycopg  # noqa: PLC0415
 
     patch_psycopg()
+    from iris import counters  # noqa: PLC0415
     from iris.delivery import deliverer  # noqa: PLC0415
 
+    if told:
+        counters.tell(int(told))
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s %(levelname)s %(message)s")
     made = deliverer.Deliverer()
     for number in (signal.SIGTERM, signal.SIGINT):

@@ -5,6 +5,7 @@ import random
 import time
 from urllib.parse import urlsplit
 
+from iris import counters
 from iris.delivery import web
 from iris.delivery.message import Message
 from iris.mail import receiver
@@ -107,6 +108,7 @@ class Courier:
         now = time.monotonic()
         self.tried += 1
         outcome, facts = self._outcome(answer)
+        counters.tried(outcome)
         tried = {
             "position": event.position,
             "at": now,
