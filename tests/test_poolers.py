@@ -59,9 +59,11 @@ ignore_startup_parameters = options, extra_float_digits
     running = subprocess.Popen(
         [PGBOUNCER, "--quiet", folder / "pgbouncer.ini"], stderr=subprocess.DEVNULL, **who
     )
-    yield f"postgresql://iris@127.0.0.1:{port}/iris"
-    running.terminate()
-    running.wait(timeout=10)
+    try:
+        yield f"postgresql://iris@127.0.0.1:{port}/iris"
+    finally:
+        running.terminate()
+        running.wait(timeout=10)
 
 
 @pytest.fixture(scope="module")

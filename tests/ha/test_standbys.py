@@ -226,23 +226,40 @@ def test_a_statement_that_replay_can_not_wait_for_is_done_on_the_primary(cluster
     third.stop()
 
 
+def take_turns(url, over):
+    """Use a pooler now and then, so that who comes next is led to another server than before."""
+    with contextlib.closing(psycopg2.connect(url)) as connection, connection.cursor() as cursor:
+        while not over.wait(0.002):
+            cursor.execute("SELECT pg_sleep(0.002)")
+            connection.commit()
+
+
 @pytest.mark.skipif(not PGBOUNCER, reason="there is no pgbouncer here")
 def test_a_pooler_that_leads_each_statement_to_another_standby_makes_none_stale(cluster, tmp_path):
     """Whether one is far enough is asked in the message that reads."""
     one, two = cluster.standbys
-    with bouncing(tmp_path, f"{one.socket()},{two.socket()}") as url:
-        with alone(cluster, app=PATIENT, IRIS_READ_URL=url) as (live, counted):
-            sql(one, "SELECT pg_wal_replay_pause()")
-            try:
-                for number in range(20):
-                    made = f"pooled{number}"
-                    assert live.send("PUT", f"/tickets?title={made}")[0] == 201
-                    assert made.encode() in live.send("GET", f"/tickets?q={made}")[2]
-            finally:
-                sql(one, "SELECT pg_wal_replay_resume()")
-            assert counted()[STANDBY] + counted()[PRIMARY] == 20
-            # Looked at there, and read here: it is this that a guard is for.
-            assert counted()[PRIMARY] > 0
+    over = threading.Event()
+    with (
+        bouncing(tmp_path, f"{one.socket()},{two.socket()}") as url,
+        alone(cluster, app=PATIENT, IRIS_READ_URL=url) as (live, counted),
+    ):
+        sql(one, "SELECT pg_wal_replay_pause()")
+        others = [threading.Thread(target=take_turns, args=(url, over)) for _ in range(2)]
+        for each in others:
+            each.start()
+        try:
+            for number in range(20):
+                made = f"pooled{number}"
+                assert live.send("PUT", f"/tickets?title={made}")[0] == 201
+                assert made.encode() in live.send("GET", f"/tickets?q={made}")[2]
+        finally:
+            over.set()
+            for each in others:
+                each.join()
+            sql(one, "SELECT pg_wal_replay_resume()")
+        assert counted()[STANDBY] + counted()[PRIMARY] == 20
+        # Looked at there, and read here: it is this that a guard is for.
+        assert counted()[PRIMARY] > 0
 
 
 def test_whoever_may_not_may_not_there_either(cluster):
