@@ -20,7 +20,7 @@ SWAGGER := 5.35.0
 AXE := 4.14.1
 
 .DEFAULT_GOAL := help
-.PHONY: help up test kills hooks heard lives fuzz trackers crowd reads ha apart described swagger axe pages pictures lint bench growth scale moving psql revision fresh lock
+.PHONY: help up test slow kills hooks heard lives fuzz trackers crowd reads ha apart described swagger axe pages pictures lint bench growth scale moving psql revision fresh lock
 
 help:  ## print this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -28,8 +28,11 @@ help:  ## print this list
 up: $(READY)  ## start a PostgreSQL of its own and serve; Ctrl-C stops both
 	@exec $(BIN)/iris up
 
-test: $(READY)  ## run all tests on a throw-away PostgreSQL (ARGS='-k links' for some)
-	@$(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder $(ARGS)
+test: $(READY)  ## run the tests on a throw-away PostgreSQL (ARGS='-k links' for some)
+	@$(BIN)/python -m pytest -n 4 --dist loadfile --no-loadscope-reorder -m 'not slow' $(ARGS)
+
+slow: $(READY)  ## run the tests that take long and that `make test` leaves out: what is killed, moved or large
+	@$(BIN)/python -m pytest -m slow $(ARGS)
 
 kills: $(READY)  ## kill -9 everything in turn under load, and see that nothing is lost (ROUNDS=20 SEED=1)
 	@exec $(BIN)/python -W ignore tests/kills.py --rounds $(or $(ROUNDS),20) --seed $(or $(SEED),0)

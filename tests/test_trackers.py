@@ -648,6 +648,7 @@ def test_whoever_does_not_end_their_transaction_keeps_it_where_it_is(filled, her
         assert contents(owner)["identities"] == contents(owner)["helpers"] == []
 
 
+@pytest.mark.slow
 def test_a_move_that_is_killed_lets_writers_go_on_and_can_be_made_again(filled):
     """Whoever looks after it lets them go on, and takes away what it has left."""
     over, done = threading.Event(), []
@@ -751,6 +752,7 @@ def test_all_of_it_comes_along_when_it_moves(filled, service):
         ]
 
 
+@pytest.mark.slow
 def test_one_of_many_moves_under_load_and_nothing_is_lost_or_comes_twice(tmp_path, monkeypatch):
     """As `make trackers` does it, in short."""
     for name in (

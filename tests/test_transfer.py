@@ -594,6 +594,7 @@ def test_what_is_no_list_of_issues_is_refused(server, clean, tmp_path, text):
     assert "this is no " in wrong(server, "github", tmp_path / "x.json")[0]
 
 
+@pytest.mark.slow
 def test_ten_thousand_issues_take_seconds(sql, server, tmp_path):
     said = [{"user": person("bob"), "body": "me too", "created_at": "2024-02-01T10:00:00Z"}]
     closed = {"state": "closed", "closed_at": "2024-03-01T10:00:00Z", "comments": said}

@@ -4,6 +4,7 @@ import time
 
 import failover
 import psutil
+import pytest
 from cluster import Cluster, sql
 from conftest import Live
 
@@ -19,6 +20,7 @@ class Whoever:
         return f"postgresql://{user}@/iris?{where}"
 
 
+@pytest.mark.slow
 def test_a_primary_that_is_killed_takes_nothing_along(tmp_path):
     cluster, lives = Cluster(tmp_path), []
     try:
