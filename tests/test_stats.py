@@ -1,5 +1,6 @@
 """Statistics, at both doors: by hand what they must say of a history that is known."""
 
+import itertools
 import json
 import re
 from xml.etree import ElementTree
@@ -275,6 +276,23 @@ def test_pictures_say_what_they_show(http, sql, past, chart):
     # No style but that of the policy, nothing that runs, nothing from elsewhere.
     assert not re.search(r'style="|<script|href|url\(', answer.text)
     assert re.search(r"style-src 'sha256-[\w+/=]+'", answer.headers["content-security-policy"])
+
+
+def test_no_two_words_touch_where_a_picture_is_small(http, past):
+    """Its letters are 21 of its units high there, where they are 13 elsewhere."""
+    past("One", (10, "open"), (5, "closed"))
+    for status in ("open", "active", "blocked"):
+        past(status, (9, status))
+    picture = ElementTree.fromstring(http.get("/stats.svg?chart=flow").text)
+    texts = [each for each in picture.iter() if each.tag.endswith("}text")]
+    beside = sorted(float(each.get("y")) for each in texts if (each.text or "").endswith(" 1"))
+    assert len(beside) == 4
+    assert min(after - before for before, after in itertools.pairwise(beside)) >= 22
+    zero = next(float(each.get("y")) for each in texts if each.text == "0")
+    day = next(
+        float(each.get("y")) for each in texts if re.match(r"\d+ \w+ \d\d$", each.text or "")
+    )
+    assert day - zero >= 20
 
 
 def test_scales_are_round():

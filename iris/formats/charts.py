@@ -166,7 +166,7 @@ class Picture:
         for place in range(0, len(days), every):
             kind = "faint middle" + (" more" if place // every % 2 else "")
             words = f"{date.fromisoformat(days[place]):%-d %b %y}"
-            self.add(text(x(place), HEIGHT - BOTTOM + 20, words, kind))
+            self.add(text(x(place), HEIGHT - BOTTOM + 26, words, kind))
 
     def svg(self, is_headed=True):
         """Return the picture; its title stands in it, unless it has no room for one."""
@@ -238,7 +238,7 @@ def _flow(found):
         labels.append((name, colour, values[-1], height((above[-1] + below[-1]) / 2)))
         below = above
     labels.reverse()
-    places = apart([each[3] + 4 for each in labels], 19, TOP + 8, HEIGHT - BOTTOM)
+    places = apart([each[3] + 4 for each in labels], 24, TOP + 8, HEIGHT - BOTTOM)
     for (name, colour, value, _), y in zip(labels, places, strict=True):
         made.add(text(LEFT + ACROSS + 8, y, f"{name[:14]} {value:,}", colour))
     made.dates([week["week"] for week in weeks], x)
@@ -353,7 +353,7 @@ def _age(found):
             )
         made.add(
             "</g>",
-            text(middle, HEIGHT - BOTTOM + 20, f"{kind['status'][:14]} {many:,}", "faint middle"),
+            text(middle, HEIGHT - BOTTOM + 26, f"{kind['status'][:14]} {many:,}", "faint middle"),
         )
         told.append(f"{many:,} {kind['status']}")
     made.quantiles(took, height)
