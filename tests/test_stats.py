@@ -295,6 +295,14 @@ def test_no_two_words_touch_where_a_picture_is_small(http, past):
     assert day - zero >= 20
 
 
+def test_a_scale_has_two_marks_however_alike_the_ages_are(http, past):
+    for title in ("One", "Two"):
+        past(title, (0.02, "open"))
+    picture = ElementTree.fromstring(http.get("/stats.svg?chart=age").text)
+    shown = [each.text for each in picture.iter() if each.tag.endswith("}text")]
+    assert {"1 h", "8 h"} <= set(shown)
+
+
 def test_scales_are_round():
     from iris.formats import charts  # noqa: PLC0415
 

@@ -135,6 +135,9 @@ class Picture:
         known = ((1 / 60, "1 min"), (1, "1 h"), (8, "8 h"), (24, "1 d"), (168, "1 w"), (720, "30 d"),
                  (2160, "90 d"), (8760, "1 y"), (43800, "5 y"))  # fmt: skip
         low, high = low - 2, high + 3
+        # One mark says where it is, two say how far it is from there to here.
+        while sum(low <= 12 * log10(hours) <= high for hours, _ in known) < 2:
+            low, high = low - 1, high + 1
 
         def height(place):
             return TOP + DOWN - (place - low) * DOWN / (high - low)
