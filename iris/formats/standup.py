@@ -131,7 +131,7 @@ def _filed(row, zone):
 
 def changed(changes, zone):
     """Yield what a ticket has now and had then, of an object member by member."""
-    for name, pair in changes.items():
+    for name, pair in terminal.in_order(changes):
         old, new = (terminal.timed(name, each, zone) for each in pair)
         if not (isinstance(old, dict) and isinstance(new, dict)):
             yield f"{name}: {_pair(old, new)}"

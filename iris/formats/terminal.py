@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 import wcwidth
 
-from iris import bounds
+from iris import bounds, models
 from iris.formats import fitting
 
 # What width= may be.
@@ -47,6 +47,8 @@ SPANS = (
 
 # Times that are kept to the hour, of which it would be wrong to say how long ago they were.
 HOURLY = ("used",)
+# Which column of a ticket comes before which.
+ORDER = {column.name: place for place, column in enumerate(models.Ticket.__table__.c)}
 # What is a time of what changed, by its column.
 TIMED = ("due", "expires")
 
@@ -144,6 +146,11 @@ def moment(text, zone="UTC"):
     except OverflowError:
         # The first and the last day that there is.
         return moment(text)
+
+
+def in_order(changes):
+    """Return what changed, [(column, [old, new])], as a ticket's columns stand, not in JSON's order."""
+    return sorted(changes.items(), key=lambda each: ORDER.get(each[0], len(ORDER)))
 
 
 def timed(name, value, zone):
@@ -274,7 +281,7 @@ def _changes(changes, zone):
         kind, other = (before or now for before, now in changes.values())
         yield f"{LINKS[kind][0]} {other}"
         return
-    for name, value in changes.items():
+    for name, value in in_order(changes):
         if not isinstance(value, list) or len(value) != 2:
             yield f"{name}: {_short(value)}"
             continue
