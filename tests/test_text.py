@@ -355,8 +355,8 @@ def test_a_title_keeps_room_beside_long_names_and_times(http, ticket):
     )
     # Where it is narrow, names of columns are cut before what stands in them, and numbers never.
     assert http.get("/tickets?format=text&width=60").text.splitlines() == [
-        "ti…  sta…  prior…  assignee  due         age  title",
-        "1    open  urgent  christo…  2999-01-01  0m   Printer on fi…",
+        "ti…  sta…  prior…  assign…  due         age  title",
+        "1    open  urgent  christ…  2999-01-01  0m   Printer on fir…",
     ]
     history = http.get("/events?format=text&width=60").text.splitlines()[1]
     assert re.search(r"anonymo…  http  +1    +created  title: Printer…$", history), history

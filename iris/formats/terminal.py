@@ -235,12 +235,19 @@ def _shrunk(lines, columns, times, width):
             return widths
     cells = [[line[place] for line in lines[1:]] for place in range(len(columns))]
     is_number = [all(cell.isdecimal() for cell in each if cell) for each in cells]
-    for most in (width, NARROWEST, CUT):
+    # A part of a day says nothing, so days stay longer than other cells.
+    for most, day, main in (
+        (width, DAY, mainly),
+        (NARROWEST, DAY, mainly),
+        (CUT, DAY, mainly),
+        (CUT, CUT, mainly),
+        (CUT, CUT, CUT),
+    ):
         for place, name in enumerate(columns):
             value = max(map(wcwidth.width, cells[place]), default=0)
-            if name in MAIN and most == width:
-                value = mainly
-            ends[place] = max(CUT, value if is_number[place] else min(value, most))
+            if not is_number[place]:
+                value = main if name in MAIN else min(value, day if name in times else most)
+            ends[place] = max(CUT, value)
         _give_way(widths, ends, width)
     return widths
 
