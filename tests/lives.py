@@ -463,7 +463,9 @@ class Life:
     def listed(self, query, at):
         """Return the numbers of all pages of a list, each of which stands there once."""
         sort = self.random.choice(["-created", "updated", "priority", "-due", "ticket_id"])
-        seen, page = [], f"{query}&limit=7&sort={sort}&{at}"
+        # Where the limit is the usual one, plans are kept.
+        limit = self.random.choice(["&limit=7", ""])
+        seen, page = [], f"{query}{limit}&sort={sort}&{at}"
         while page:
             answer = self.http.get(f"/tickets?{page}")
             seen += [row["ticket_id"] for row in answer.json]
@@ -495,6 +497,7 @@ class Life:
             "overdue=true": lambda number, row: (row["due"] or "9") < "2025" and state.open(row["status"]),
             "commented_by=alice": lambda number, row: "alice" in said(number),
             "blocked=true": lambda number, row: blocked(number),
+            "blocked=false": lambda number, row: not blocked(number),
         }  # fmt: skip
         for word in ("printer", "main", "main.py"):
             made[f"q={quote(word)}"] = lambda number, row, word=word: word in state.words(number)

@@ -109,6 +109,61 @@ def test_a_plan_that_is_kept_is_that_of_any_moment(http, sql, is_written):
             assert seen == expected.json, (query, moment)
 
 
+@pytest.mark.parametrize("is_written", [False, True])
+def test_a_past_finds_what_was_found_then(http, sql, is_written):
+    """Each filter, wanted and excluded, of one and of several, page by page and as a whole."""
+    sql(
+        "INSERT INTO tickets (title, description, assignee, reporter)"
+        " SELECT CASE n % 4 WHEN 0 THEN 'for @alice' ELSE 'tea' END, CASE n % 6 WHEN 0 THEN 'not`@bob`, @dora' END,"
+        " 'user' || n % 5, 'user' || n % 7 FROM generate_series(1, 120) AS n"
+    )
+    sql("INSERT INTO comments (ticket_id, author, body) SELECT ticket_id, 'user' || ticket_id % 3,"
+        " CASE ticket_id % 8 WHEN 1 THEN 'ask @bob' ELSE 'coffee' END FROM tickets WHERE ticket_id % 2 = 1")  # fmt: skip
+    sql(
+        "INSERT INTO links SELECT ticket_id, 'blocks', ticket_id + 1 FROM tickets WHERE ticket_id % 5 = 0 AND ticket_id < 120"
+    )
+    sql("UPDATE tickets SET status = 'closed' WHERE ticket_id % 10 = 0")
+    names = ("user1", "user1,user2", "alice", "bob,dora,user4", "nobody")
+    queries = [
+        *(f"{name}={no}{who}" for name in ("watched_by", "mentions", "commented_by") for no in ("", "!") for who in names),
+        *(f"blocked={wanted}{more}" for wanted in ("true", "false") for more in ("", "&open=true", "&sort=due")),
+        "mine=true", "mine=false", "q=tea", "q=-tea", "q=coffee+-tea", "q=-coffee+or+tea", "linked=5", "idle_over=1h",
+    ]  # fmt: skip
+
+    def found(query, moment=""):
+        seen = []
+        for more in ("", "&count=true", "&limit=1000"):
+            answer = http.get(f"/tickets?{query}{more}{moment}", headers={"Iris-Actor": "user1"})
+            assert answer.status == 200, query
+            seen.append((answer.headers.get("total-count"), answer.json))
+        return seen
+
+    def check(then, moment):
+        for query, expected in then.items():
+            assert found(query, f"&as_of={moment.replace('+', '%2B')}") == expected, query
+
+    then, moment = {query: found(query) for query in queries}, "now"
+    check(then, moment)
+    moment = sql.one("SELECT clock_timestamp()::text AS now")["now"]
+    sql("DELETE FROM links WHERE ticket_id % 3 = 0")
+    sql(
+        "INSERT INTO links SELECT ticket_id, 'blocks', ticket_id + 1 FROM tickets WHERE ticket_id % 5 = 2"
+    )
+    # Gone since, and there again.
+    sql("DELETE FROM links WHERE ticket_id = 35")
+    sql("INSERT INTO links VALUES (35, 'blocks', 36)")
+    sql("DELETE FROM links WHERE ticket_id = 35")
+    sql("UPDATE comments SET body = 'tea' WHERE ticket_id % 3 = 0")
+    sql("DELETE FROM comments WHERE ticket_id % 7 = 0")
+    if is_written:
+        written(sql)
+    sql(
+        "UPDATE tickets SET title = 'cake', description = '@carla', assignee = 'user9' WHERE ticket_id % 2 = 0"
+    )
+    sql("UPDATE tickets SET status = 'closed' WHERE ticket_id % 3 = 0 AND status = 'open'")
+    check(then, moment)
+
+
 @pytest.mark.parametrize("page", [50, 0])
 @pytest.mark.parametrize("is_written", [False, True])
 def test_a_past_is_searched_by_word_and_by_ticket(http, sql, monkeypatch, page, is_written):

@@ -150,25 +150,43 @@ def _any(queries):
     return first
 
 
-def _has(table, query, searches, way=None):
+def _has(table, query, searches, way=None, excluded=False):
     words = searches.alias()
-    return among(table, words, words.c.words.bool_op("@@")(query), way)
+    found = among(table, words, words.c.words.bool_op("@@")(query), way, excluded)
+    return not_(found) if excluded else found
 
 
-def among(table, words, condition, way=None):
+def is_one_of(table, found, alone=True):
+    """Return the condition that a table's ticket is one of those found, which nobody can know before are few.
+
+    alone:    whether it is not part of another condition, so that an index may find those tickets.
+    """
+    numbers = func.array(found.scalar_subquery())
+    if alone:
+        return table.c.ticket_id == func.any(numbers)
+    # Looked for in a hash table, not number by number.
+    return table.c.ticket_id.in_(select(func.unnest(numbers)))
+
+
+def is_there(one):
+    """Return the condition that there is a ticket, by a SELECT of its number that is run for each row."""
+    # What has a limit is not made a join of. Whether it is null, the planner takes for a matter of course.
+    number = one.limit(literal_column("1")).scalar_subquery()
+    return func.coalesce(number, literal_column("0")) > literal_column("0")
+
+
+def among(table, words, condition, way=None, excluded=False):
     """Return the condition that something that has a ticket_id and meets a condition is of a table's ticket.
 
     way:      BY_WORD, BY_TICKET or, where the planner knows, None.
+    excluded: whether it is to be negated.
     """
     found = select(words.c.ticket_id).where(condition)
     if way == BY_WORD:
-        return table.c.ticket_id == func.any(func.array(found.scalar_subquery()))
+        return is_one_of(table, found, not excluded)
     its = found.where(words.c.ticket_id == table.c.ticket_id)
     if way == BY_TICKET:
-        # What has a limit is not made a join of.
-        one = its.correlate(table).limit(literal_column("1")).scalar_subquery()
-        # Whether it is null, the planner takes for a matter of course.
-        return func.coalesce(one, literal_column("0")) > literal_column("0")
+        return is_there(its.correlate(table))
     return its.exists()
 
 
@@ -182,10 +200,9 @@ def condition(shape, table, searches):
     ways = iter(ways)
 
     def meets(words, tickets):
-        found = [
-            (excluded, _has(tickets, query, searches, next(ways))) for excluded, query in words
-        ]
-        return and_(*(not_(each) if excluded else each for excluded, each in found))
+        return and_(
+            *(_has(tickets, query, searches, next(ways), excluded) for excluded, query in words)
+        )
 
     if len(alternatives) == 1:
         return meets(alternatives[0], table)

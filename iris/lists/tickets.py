@@ -81,6 +81,95 @@ def _field_where(name, shape, table):
     )
 
 
+def _blocked(tables):
+    """Return the numbers of what open tickets block."""
+    links, others = tables.links.alias(), tables.tickets.alias()
+    return (
+        select(links.c.other_id)
+        .join_from(links, others, others.c.ticket_id == links.c.ticket_id)
+        .where(links.c.kind == literal_column("'blocks'"), others.c.closed.is_(None))
+    )
+
+
+def _texts(table):
+    return func.concat_ws("\n", table.c.title, table.c.description)
+
+
+def _calls(text, names):
+    return func.is_mentioned(text, names, type_=Boolean)
+
+
+def _called(tables, names, who):
+    """Return (words, the condition that some of these names is called where they stand).
+
+    By the words' index; then the texts say whether there is an @ before the name.
+
+    who:      the names of which it has to be one.
+    """
+    words, own, said = tables.searches.alias(), tables.tickets.alias(), tables.comments.alias()
+    is_own = words.c.comment_id == literal_column("0")
+    text = case(
+        (is_own, select(_texts(own)).where(own.c.ticket_id == words.c.ticket_id).scalar_subquery()),
+        else_=select(said.c.body)
+        .where(said.c.ticket_id == words.c.ticket_id, said.c.comment_id == words.c.comment_id)
+        .scalar_subquery(),
+    )
+    return words, and_(words.c.words.bool_op("@@")(func.wanted_any(names)), _calls(text, who))
+
+
+def _near(alias, table):
+    """Return the condition by which each of many moments looks at its own ticket only."""
+    return alias.c.ticket_id == table.c.ticket_id
+
+
+def _each_one(name, shape):
+    return func.unnest(filters.as_list(name, shape)).table_valued("name", name="each_one")
+
+
+def _watched(tables, name, shape, one=None):
+    """Return the numbers of the tickets of a past that somebody watches, some more than once.
+
+    one:      the table whose ticket alone is looked at, if moments are many.
+    """
+    # Who joined or left by hand did: that has no past.
+    own, said, by_hand = tables.tickets.alias(), tables.comments.alias(), models.WATCHES
+    who = _each_one(name, shape).c.name
+    if one is None:
+        words, called = _called(tables, filters.as_list(name, shape), array([who]))
+        people = own.c.assignee, tables.tickets.alias().c.reporter, said.c.author, by_hand.c.who
+        found = [
+            *(
+                select(theirs.table.c.ticket_id, theirs.label("who")).where(
+                    filters.is_any(theirs, name, shape)
+                )
+                for theirs in people
+            ),
+            select(words.c.ticket_id, who).where(called),
+        ]
+    else:
+        is_theirs = or_(own.c.assignee == who, own.c.reporter == who)
+        found = [
+            select(own.c.ticket_id, who.label("who")).where(
+                _near(own, one), or_(is_theirs, _calls(_texts(own), array([who])))
+            ),
+            select(said.c.ticket_id, who).where(
+                _near(said, one), or_(said.c.author == who, _calls(said.c.body, array([who])))
+            ),
+            select(by_hand.c.ticket_id, who).where(by_hand.c.who == who),
+        ]
+    found = union_all(*found).subquery("found")
+    left = (
+        select(by_hand.c.ticket_id)
+        .where(
+            by_hand.c.ticket_id == found.c.ticket_id,
+            by_hand.c.who == found.c.who,
+            by_hand.c.muted,
+        )
+        .exists()
+    )
+    return select(found.c.ticket_id).where(not_(left))
+
+
 def _listing(tables, *moment):
     """Return the List of the tickets of derived.Tables.
 
@@ -102,94 +191,62 @@ def _listing(tables, *moment):
     def blockers(table):
         """Return the links by which open tickets block one of a table."""
         links, others = tables.links.alias(), tables.tickets.alias()
-        return (
-            select(links.c.ticket_id)
-            .join_from(links, others, others.c.ticket_id == links.c.ticket_id)
-            .where(
-                links.c.other_id == table.c.ticket_id,
-                links.c.kind == literal_column("'blocks'"),
-                others.c.closed.is_(None),
-            )
+        its = select(others.c.ticket_id).where(
+            others.c.ticket_id == links.c.ticket_id, others.c.closed.is_(None)
+        )
+        # Of a past, all that was open would be looked through for the few that block one.
+        is_open = search.is_there(its.correlate(links)) if moment else its.exists()
+        return select(links.c.ticket_id).where(
+            links.c.other_id == table.c.ticket_id,
+            links.c.kind == literal_column("'blocks'"),
+            is_open,
         )
 
     def blocked(table, wanted):
-        return blockers(table).exists() if wanted else not_(blockers(table).exists())
+        if moment and not many and (wanted or tables is not derived.THEN):
+            is_one = search.is_one_of(table, _blocked(tables), alone=wanted)
+            return is_one if wanted else not_(is_one)
+        found = blockers(table)
+        # Where a past is walked through: few are blocked, so a page is full sooner than they are found.
+        is_one = search.is_there(found.correlate(table)) if moment else found.exists()
+        return is_one if wanted else not_(is_one)
 
     def commented_by(name, shape, table):
         comments = tables.comments.alias()
         by_them = filters.is_any(comments.c.author, name, shape)
-        return search.among(table, comments, by_them, shape[-1])
+        return search.among(table, comments, by_them, shape[-1], excluded=shape[0])
 
-    def near(alias, table):
-        """Return the condition by which each moment looks at its own ticket only, if moments are many."""
-        return alias.c.ticket_id == table.c.ticket_id if many else true()
+    def one_of(table, found, alone):
+        if moment and not many:
+            return search.is_one_of(table, found, alone)
+        return table.c.ticket_id.in_(found)
 
-    def mentions(name, shape, table):
-        own, said = tables.tickets.alias(), tables.comments.alias()
+    def mentions(name, shape, table, alone=True):
         names = filters.as_list(name, shape)
-        itself = func.concat_ws("\n", own.c.title, own.c.description)
-
-        def found(text):
-            return func.is_mentioned(text, names, type_=Boolean)
-
         if many:
             # Of one ticket, the texts are looked through sooner than its words.
-            return table.c.ticket_id.in_(
-                union_all(
-                    select(own.c.ticket_id).where(near(own, table), found(itself)),
-                    select(said.c.ticket_id).where(near(said, table), found(said.c.body)),
-                )
+            own, said = tables.tickets.alias(), tables.comments.alias()
+            found = union_all(
+                select(own.c.ticket_id).where(_near(own, table), _calls(_texts(own), names)),
+                select(said.c.ticket_id).where(_near(said, table), _calls(said.c.body, names)),
             )
-        # By the words' index; then the texts say whether there is an @ before the name.
-        words = tables.searches.alias()
-        is_own = words.c.comment_id == literal_column("0")
-        text = case(
-            (is_own, select(itself).where(own.c.ticket_id == words.c.ticket_id).scalar_subquery()),
-            else_=select(said.c.body)
-            .where(said.c.ticket_id == words.c.ticket_id, said.c.comment_id == words.c.comment_id)
-            .scalar_subquery(),
-        )
-        called = and_(words.c.words.bool_op("@@")(func.wanted_any(names)), found(text))
-        if moment:
-            return search.among(table, words, called, search.BY_WORD)
-        return table.c.ticket_id.in_(select(words.c.ticket_id).where(called))
+        else:
+            words, called = _called(tables, names, names)
+            found = select(words.c.ticket_id).where(called)
+        return one_of(table, found, alone and not shape[0])
 
-    def watched_by(name, shape, table):
-        each = func.unnest(filters.as_list(name, shape)).table_valued("name", name="each_one")
+    def watched_by(name, shape, table, alone=True):
         if not moment:
+            each = _each_one(name, shape)
             return table.c.ticket_id.in_(select(func.watched(each.c.name)).select_from(each))
-        # Who joined or left by hand did: that has no past.
-        own, said, by_hand = tables.tickets.alias(), tables.comments.alias(), models.WATCHES
-        itself, who = func.concat_ws("\n", own.c.title, own.c.description), each.c.name
-
-        def calls(text):
-            return func.is_mentioned(text, array([who]), type_=Boolean)
-
-        found = union_all(
-            select(own.c.ticket_id, who).where(
-                near(own, table), or_(own.c.assignee == who, own.c.reporter == who, calls(itself))
-            ),
-            select(said.c.ticket_id, who).where(
-                near(said, table), or_(said.c.author == who, calls(said.c.body))
-            ),
-            select(by_hand.c.ticket_id, who).where(by_hand.c.who == who),
-        ).subquery("found")
-        left = (
-            select(by_hand.c.ticket_id)
-            .where(
-                by_hand.c.ticket_id == found.c.ticket_id,
-                by_hand.c.who == found.c.name,
-                by_hand.c.muted,
-            )
-            .exists()
-        )
-        return table.c.ticket_id.in_(select(found.c.ticket_id).where(not_(left)))
+        found = _watched(tables, name, shape, table if many else None)
+        return one_of(table, found, alone and not shape[0])
 
     def mine(name, shape, table):
         return or_(
             filters.is_any(table.c.assignee, name, shape).is_(true()),
-            mentions(name, shape, table),
-            watched_by(name, shape, table),
+            mentions(name, shape, table, alone=False),
+            watched_by(name, shape, table, alone=False),
         )
 
     def comments(table):
@@ -206,8 +263,7 @@ def _listing(tables, *moment):
             select(links.c.other_id).where(links.c.ticket_id == number),
             select(links.c.ticket_id).where(links.c.other_id == number),
         )
-        # Few, which of a past the planner can't know.
-        return table.c.ticket_id == func.any(func.array(ends.scalar_subquery()))
+        return search.is_one_of(table, ends)
 
     return listing.List(
         name="tickets",
@@ -319,11 +375,13 @@ def _then(given, form):
     sort = given.get("sort", LIST.order)
     if sort.lstrip("-") == "ticket_id":
         return LIST_THEN_NUMBERED
+    shown, filters_ = formats.of(form, given), given.keys() & LIST.filters.keys()
+    if given.get("blocked") is False and not (given.get("count") or shown.drawn):
+        filters_ -= {"blocked"}
     filled = all(
-        name in LEAVES_ENOUGH or getattr(given[name], "excluded", False)
-        for name in given.keys() & LIST.filters.keys()
+        name in LEAVES_ENOUGH or getattr(given[name], "excluded", False) for name in filters_
     )
-    whole = formats.of(form, given).line and "limit" not in given
+    whole = shown.line and "limit" not in given
     is_walked = sort in WALKED and filled and "cursor" not in given and not whole
     return LIST_THEN if is_walked else LIST_THEN_FEW
 
@@ -332,7 +390,10 @@ def _weighed(chosen, whole):
     """Say of those who commented how a past should be looked through, as search.weighed() of words."""
     shape, values = filters.split_chosen("who", chosen)
     (way,) = search.ways(_comments_by(shape), values, whole)
-    return chosen._replace(way=search.BY_TICKET if chosen.excluded else way)
+    if chosen.excluded:
+        # Few of them are in the way of a page.
+        way = search.BY_WORD if whole else search.BY_TICKET
+    return chosen._replace(way=way)
 
 
 @lru_cache(10)

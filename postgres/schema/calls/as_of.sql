@@ -86,13 +86,12 @@ BEGIN ATOMIC
             AND events.at > links_as_of.moment AND events.kind = 'linked' AND events.changes -> 'kind' ->> 1 = links.kind::text)
     UNION ALL
     -- Unlinked since, with nothing before that since.
-    SELECT first.ticket_id, (first.changes -> 'kind' ->> 0)::link_kind, first.other_id
-        FROM (SELECT DISTINCT ON (events.ticket_id, events.other_id, coalesce(events.changes -> 'kind' ->> 0, events.changes -> 'kind' ->> 1))
-                events.ticket_id, events.other_id, events.kind, events.changes
-            FROM events WHERE events.kind IN ('linked', 'unlinked') AND events.other_id IS NOT NULL AND events.at > links_as_of.moment
-            ORDER BY events.ticket_id, events.other_id, coalesce(events.changes -> 'kind' ->> 0, events.changes -> 'kind' ->> 1),
-                events.at, events.event_id) AS first
-        WHERE first.kind = 'unlinked';
+    SELECT gone.ticket_id, (gone.changes -> 'kind' ->> 0)::link_kind, gone.other_id FROM events AS gone
+        WHERE gone.kind = 'unlinked' AND gone.other_id IS NOT NULL AND gone.at > links_as_of.moment
+            AND NOT EXISTS (SELECT FROM events WHERE events.ticket_id = gone.ticket_id AND events.other_id = gone.other_id
+                AND events.at > links_as_of.moment AND (events.at, events.event_id) < (gone.at, gone.event_id)
+                AND events.kind IN ('linked', 'unlinked')
+                AND coalesce(events.changes -> 'kind' ->> 0, events.changes -> 'kind' ->> 1) = gone.changes -> 'kind' ->> 0);
 END;
 COMMENT ON FUNCTION links_as_of(timestamptz) IS 'The links as they were at some moment, those of deleted tickets included';
 
