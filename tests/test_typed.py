@@ -28,6 +28,7 @@ LEFT_OUT = {
 TARGETS = {
     "up": "tests/test_up.py",
     "test": "this is it",
+    "slow": "minutes; what of it is short is in the tests",
     "lint": ".ci/run",
     "psql": "wants a terminal; iris psql is typed",
     "revision": "tests/test_schema.py takes what CONTRIBUTING says of it",
