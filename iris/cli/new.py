@@ -5,6 +5,7 @@ from iris.client import USAGE, Failed, asking, editor, words
 EXAMPLES = """
   iris new Printer on fire
   iris new 'Printer on fire' priority=urgent assignee=me due='friday 17:00' labels=hardware,smoke
+  iris new title='a=b is refused'            # a title with a = before any blank
   iris new                                   # write it in $EDITOR: the first line is the title
   iris new -F note.txt labels=inbox          # the same from a file; -F - from stdin
   git log -1 | iris new Broken by this -F -  # the title, and the description from stdin

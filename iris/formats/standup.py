@@ -29,7 +29,7 @@ def inbox(rows, look=PLAIN):
         made = [
             *made[1:],
             "",
-            "The first number is the position: PUT /inbox marks all up to one as read.",
+            "The first number is the position: PUT /inbox (iris inbox --read) marks all up to one as read.",
         ]
     if look.last:
         made += ["", look.last]
