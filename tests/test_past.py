@@ -95,6 +95,8 @@ def test_a_plan_that_is_kept_is_that_of_any_moment(http, sql, is_written):
     for query in (
         "", "count=true", "sort=-updated", "sort=due", "sort=-ticket_id", "sort=priority", "open=true", "open=false&count=true",
         "blocked=true", "blocked=false", "unassigned=true", "overdue=true", "overdue=false&sort=-due",
+        "status=open", "status=closed&count=true", "assignee=alice&sort=created", "reporter=bob", "linked=1",
+        "assignee=bob&open=true&sort=-priority",
     ):  # fmt: skip
         for moment in moments:
             at = f"{query}&as_of={moment.replace('+', '%2B')}"

@@ -42,7 +42,7 @@ def compiled(statement):
 ONE_PLAN = "SET LOCAL plan_cache_mode = force_generic_plan; "
 # Statements that a connection prepares, at most, by what `keep` is: there are as many as combinations of
 # columns. A list of a past takes half a megabyte of its server process.
-MOST_PREPARED = {True: 100, ONE_PLAN: 10}
+MOST_PREPARED = {True: 100, ONE_PLAN: 16}
 # What a kept statement is given: values, and times by their words, which are looked at once for all of it.
 GIVEN = re.compile(r"moment_once\(%\(\w+\)s, \w+, %\(zone\)s\)|%\(\w+\)s")
 

@@ -32,13 +32,14 @@ class Page(NamedTuple):
     left: int
 
 
-def read(listing, given, form="json", before="", **more):
+def read(listing, given, form="json", before="", alike=False, **more):
     """Read a list.
 
     listing:  a List.
     given:    {name: value} of its parameters, validated.
     form:     the format, a name of formats.LISTS.
     before:   a statement to go before it in the same transaction.
+    alike:    whether its plan is the same for all values, of a page that is no longer than usual.
     more:     {parameter: value} that no filter has.
     Returns:  a Page; or, for a format that is streamed, a streaming.Stream.
     Raises:   Problem 422 for a cursor of another list, or an order that lacks what it needs; 404 where
@@ -51,6 +52,9 @@ def read(listing, given, form="json", before="", **more):
     if order.rank and "q" not in given:
         raise problems.invalid({"sort": "rank needs q, the words to rank by"})
     streamed = form.line is not None
+    whole = form.drawn and "ticket_id" in given
+    limit = given.get("limit", WHOLE if whole else LIMIT)
+    alike = alike and not streamed and limit <= LIMIT and "columns" not in given
     shape = statement.Shape(
         filters=shapes,
         sort=sort,
@@ -60,19 +64,13 @@ def read(listing, given, form="json", before="", **more):
         line=form.line,
         limited=not streamed or "limit" in given,
         left=form.drawn,
+        most=LIMIT + 1 if alike else 0,
     )
-    whole = form.drawn and "ticket_id" in given
-    limit = given.get("limit", WHOLE if whole else LIMIT)
-    # To plan a page of a past takes longer than to read it; where only the moment differs, the plan does not.
-    is_alike = "as_of" in more and not values and limit == LIMIT and "columns" not in given
     zone = given.get("tz", statements.ZONE)
     values = {**values, **more, "limit": limit + (not streamed), "zone": zone}
     if cursor is not None:
         values.update(cursors.decode(cursor, sort, len(order.keys)))
     sql = statement.make(listing, shape)
-    if is_alike:
-        # Of a limit that it doesn't know, PostgreSQL expects a tenth of everything.
-        sql = sql.replace("%(limit)s", str(values["limit"]))
     if streamed and "ticket_id" in given:
         # A stream of nothing can't say why; a page can.
         read(listing, {"ticket_id": given["ticket_id"], "limit": 1}, **more)
@@ -80,9 +78,7 @@ def read(listing, given, form="json", before="", **more):
         if streamed:
             return streaming.Stream(sql, values, form.heading(shape.columns), before)
         if "q" in given or not PAST.isdisjoint(more):
-            rows = standbys.rows(
-                sql, values, before, keep=statements.ONE_PLAN if is_alike else False
-            )
+            rows = standbys.rows(sql, values, before, keep=statements.ONE_PLAN if alike else False)
         else:
             rows = statements.rows(sql, values, before, again=True)
     except psycopg2.DataError:

@@ -28,6 +28,7 @@ class Shape(NamedTuple):
     line:     of a format that is streamed: (subquery) → the expression of a row; None for a page.
     limited:  whether so many rows are wanted, not all.
     left:     whether to count, up to a limit, what there is from the page's start.
+    most:     how many rows are wanted at most, where that is planned for; 0 where it is what is wanted.
     """
 
     filters: tuple
@@ -38,6 +39,7 @@ class Shape(NamedTuple):
     line: Callable | None
     limited: bool
     left: bool = False
+    most: int = 0
 
 
 def _sorted(listing, shape, where):
@@ -91,6 +93,9 @@ def make(listing, shape):
         begun = [tuple_(*by) <= start if descending else tuple_(*by) >= start]
         rows = rows.where(*begun)
     rows = rows.order_by(*(key.desc() if descending else key for key in by))
+    if shape.most:
+        # Of a limit that it doesn't know, PostgreSQL expects a tenth of everything.
+        rows = select(rows.limit(literal_column(str(shape.most))).subquery("most"))
     if shape.limited:
         rows = rows.limit(bindparam("limit"))
     inner = rows.subquery("page")

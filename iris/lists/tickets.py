@@ -356,6 +356,8 @@ LIST_THEN_NUMBERED = _listing(derived.THEN_NUMBERED, derived.AS_OF)
 # The orders in which a past is walked through, from the first page on; and what leaves enough on the way.
 WALKED = ("-created", "rank", "-rank")
 LEAVES_ENOUGH = ("open", "q", "commented_by", "created_after")
+# What has an index in the order of created.
+IN_ORDER = ("status", "assignee", "reporter")
 # As they were at the two ends of what changed.
 ENDS = tuple(_listing(derived.at(when), derived.SINCE) for when in (derived.SINCE, derived.UNTIL))
 # As each was at the moment that it says itself, of rows called then_; whether a status is one, now says.
@@ -384,6 +386,19 @@ def _then(given, form):
     whole = shown.line and "limit" not in given
     is_walked = sort in WALKED and filled and "cursor" not in given and not whole
     return LIST_THEN if is_walked else LIST_THEN_FEW
+
+
+def _is_alike(given):
+    """Return whether one plan of a past is good for any value: it has none, or an index has it in order."""
+    filters_ = given.keys() & LIST.filters.keys()
+    valued = [name for name in filters_ if not isinstance(given[name], bool)]
+    if not valued:
+        return True
+    (name, *others), sort = valued, given.get("sort", LIST.order)
+    if others or name not in IN_ORDER or given[name].excluded or len(given[name].values) > 1:
+        return False
+    is_todo = name == "assignee" and given.get("open") and sort.lstrip("-") == "priority"
+    return is_todo or sort.lstrip("-") == "created"
 
 
 def _weighed(chosen, whole):
@@ -421,5 +436,6 @@ def page(given, form="json"):
             given = {**given, "q": search.weighed(given["q"], whole)}
         if "commented_by" in given:
             given = {**given, "commented_by": _weighed(given["commented_by"], whole)}
-        return pages.read(_then(given, form), given, form, as_of=given["as_of"])
+        alike = _is_alike(given)
+        return pages.read(_then(given, form), given, form, alike=alike, as_of=given["as_of"])
     return pages.read(LIST, given, form)
