@@ -389,6 +389,8 @@ def test_words_about_a_workflow(http, sql):
         ({"statuses": good["statuses"] * 2}, "statuses must not name a status twice"),
         ({"statuses": [{"status": "a,b", "is_open": True}]},
          "a status has 1 to 50 characters, no comma, no ! in front and no blank at either end"),
+        ({"statuses": [{"status": "new\u00a0", "is_open": True}]},
+         "a status has 1 to 50 characters, no comma, no ! in front and no blank at either end"),
         ({"transitions": []}, 'transitions must be like {"open": ["active", …], …}'),
         ({"transitions": {"new": "old"}}, 'transitions must be like {"open": ["active", …], …}'),
         ({"transitions": {"new": [5]}}, 'transitions must be like {"open": ["active", …], …}'),

@@ -25,16 +25,20 @@ LANGUAGE plpgsql
 SET search_path = pg_catalog, public, pg_temp
 AS $$
 BEGIN
-    IF (TG_OP = 'DELETE' OR NEW.status <> OLD.status)
+    -- The table's own CHECK knows of blanks no more than the plain one.
+    IF TG_OP <> 'DELETE' AND NEW.status <> btrim(NEW.status, blanks()) THEN
+        PERFORM refuse('a status has 1 to 50 characters, no comma, no ! in front and no blank at either end', 'statuses_status_check', 'status');
+    END IF;
+    IF TG_OP <> 'INSERT' AND (TG_OP = 'DELETE' OR NEW.status <> OLD.status)
         AND EXISTS (SELECT FROM tickets WHERE status = OLD.status) THEN
         RAISE SQLSTATE 'IR004' USING MESSAGE = format('tickets are in the status "%s"', OLD.status),
             HINT = 'Move them to another status first.';
     END IF;
     RETURN CASE WHEN TG_OP = 'DELETE' THEN OLD ELSE NEW END;
 END $$;
-COMMENT ON FUNCTION statuses_before() IS 'Refuses to drop or rename a status that tickets are in';
+COMMENT ON FUNCTION statuses_before() IS 'Refuses to drop or rename a status that tickets are in, and a name with a blank at either end';
 
-CREATE OR REPLACE TRIGGER statuses_before BEFORE DELETE OR UPDATE OF status ON statuses
+CREATE OR REPLACE TRIGGER statuses_before BEFORE INSERT OR DELETE OR UPDATE OF status ON statuses
     FOR EACH ROW EXECUTE FUNCTION statuses_before();
 
 CREATE OR REPLACE FUNCTION statuses_after() RETURNS trigger
