@@ -96,7 +96,7 @@ def test_a_plan_that_is_kept_is_that_of_any_moment(http, sql, is_written):
         "", "count=true", "sort=-updated", "sort=due", "sort=-ticket_id", "sort=priority", "open=true", "open=false&count=true",
         "blocked=true", "blocked=false", "unassigned=true", "overdue=true", "overdue=false&sort=-due",
         "status=open", "status=closed&count=true", "assignee=alice&sort=created", "reporter=bob", "linked=1",
-        "assignee=bob&open=true&sort=-priority",
+        "assignee=bob&open=true&sort=-priority", "age_over=0m", "created_before=tomorrow&sort=created",
     ):  # fmt: skip
         for moment in moments:
             at = f"{query}&as_of={moment.replace('+', '%2B')}"

@@ -356,8 +356,8 @@ LIST_THEN_NUMBERED = _listing(derived.THEN_NUMBERED, derived.AS_OF)
 # The orders in which a past is walked through, from the first page on; and what leaves enough on the way.
 WALKED = ("-created", "rank", "-rank")
 LEAVES_ENOUGH = ("open", "q", "commented_by", "created_after")
-# What has an index in the order of created.
-IN_ORDER = ("status", "assignee", "reporter")
+# What an index has in the order of created, whatever the value: one of several, or from when on.
+IN_ORDER, FROM_THERE = ("status", "assignee", "reporter"), ("created_before", "age_over")
 # As they were at the two ends of what changed.
 ENDS = tuple(_listing(derived.at(when), derived.SINCE) for when in (derived.SINCE, derived.UNTIL))
 # As each was at the moment that it says itself, of rows called then_; whether a status is one, now says.
@@ -394,11 +394,12 @@ def _is_alike(given):
     valued = [name for name in filters_ if not isinstance(given[name], bool)]
     if not valued:
         return True
-    (name, *others), sort = valued, given.get("sort", LIST.order)
-    if others or name not in IN_ORDER or given[name].excluded or len(given[name].values) > 1:
-        return False
-    is_todo = name == "assignee" and given.get("open") and sort.lstrip("-") == "priority"
-    return is_todo or sort.lstrip("-") == "created"
+    (name, *others), sort = valued, given.get("sort", LIST.order).lstrip("-")
+    if others or name not in IN_ORDER:
+        return name in FROM_THERE and not others and sort == "created"
+    is_todo = name == "assignee" and given.get("open") and sort == "priority"
+    is_one = not given[name].excluded and len(given[name].values) == 1
+    return is_one and (is_todo or sort == "created")
 
 
 def _weighed(chosen, whole):
