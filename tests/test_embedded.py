@@ -57,8 +57,9 @@ def short():
 
 
 @pytest.fixture
-def started(place):
+def started(place, put_data):
     """Return a running server with a row that was acknowledged."""
+    put_data(place.folder)
     made = place.server()
     made.start()
     made._psql("postgres", "-c", "CREATE TABLE kept (n integer); INSERT INTO kept VALUES (1)")

@@ -97,6 +97,13 @@ def folder(tmp_path):
     embedded.Server(tmp_path / "data").stop()
 
 
+@pytest.fixture
+def used(folder, put_data):
+    """Return a folder in which `iris up` has run before."""
+    put_data(folder)
+    return folder
+
+
 @pytest.mark.skipif(shutil.which("curl") is None, reason="needs curl")
 def test_from_nothing_to_the_first_ticket_and_back(folder):
     port = free_port()
@@ -186,8 +193,8 @@ def kill(up):
         time.sleep(0.05)
 
 
-def test_an_end_while_the_service_starts_is_not_waited_for(folder):
-    up = Up(folder, free_port()).until("Booting worker")
+def test_an_end_while_the_service_starts_is_not_waited_for(used):
+    up = Up(used, free_port()).until("Booting worker")
     began = time.monotonic()
     assert up.stop(signal.SIGINT) == 0
     # A worker that misses the signal is given ten seconds.
@@ -203,48 +210,48 @@ def test_a_folder_that_cant_be_written_is_named(place):
     assert "set IRIS_DATA to a folder that can" in done.stderr
 
 
-def test_data_that_are_gone_are_not_made_anew(folder):
-    up = Up(folder, free_port()).until("^    curl")
+def test_data_that_are_gone_are_not_made_anew(used):
+    up = Up(used, free_port()).until("^    curl")
     postgres = up.postgres()
-    (folder / "postgres").rename(folder / "elsewhere")
+    (used / "postgres").rename(used / "elsewhere")
     # At once, whoever is connected.
     os.kill(postgres, signal.SIGINT)
     up.until("is gone: nothing is left to serve")
     assert up.process.wait(30) == 1
-    (folder / "elsewhere").rename(folder / "postgres")
-    again = Up(folder, up.port).until("^    curl")
+    (used / "elsewhere").rename(used / "postgres")
+    again = Up(used, up.port).until("^    curl")
     assert again.stop() == 0
 
 
-def test_a_database_left_running_is_used(folder):
+def test_a_database_left_running_is_used(used):
     port = free_port()
-    up = Up(folder, port).until("^    curl")
+    up = Up(used, port).until("^    curl")
     postgres = up.postgres()
     kill(up)
-    up = Up(folder, port).until("^    curl")
+    up = Up(used, port).until("^    curl")
     assert f"(process {postgres}): using it" in up.said
     assert up.stop() == 0
-    assert not (folder / "postgres" / "postmaster.pid").exists()
+    assert not (used / "postgres" / "postmaster.pid").exists()
 
 
-def test_after_everything_was_killed_it_starts_at_once(folder):
+def test_after_everything_was_killed_it_starts_at_once(used):
     port = free_port()
-    up = Up(folder, port).until("^    curl")
+    up = Up(used, port).until("^    curl")
     number = up.first()["ticket_id"]
     killed = everything_of(port)
     assert "postgres" in killed.values()
     for process in killed:
         process.kill()
-    again = Up(folder, port).until("^    curl")
+    again = Up(used, port).until("^    curl")
     assert "already" not in again.said
     assert again.curl(f"127.0.0.1:{port}/tickets/{number}")["title"] == "A new ticket"
     assert again.stop() == 0
     up.process.wait()
 
 
-def test_after_the_service_was_killed_it_starts_at_once(folder):
+def test_after_the_service_was_killed_it_starts_at_once(used):
     port = free_port()
-    up = Up(folder, port).until("^    curl")
+    up = Up(used, port).until("^    curl")
     (master,) = (
         each for each in psutil.Process(up.process.pid).children() if each.name() != "postgres"
     )
@@ -254,17 +261,17 @@ def test_after_the_service_was_killed_it_starts_at_once(folder):
     master.kill()
     assert up.process.wait(timeout=30) != 0
     threading.Timer(0.5, workers[0].resume).start()
-    again = Up(folder, port).until("^    curl")
+    again = Up(used, port).until("^    curl")
     assert again.stop() == 0
 
 
-def test_where_it_is_run_makes_no_difference(folder, tmp_path):
+def test_where_it_is_run_makes_no_difference(used, tmp_path):
     """As from cron, in the folder that holds the checkout, whose name is the package's."""
     (tmp_path / "iris").mkdir()
     for name in ("hug", "psycopg2", "queue"):
         (tmp_path / f"{name}.py").write_text("raise SystemExit('not this one')")
     script = Path(sys.executable).with_name("iris")
-    up = Up(folder, free_port(), [script], cwd=tmp_path).until("^    curl")
+    up = Up(used, free_port(), [script], cwd=tmp_path).until("^    curl")
     assert up.stop() == 0
     assert "not this one" not in up.said
 
@@ -293,7 +300,7 @@ def test_help_is_everywhere(tmp_path):
         assert (done.returncode, done.stdout.startswith("usage: iris")) == (0, True)
     assert iris(tmp_path, 1, "--version").stdout.startswith("iris 0.")
     done = iris(tmp_path, 1, "up", "--nonsense")
-    assert (done.returncode, "unrecognized arguments: --nonsense" in done.stderr) == (2, True)
+    assert (done.returncode, "--nonsense is no option" in done.stderr) == (2, True)
 
 
 @pytest.mark.parametrize(
@@ -363,26 +370,26 @@ def test_a_password_may_come_from_a_file(tmp_path, monkeypatch):
     assert location.dsn() == "host=db port=5432 dbname=iris user=iris password=sec\\'ret"
 
 
-def test_an_open_transaction_does_not_keep_it_from_starting(folder):
+def test_an_open_transaction_does_not_keep_it_from_starting(used):
     port = free_port()
-    up = Up(folder, port).until("^    curl")
+    up = Up(used, port).until("^    curl")
     up.first()
     kill(up)
-    connection = psycopg2.connect(embedded.Server(folder).url())
+    connection = psycopg2.connect(embedded.Server(used).url())
     with contextlib.closing(connection), connection.cursor() as cursor:
         cursor.execute("UPDATE tickets SET title = 'half written'")
-        up = Up(folder, port).until("^    curl")
+        up = Up(used, port).until("^    curl")
         assert "somebody's transaction is open, so the rules were not run again" in up.said
         assert up.curl(f"127.0.0.1:{port}/tickets/1")["title"] == "A new ticket"
         connection.commit()
     assert up.stop() == 0
 
 
-def test_what_is_counted_is_counted_over_all_workers(folder):
+def test_what_is_counted_is_counted_over_all_workers(used):
     port = free_port()
     settings = ("IRIS_AUTH=token", "IRIS_WORKERS=3", "IRIS_RATE=5")
-    up = Up(folder, port, command=["env", *settings, *IRIS]).until("^    curl")
-    token = iris(folder, port, "token", "add", "ada").stdout.strip()
+    up = Up(used, port, command=["env", *settings, *IRIS]).until("^    curl")
+    token = iris(used, port, "token", "add", "ada").stdout.strip()
 
     def statuses(token, number):
         made = []
@@ -404,23 +411,23 @@ def test_what_is_counted_is_counted_over_all_workers(folder):
     up.stop()
 
 
-def test_an_older_database_is_brought_up_to_date(folder):
+def test_an_older_database_is_brought_up_to_date(used):
     port = free_port()
-    up = Up(folder, port).until("^    curl")
+    up = Up(used, port).until("^    curl")
     up.first()
-    done = iris(folder, port, "db", "upgrade")
+    done = iris(used, port, "db", "upgrade")
     sentence = f"is at revision {schema.REVISION} as before; its rules have been run again"
     assert (done.returncode, sentence in done.stderr) == (0, True), done.stderr
-    done = iris(folder, port, "db", "downgrade", "0007")
+    done = iris(used, port, "db", "downgrade", "0007")
     assert (done.returncode, done.stderr) == (
         1,
         f"iris: there is no revision 0007; this Iris knows {', '.join(migrations.known())}\n",
     )
-    done = iris(folder, port, "psql", "--owner", "-q", "-c", "DROP SCHEMA public CASCADE")
+    done = iris(used, port, "psql", "--owner", "-q", "-c", "DROP SCHEMA public CASCADE")
     assert done.returncode == 0, done.stderr
-    done = iris(folder, port, "psql", "--owner", "-q", "-c", "CREATE SCHEMA public", "-f", str(OLD))
+    done = iris(used, port, "psql", "--owner", "-q", "-c", "CREATE SCHEMA public", "-f", str(OLD))
     assert done.returncode == 0, done.stderr
-    done = iris(folder, port, "db", "check")
+    done = iris(used, port, "db", "check")
     assert (done.returncode, done.stdout) == (
         1,
         f"revision 0007; this Iris needs {schema.REVISION}\n",
@@ -428,14 +435,14 @@ def test_an_older_database_is_brought_up_to_date(folder):
     answer = up.curl(f"127.0.0.1:{port}/db-check")
     assert (answer["status"], answer["code"]) == (503, "database_not_ready")
     assert up.stop() == 0
-    up = Up(folder, port).until("^    curl")
+    up = Up(used, port).until("^    curl")
     assert f"upgrading the database from revision 0007 to {schema.REVISION}" in up.said
     assert up.curl(f"127.0.0.1:{port}/tickets/1")["title"] == "Printer is on fire"
 
     # Rules that are not those of this Iris are mended whenever it starts.
-    iris(folder, port, "psql", "--owner", "-c", "DROP TRIGGER tickets_before ON tickets")
+    iris(used, port, "psql", "--owner", "-c", "DROP TRIGGER tickets_before ON tickets")
     assert up.stop() == 0
-    up = Up(folder, port).until("^    curl")
+    up = Up(used, port).until("^    curl")
     answer = up.curl("-X", "PUT", "-d", "status=wontfix", f"127.0.0.1:{port}/tickets/1")
     assert answer["code"] == "transition_not_allowed"
     assert up.stop() == 0
