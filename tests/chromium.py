@@ -19,6 +19,9 @@ AXE = ROOT / "tests" / "axe" / "axe.min.js"
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 # Widths in CSS pixels: the narrowest that WCAG asks for, a telephone held upright, a laptop, 4k.
 WIDTHS = {"narrow": 320, "telephone": 390, "wide": 1280, "huge": 3840}
+# How a page is looked at, (width, scheme): in short, and in each way that there is.
+LOOKS = (("wide", "light"), ("narrow", "dark"))
+ALL_LOOKS = (*LOOKS, ("wide", "dark"), ("narrow", "light"))
 # What a page is refused is told by the page; the browser says so, too.
 TOLD = "Failed to load resource: the server responded with a status of 4"
 
@@ -130,19 +133,14 @@ def _left(live):
     time.sleep(2 * feed.POLL)
 
 
-def faults(page):
-    """Return what is wrong with a page as it stands there, light and dark, wide and narrow, a line a fault.
+def faults(page, looks=LOOKS):
+    """Return what is wrong with a page as it stands there, a line a fault.
 
     That is what axe-core finds by WCAG 2.2 AA, and what makes a page wider than its window. In dark only the rules
     about colours are tried, for nothing else differs there.
     """
     before, wrong = page.viewport_size, []
-    for width, scheme in (
-        ("wide", "light"),
-        ("wide", "dark"),
-        ("narrow", "dark"),
-        ("narrow", "light"),
-    ):
+    for width, scheme in looks:
         page.set_viewport_size({"width": WIDTHS[width], "height": 800})
         page.emulate_media(color_scheme=scheme)
         kinds = {"type": "tag", "values": WCAG} if scheme == "light" else COLOURS

@@ -596,7 +596,7 @@ def test_what_a_session_sets_for_itself(attack, setting):
 WAYS = ("upgraded from 0007", "restored")
 
 
-@pytest.fixture(scope="module", params=WAYS)
+@pytest.fixture(scope="module")
 def other(request, server, owner):
     """Return the name of a database that has come another way."""
     name = "iris_attacked"
@@ -622,7 +622,16 @@ def copy(source, target):
     subprocess.run(psql, input=dump.stdout, check=True, capture_output=True)
 
 
-@pytest.mark.parametrize("home", HOMES)
+@pytest.mark.parametrize(
+    ("other", "home"),
+    [
+        # Each way and each home; the two that are left are slow.
+        pytest.param(way, home, marks=pytest.mark.slow if (number + place) % 2 else ())
+        for number, way in enumerate(WAYS)
+        for place, home in enumerate(HOMES)
+    ],
+    indirect=["other"],
+)
 def test_it_is_the_same_in_a_database_that_has_come_another_way(other, server, find, home):
     privilege, schema, first = HOMES[home]
     kinds = [kind for place, kind in EVERY if place == home]
