@@ -86,6 +86,8 @@ class Base(DeclarativeBase):
 # What a column says of itself, in its `info`: lists filter by it (`status=`; of a time, `due_before=` and
 # `due_after=`), sort by it, or never show it; it names somebody, who may be `me` in a filter.
 FILTERED, SORTED, INTERNAL = {"filtered": True}, {"sorted": True}, {"internal": True}
+# Of a table: rules make it, of others.
+VIEW = {"view": True}
 PERSON = {"person": True}
 # A time that is set for the future: its monday is the next one, of others the last one.
 AHEAD = {"ahead": True}
@@ -292,10 +294,8 @@ class Search(Base):
     __table_args__ = (Index("searches_words_idx", "words", postgresql_using="gin"),)
 
 
-class Event(Base):
-    """One change of a ticket, a comment, a link or the workflow."""
-
-    __tablename__ = "events"
+class _EventColumns:
+    """What events has, and stored_events."""
 
     event_id: Mapped[int] = mapped_column(Identity(always=True), primary_key=True)
     at: Mapped[datetime] = mapped_column(info=FILTERED)
@@ -315,6 +315,19 @@ class Event(Base):
     change: Mapped[int] = mapped_column(server_default=FetchedValue())
     undoes: Mapped[int | None]
     digest: Mapped[bytes | None]
+
+
+class Event(_EventColumns, Base):
+    """One change of a ticket, a comment, a link or the workflow: a row of the view events."""
+
+    __tablename__ = "events"
+    __table_args__ = {"info": VIEW}
+
+
+class StoredEvent(_EventColumns, Base):
+    """An event as it is stored: of what was long at first, its changes say null."""
+
+    __tablename__ = "stored_events"
 
     __table_args__ = (
         Index("events_ticket_id_idx", "ticket_id", "event_id"),
@@ -346,6 +359,21 @@ class Event(Base):
                 "kind = 'changed' AND (kept_closed IS NOT NULL OR kept_more -> 'closed' ->> 0 IS NOT NULL)"
                 " AND changes ?| '{status,closed}'"
             ),
+        ),
+        Index(
+            "events_texts_idx",
+            "ticket_id",
+            "at",
+            postgresql_where=text(
+                "kind IN ('changed', 'deleted') AND changes ?| '{title,description,fields}'"
+            ),
+        ),
+        Index(
+            "events_edits_idx",
+            "ticket_id",
+            "comment_id",
+            "at",
+            postgresql_where=text("kind IN ('comment_changed', 'comment_deleted')"),
         ),
         Index("events_change_idx", "change"),
     )

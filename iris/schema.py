@@ -45,8 +45,9 @@ def rules():
 
 
 def made():
-    """Return {name: what it is} of all that is made once: TABLE, TYPE, SEQUENCE, MATERIALIZED VIEW."""
-    found = re.findall(r"^CREATE (TABLE|TYPE|SEQUENCE|MATERIALIZED VIEW) (\w+)", everything(), re.M)
+    """Return {name: what it is}: TABLE, TYPE, SEQUENCE, VIEW, MATERIALIZED VIEW."""
+    kinds = "TABLE|TYPE|SEQUENCE|VIEW|MATERIALIZED VIEW"
+    found = re.findall(rf"^CREATE (?:OR REPLACE )?({kinds}) (\w+)", everything(), re.M)
     return {name: kind for kind, name in found}
 
 

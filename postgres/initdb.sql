@@ -41,7 +41,7 @@ ALTER ROLE iris_service PASSWORD :'iris_service_pass';
 \ir schema/tables/links.sql
 \ir schema/tables/watches.sql
 \ir schema/tables/searches.sql
-\ir schema/tables/events.sql
+\ir schema/tables/stored_events.sql
 \ir schema/tables/past.sql
 \ir schema/tables/replays.sql
 \ir schema/tables/workflow_recorded.sql

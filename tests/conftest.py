@@ -58,7 +58,7 @@ RESET = """
     DELETE FROM transitions; DELETE FROM statuses; DELETE FROM events; DELETE FROM replays;
     DELETE FROM workflow_recorded; DELETE FROM tokens; DELETE FROM people; DELETE FROM read_marks; DELETE FROM deliveries; DELETE FROM hooks; DELETE FROM past_tickets; DELETE FROM past_searches; UPDATE past_reached SET position = 0;
     SELECT setval('tickets_ticket_id_seq', 1, false), setval('comments_comment_id_seq', 1, false),
-        setval('events_event_id_seq', 1, false), setval('hooks_hook_id_seq', 1, false);
+        setval('stored_events_event_id_seq', 1, false), setval('hooks_hook_id_seq', 1, false);
 """
 
 

@@ -87,7 +87,7 @@ DRIVE = """
     SELECT pg_catalog.count(*) FROM public.watched('eve')
     DELETE FROM public.watchers WHERE ticket_id OPERATOR(pg_catalog.=) {n}
     SELECT (SELECT pg_catalog.count(*) FROM public.inbox('eve', 0)), (SELECT pg_catalog.count(*) FROM public.inbox_after('eve', 0)), public.read_mark('eve'), public.mark_read(0)
-    SELECT pg_catalog.count(*) FROM public.events AS event WHERE public.concerns(event, 'eve')
+    SELECT pg_catalog.count(*) FROM public.stored_events AS event WHERE public.concerns(event, 'eve', changes)
     SELECT public.place_all(), public.put_person('eve', 'eve@example.org', 'daily', 'active'), public.person('eve'), public.person_fits('a', 'a@b')
     INSERT INTO public.people (name, mail) VALUES ('dave', 'dave@example.org')
     UPDATE public.people SET mail = 'x@example.org'
@@ -101,7 +101,8 @@ DRIVE = """
     DELETE FROM public.watches
     SELECT public.ticket_fits('a', 'b', 'c', 'd', '{}', '{}', 'tomorrow'), public.comment_fits('a', 'b')
     SELECT * FROM public.events_after(0, 100)
-    SELECT public.contents(event, 1), public.exported(event), public.kept(event), public.kept_told(event), public.escaped('a') FROM public.events AS event
+    SELECT public.contents(event, 1, changes), public.exported(event, changes), public.kept(event), public.kept_told(event), public.escaped('a'),
+        public.first_told(ticket_id, comment_id, at, event_id, changes), public.told_changes('event'), public.texts_of(changes), public.concerns(event, 'zoe', changes) FROM public.stored_events AS event
     SELECT * FROM public.verify_events()
     SELECT * FROM public.tickets_as_of('yesterday'), public.comments_as_of('yesterday'), public.links_as_of('yesterday'),
         public.searches_as_of('yesterday'), public.tickets_touched_since('yesterday'), public.comments_touched_since('yesterday')

@@ -364,7 +364,7 @@ def large(alone, clean, owner):
         row = "INSERT INTO comments (ticket_id, body, author, created, updated) SELECT %s, %s, 'a', now(), now() FROM generate_series(1, %s)"
         for ticket, text, many in [*((1, f"x{text[1:]}", 2) for text in texts), (2, "x", 20_000)]:
             cursor.execute(row, (ticket, text, many))
-        row = """INSERT INTO events (at, kind, actor, source, ticket_id, changes)
+        row = """INSERT INTO stored_events (at, kind, actor, source, ticket_id, changes)
             SELECT now(), 'changed', 'a', 'b', 1, jsonb_build_object('description', jsonb_build_array(%s, 'x')) FROM generate_series(1, %s)"""
         for text in texts:
             cursor.execute(row, (text, 5))

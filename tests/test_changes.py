@@ -470,13 +470,13 @@ def test_many_deleted_tickets_come_back_without_looking_through_all_of_them(sql,
         "INSERT INTO comments (ticket_id, body) SELECT ticket_id, 'y' FROM tickets WHERE ticket_id < 100"
     )
     with owner.cursor() as cursor:
-        cursor.execute("ANALYZE events, tickets, comments")
+        cursor.execute("ANALYZE stored_events, tickets, comments")
     sql("DELETE FROM tickets")
     many = sql.one("SELECT count(*) FROM events")["count"]
     sql("BEGIN")
     sql("SELECT undo(change => (SELECT max(change) FROM events))")
     read = sql.one(
-        "SELECT seq_tup_read + idx_tup_fetch AS read FROM pg_stat_xact_user_tables WHERE relname = 'events'"
+        "SELECT seq_tup_read + idx_tup_fetch AS read FROM pg_stat_xact_user_tables WHERE relname = 'stored_events'"
     )
     sql("COMMIT")
     assert sql.one("SELECT count(*) FROM tickets")["count"] == 300
@@ -580,3 +580,14 @@ def test_what_was_undone_already_says_so(http, sql, ticket):
     http.put(f"/tickets/{number}", assignee="dana")
     third = http.put("/undo", event_id=changed["event_id"]).json["detail"]
     assert third.startswith(f"ticket {number} was changed again since, by anonymous in event ")
+
+
+def test_a_comment_that_went_with_its_ticket_does_not_come_back_without_it(http, sql, ticket):
+    number = ticket()
+    http.put(f"/tickets/{number}/comments", body="x")
+    http.delete(f"/tickets/{number}")
+    gone = sql.one("SELECT event_id FROM events WHERE kind = 'comment_deleted'")["event_id"]
+    answer = http.put("/undo", event_id=gone)
+    assert (answer.status, answer.json["code"]) == (404, "no_such_ticket"), answer.text
+    refusal = sql.refusal(f"SELECT undo(event_id => {gone})")
+    assert refusal.diag.message_primary == answer.json["detail"]

@@ -42,7 +42,7 @@ ACCIDENTS = (
     # What only a backup mends.
     ("ALTER TABLE tickets ALTER labels DROP DEFAULT", "columns", "not as shipped", "tickets.labels"),
     ("CREATE RULE quiet AS ON DELETE TO comments DO INSTEAD NOTHING", "tables", "not as shipped", "comments"),
-    ("ALTER TABLE events ENABLE ROW LEVEL SECURITY", "tables", "not as shipped", "events"),
+    ("ALTER TABLE stored_events ENABLE ROW LEVEL SECURITY", "tables", "not as shipped", "stored_events"),
     ("ALTER TYPE priority ADD VALUE 'whenever'", "types", "not as shipped", "priority"),
 )  # fmt: skip
 
@@ -172,10 +172,10 @@ def test_a_history_that_does_not_lead_to_what_is_there_is_found(place):
     connection = psycopg2.connect(place)
     with connection, connection.cursor() as cursor:
         cursor.execute(
-            "SET session_replication_role = replica; UPDATE tickets SET title = 'forged' WHERE ticket_id = 2"
+            "SET session_replication_role = replica; UPDATE tickets SET labels = '{forged}' WHERE ticket_id = 2"
         )
     connection.close()
-    assert wrong()["history"] == ["tickets, ticket_id 2: title is not what its history ends with"]
+    assert wrong()["history"] == ["tickets, ticket_id 2: labels is not what its history ends with"]
     assert "history" not in wrong(quick=True)
 
 

@@ -29,7 +29,7 @@ STORE = """
         SELECT title, description, coalesce(status, 'open'), assignee, 'import', coalesce(priority, 'normal'), coalesce(labels, '{}'),
             fields, created, created, CASE status WHEN 'closed' THEN created END, 1
             FROM jsonb_populate_recordset(NULL::tickets, %(kept)s) WITH ORDINALITY ORDER BY ordinality;
-    INSERT INTO events (at, actor, source, ticket_id, kind, changes)
+    INSERT INTO stored_events (at, actor, source, ticket_id, kind, changes)
         SELECT created, 'import', 'import', ticket_id, 'created', jsonb_strip_nulls(jsonb_build_object('title', jsonb_build_array(NULL, title),
             'fields', jsonb_build_array(NULL, fields), 'labels', jsonb_build_array(NULL, labels), 'status', jsonb_build_array(NULL, status),
             'priority', jsonb_build_array(NULL, priority), 'reporter', jsonb_build_array(NULL, reporter), 'assignee', jsonb_build_array(NULL, assignee),

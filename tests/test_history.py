@@ -153,13 +153,17 @@ def test_history_of_what_is_gone_and_of_what_never_was(http, ticket):
     [
         "UPDATE events SET actor = 'nobody'",
         "DELETE FROM events",
-        "TRUNCATE events",
-        "INSERT INTO events (at, actor, source, ticket_id, kind, changes) VALUES (now(), 'x', 'x', 1, 'changed', '{}')",
-        "ALTER TABLE events DISABLE TRIGGER ALL",
+        "UPDATE stored_events SET actor = 'nobody'",
+        "DELETE FROM stored_events",
+        "TRUNCATE stored_events",
+        "INSERT INTO events (at, actor, source, ticket_id, kind) VALUES (now(), 'x', 'x', 1, 'changed')",
+        "INSERT INTO stored_events (at, actor, source, ticket_id, kind, changes) VALUES (now(), 'x', 'x', 1, 'changed', '{}')",
+        "ALTER TABLE stored_events DISABLE TRIGGER ALL",
         "ALTER TABLE tickets DISABLE TRIGGER tickets_updated",
-        "DROP TABLE events",
+        "DROP VIEW events",
+        "DROP TABLE stored_events",
         "SET session_replication_role = replica",
-        "SELECT setval('events_event_id_seq', 1)",
+        "SELECT setval('stored_events_event_id_seq', 1)",
         "CREATE TEMP TABLE t (LIKE tickets); CREATE TRIGGER t AFTER INSERT ON t REFERENCING NEW TABLE AS new_rows"
         " FOR EACH STATEMENT EXECUTE FUNCTION tickets_after()",
     ],
@@ -169,6 +173,65 @@ def test_history_is_append_only(sql, ticket, statement):
     before = sql("SELECT * FROM events")
     assert sql.refusal(statement).pgcode == "42501"
     assert sql("SELECT * FROM events") == before
+
+
+LONG = "A zebra crossing"
+
+
+def test_long_texts_are_stored_once_and_told_as_they_were_first(http, sql):
+    """Of a filing and a comment: in the row, or in the event that changed it; the history says them all the same."""
+    number = http.put("/tickets", title=LONG, description=LONG, fields={"a": LONG}).json[
+        "ticket_id"
+    ]
+    http.put(f"/tickets/{number}/comments", body=LONG)
+    sql("INSERT INTO comments (ticket_id, body) VALUES (1, %s)", LONG)
+    filed = {"title": [None, LONG], "description": [None, LONG], "fields": [None, {"a": LONG}]}
+
+    def stored():
+        return [str(row) for row in sql("SELECT changes FROM stored_events ORDER BY event_id")]
+
+    def told():
+        events = http.get(f"/tickets/{number}/history?sort=event_id").json
+        assert [row["changes"] for row in sql("SELECT changes FROM events ORDER BY event_id")][
+            : len(events)
+        ] == [event["changes"] for event in events]
+        created, first, second = (event["changes"] for event in events[:3])
+        assert {name: created[name] for name in filed} == filed
+        assert first == second == {"body": [None, LONG]}
+        return events
+
+    assert not any(LONG in text for text in stored())
+    told()
+    # Of what changes later, the change says what it was; a second one doesn't count.
+    for description, body in (("y", "y"), (LONG, LONG), (None, "z")):
+        http.put(f"/tickets/{number}", description=description)
+        sql("UPDATE comments SET body = %s WHERE comment_id = 1", body)
+        told()
+    sql("DELETE FROM comments WHERE comment_id = 2")
+    told()
+    http.delete(f"/tickets/{number}")
+    deleted = told()[-1]
+    # What comes back is filed once more, and has been twice.
+    http.put("/undo", change=deleted["change"])
+    events = told()
+    (again,) = [event for event in events[1:] if event["kind"] == "created"]
+    assert again["changes"]["title"] == [None, LONG] and "description" not in again["changes"]
+    http.put(f"/tickets/{number}", title="other", fields={})
+    assert [event["changes"] for event in told()[: len(events)]] == [
+        event["changes"] for event in events
+    ]
+    assert sql("SELECT * FROM verify_events()") == []
+
+
+def test_what_was_written_with_the_rules_off_is_told_as_it_stands(owner, http, ticket):
+    """An event that has its texts in it says those, whatever the row says."""
+    number = ticket()
+    with owner.cursor() as cursor:
+        cursor.execute(
+            "INSERT INTO stored_events (at, actor, source, ticket_id, kind, changes) VALUES"
+            """ (now(), 'x', 'x', 1, 'created', '{"title": [null, "mine"]}')"""
+        )
+    assert http.get(f"/tickets/{number}/history").json[0]["changes"] == {"title": [None, "mine"]}
 
 
 def test_history_is_written_inside_of_somebody_elses_trigger(temporary, sql, ticket, history):

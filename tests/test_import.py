@@ -266,7 +266,9 @@ def test_all_of_githubs_shapes(http, sql, server, owner, tmp_path):
         }
         assert links(sql) == [("3", "relates", "1")]
         with owner.cursor() as cursor:
-            cursor.execute("TRUNCATE tickets, comments, links, searches, events RESTART IDENTITY")
+            cursor.execute(
+                "TRUNCATE tickets, comments, links, searches, stored_events RESTART IDENTITY"
+            )
 
     said = take(server, "github", FIXTURES / "gh.json")
     assert said == [

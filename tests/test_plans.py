@@ -37,7 +37,7 @@ FILL = """
     -- A few by open tickets, the newest in the middle.
     INSERT INTO links SELECT ticket_id, 'blocks', ticket_id + 5 FROM tickets WHERE ticket_id % 1500 = 0 AND ticket_id < 100000;
     -- The last 20,000 have been given from one to the next, twice.
-    INSERT INTO events (at, actor, source, ticket_id, kind, changes, kept_version, kept_updated, position)
+    INSERT INTO stored_events (at, actor, source, ticket_id, kind, changes, kept_version, kept_updated, position)
     SELECT created + place * interval '30 minutes', 'alice', 'psql', ticket_id, CASE place WHEN 0 THEN 'created' ELSE 'changed' END::event_kind,
            CASE place WHEN 0 THEN jsonb_build_object('title', jsonb_build_array(NULL, title))
                ELSE jsonb_build_object('assignee', jsonb_build_array('user' || (ticket_id + 3 - place) % 100, 'user' || (ticket_id + 2 - place) % 100)) END,

@@ -138,7 +138,7 @@ def flipping(server):
     """Return a cursor of the owner's, in a transaction that is taken back."""
     connection = psycopg2.connect(server.url("postgres"))
     with connection.cursor() as cursor:
-        cursor.execute("ALTER TABLE events ALTER event_id DROP IDENTITY")
+        cursor.execute("ALTER TABLE stored_events ALTER event_id DROP IDENTITY")
         yield cursor
     connection.rollback()
     connection.close()
@@ -146,7 +146,7 @@ def flipping(server):
 
 def test_one_flipped_byte_of_any_column_is_found_and_named(lived, flipping):
     flipping.execute(
-        "SELECT attname FROM pg_attribute WHERE attrelid = 'events'::regclass AND attnum > 0 AND NOT attisdropped"
+        "SELECT attname FROM pg_attribute WHERE attrelid = 'stored_events'::regclass AND attnum > 0 AND NOT attisdropped"
     )
     assert {name for (name,) in flipping.fetchall()} == set(FLIPPED)
     assert verified(flipping) == []
@@ -154,7 +154,7 @@ def test_one_flipped_byte_of_any_column_is_found_and_named(lived, flipping):
         for column, value in FLIPPED.items():
             flipping.execute("SAVEPOINT one")
             flipping.execute(
-                f"UPDATE events SET {column} = {value} WHERE position = {position} RETURNING event_id"
+                f"UPDATE stored_events SET {column} = {value} WHERE position = {position} RETURNING event_id"
             )
             (event_id,) = flipping.fetchone()
             (found,) = verified(flipping)
@@ -177,7 +177,7 @@ def test_what_was_taken_out_put_in_or_moved_is_found(lived, flipping):
         (f"UPDATE events SET position = -3 WHERE position = {lived} RETURNING event_id", (-3, "it has a digest and no place in the feed")),
         ("UPDATE events SET position = 0 WHERE position = 1 RETURNING event_id", (0, "its position was 1")),
         (f"UPDATE events SET digest = NULL WHERE position = {half} RETURNING event_id", (half, "it has no digest")),
-        ("INSERT INTO events (event_id, at, actor, source, kind, changes, position, digest)"
+        ("INSERT INTO stored_events (event_id, at, actor, source, kind, changes, position, digest)"
          f" SELECT 999999, now(), 'x', 'x', 'workflow_changed', '{{}}', {half}, digest FROM events WHERE position = {half} RETURNING event_id",
          (half, "another event has its position")),
     ):  # fmt: skip
@@ -257,7 +257,7 @@ def test_nobody_but_the_owner_gives_any(sql, http):
         "SELECT place_events(1)",
         "SELECT renew_digests()",
         "UPDATE events SET digest = NULL",
-        "INSERT INTO events (digest) VALUES ('')",
+        "INSERT INTO stored_events (digest) VALUES ('')",
     ):
         assert sql.refusal(statement).pgcode == "42501"
 
@@ -271,7 +271,7 @@ def test_import_keeps_them_or_refuses(lived, sql, server, other, tmp_path):  # n
     header = json.loads(lines[0])
     restored(server, other, whole, tmp_path)
     assert exported(server.url(database=other)) == whole
-    run(server.url("postgres", other), "TRUNCATE tickets, comments, links, searches, events")
+    run(server.url("postgres", other), "TRUNCATE tickets, comments, links, searches, stored_events")
 
     def words(number, text, other_text):
         assert text in lines[number - 1]

@@ -76,7 +76,9 @@ def test_in_sql_each_role_may_do_what_the_table_says(as_role, role):
 NOBODY = (
     "UPDATE events SET actor = 'x'",
     "DELETE FROM events",
-    "INSERT INTO events (at, actor, source, kind, changes) VALUES (now(), 'x', 'y', 'created', '{}')",
+    "UPDATE stored_events SET actor = 'x'",
+    "DELETE FROM stored_events",
+    "INSERT INTO stored_events (at, actor, source, kind, changes) VALUES (now(), 'x', 'y', 'created', '{}')",
     "UPDATE comments SET ticket_id = 9",
     "INSERT INTO searches VALUES (1, 0, '')",
     "SELECT FROM latches",

@@ -434,7 +434,7 @@ def test_who_may_some_of_what_a_route_does_is_told_who_may_the_rest(
         # The filing of a ticket, which an undo deletes.
         cursor.execute(
             "SET session_replication_role = replica; DELETE FROM events WHERE event_id = 1001;"
-            " INSERT INTO events (event_id, at, actor, source, ticket_id, kind, changes) OVERRIDING SYSTEM VALUE"
+            " INSERT INTO stored_events (event_id, at, actor, source, ticket_id, kind, changes) OVERRIDING SYSTEM VALUE"
             """ VALUES (1001, now(), 'x', 'x', 2, 'created', '{"title": [null, "y"]}');"""
             " SET session_replication_role = origin"
         )
@@ -460,9 +460,9 @@ AGAIN = f"""
     INSERT INTO comments (comment_id, ticket_id, body, created, updated) OVERRIDING SYSTEM VALUE
         VALUES (1, 1, 'x', now(), now());
     INSERT INTO links VALUES (1, 'blocks', 2);
-    INSERT INTO events (at, actor, source, ticket_id, kind, changes)
+    INSERT INTO stored_events (at, actor, source, ticket_id, kind, changes)
         VALUES (now(), 'x', 'x', 1, 'created', '{{"title": [null, "x"]}}');
-    INSERT INTO events (event_id, at, actor, source, ticket_id, kind, changes) OVERRIDING SYSTEM VALUE
+    INSERT INTO stored_events (event_id, at, actor, source, ticket_id, kind, changes) OVERRIDING SYSTEM VALUE
         VALUES (1000, now(), 'x', 'x', 1, 'changed', '{{"title": ["y", "x"]}}');
     SELECT setval('tickets_ticket_id_seq', 2), setval('comments_comment_id_seq', 1), setval('hooks_hook_id_seq', 1);
     SET session_replication_role = origin

@@ -13,7 +13,14 @@ NUMBER = types.Number()
 @ROUTE.put("/undo")
 @ROUTE.post("/undo")
 @routes.gives(shapes.Many(shapes.ANYTHING))
-@routes.refuses("no_such_event", "no_such_change", "changed_since", "link_cycle", "second_parent")
+@routes.refuses(
+    "no_such_event",
+    "no_such_change",
+    "no_such_ticket",
+    "changed_since",
+    "link_cycle",
+    "second_parent",
+)
 @routes.takes_one_of("event_id", "change")
 @routes.how(dry_run=routes.DRY_RUN)
 @routes.takes(

@@ -9,12 +9,12 @@ from sqlalchemy.dialects.postgresql import aggregate_order_by
 from iris import models
 from iris.database import statements
 
-# Of each table: its columns with their comments, and, without a column, what its constraints check, and the
-# source of the functions that they call.
+# Of each table and view: its columns with their comments, and, without a column, what its constraints
+# check, and the source of the functions that they call.
 SAID = """
 SELECT c.relname, a.attname, col_description(c.oid, a.attnum), NULL FROM pg_class AS c
     JOIN pg_attribute AS a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
-    WHERE c.relnamespace = 'public'::regnamespace AND c.relkind = 'r'
+    WHERE c.relnamespace = 'public'::regnamespace AND c.relkind IN ('r', 'v')
 UNION ALL
 SELECT c.relname, NULL, pg_get_constraintdef(k.oid), p.prosrc FROM pg_class AS c
     JOIN pg_constraint AS k ON k.conrelid = c.oid AND k.contype = 'c'

@@ -22,8 +22,10 @@ TABLES = {
     # In the order of their digests; those that have none yet come last.
     "events": "position, event_id",
 }
-# A table's row as JSON, where it is another than the table has it.
-ROWS = {"events": "exported(events)"}
+# Where it is stored, and a row of that as JSON, where either is another than its name says.
+STORED = {"events": "stored_events"}
+ROWS = {"events": "exported(stored_events, {changes})"}
+WRITTEN = tuple(STORED.get(name, name) for name in TABLES)
 # Whose singular is shorter by two letters.
 ES = ("statuses", "watches")
 HEADER = """
@@ -38,6 +40,12 @@ def counts(header):
     """Return how many rows of each table an export has by its header, in words."""
     singular = {name: name.removesuffix("es" if name.endswith(ES) else "s") for name in TABLES}
     return ", ".join(counted.of(header[name], singular[name], name) for name in TABLES)
+
+
+def told_changes(cursor, event):
+    """Return the SQL of the changes of an event, of a row of stored_events by this name."""
+    cursor.execute("SELECT told_changes(%s)", (event,))
+    return cursor.fetchone()[0]
 
 
 def write(url, out, say):
@@ -60,16 +68,17 @@ def write(url, out, say):
             cursor.execute(HEADER)
             names = [column.name for column in cursor.description]
             header = dict(zip(names, cursor.fetchone(), strict=True))
+            changes = told_changes(cursor, "stored_events")
         out.write(json.dumps({"iris": "export", **header}).encode() + b"\n")
         total = sum(header[name] for name in TABLES)
         for name, order in TABLES.items():
             with connection.cursor("export") as cursor:
                 # A row may have some hundred thousand characters.
                 cursor.itersize = 200
-                row = ROWS.get(name, f"row_to_json({name})::text")
+                row = ROWS.get(name, f"row_to_json({name})::text").replace("{changes}", changes)
                 cursor.execute(
                     f"""SELECT '{{"table": "{name}", "row": ' || {row} || '}}'"""
-                    f" FROM {name} ORDER BY {order}"
+                    f" FROM {STORED.get(name, name)} ORDER BY {order}"
                 )
                 for (line,) in cursor:
                     out.write(visible.escaped(line).encode() + b"\n")

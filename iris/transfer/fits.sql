@@ -64,10 +64,31 @@ CREATE FUNCTION pg_temp.fits(it watches) RETURNS boolean LANGUAGE sql
 CREATE FUNCTION pg_temp.fits(it links) RETURNS boolean LANGUAGE sql
     RETURN true;
 
+-- What an export has as changes, without what is long and stands in the row itself.
+CREATE FUNCTION pg_temp.shortened(given jsonb) RETURNS jsonb LANGUAGE plpgsql STABLE AS $$
+DECLARE
+    changes jsonb := given -> 'changes';
+    long jsonb;
+BEGIN
+    IF jsonb_typeof(changes) <> 'object' THEN
+        RETURN changes;
+    ELSIF given ->> 'kind' = 'commented' THEN
+        RETURN CASE WHEN EXISTS (SELECT FROM comments WHERE to_jsonb(ticket_id) = given -> 'ticket_id' AND comment_id = (given ->> 'comment_id')::bigint
+            AND changes -> 'body' = jsonb_build_array(NULL, body) AND updated <= pg_temp.moment(given ->> 'at')) THEN changes || '{"body": null}' ELSE changes END;
+    ELSIF given ->> 'kind' = 'created' AND NOT EXISTS (SELECT FROM retold WHERE retold.ticket_id = given -> 'ticket_id') THEN
+        SELECT jsonb_object_agg(name, jsonb_build_array(NULL, to_jsonb(tickets) -> name)) INTO long
+            FROM tickets CROSS JOIN unnest(referred()) AS name WHERE ticket_id = (given ->> 'ticket_id')::bigint AND changes ? name;
+        IF long ? 'title' AND changes @> long AND long <@ changes THEN
+            RETURN changes || (SELECT jsonb_object_agg(name, NULL) FROM jsonb_object_keys(long) AS name);
+        END IF;
+    END IF;
+    RETURN changes;
+END $$;
+
 -- What an export has as kept and other_kept, by the columns of events: of kept, whatever kept() gives to the letter again.
 CREATE FUNCTION pg_temp.packed(given jsonb) RETURNS jsonb LANGUAGE plpgsql STABLE AS $$
 DECLARE
-    made jsonb := jsonb_build_object('other_kept', nullif(given -> 'other_kept', '{}'));
+    made jsonb := jsonb_build_object('other_kept', nullif(given -> 'other_kept', '{}'), 'changes', pg_temp.shortened(given));
     more jsonb := given -> 'kept';
     name text;
 BEGIN
@@ -89,8 +110,9 @@ END $$;
 
 -- Of what changed, the old values only: a new one is the present's or the next event's old one, or the history
 -- does not fit.
-CREATE FUNCTION pg_temp.fits(it events) RETURNS boolean LANGUAGE plpgsql AS $$
+CREATE FUNCTION pg_temp.fits(it stored_events) RETURNS boolean LANGUAGE plpgsql AS $$
 DECLARE
+    changes jsonb := CASE WHEN it.kind IN ('created', 'commented') THEN jsonb_strip_nulls(it.changes) ELSE it.changes END;
     about_ticket boolean := it.kind IN ('created', 'changed', 'deleted');
     about_comment boolean := it.kind IN ('commented', 'comment_changed', 'comment_deleted');
     about_link boolean := it.kind IN ('linked', 'unlinked');
@@ -112,8 +134,8 @@ BEGIN
     ELSIF NOT (pg_temp.is_number(coalesce(it.ticket_id, 1)) AND pg_temp.is_number(coalesce(it.comment_id, 1))
         AND pg_temp.is_number(coalesce(it.other_id, 1))) THEN
         RETURN refuse('ticket_id, comment_id and other_id must be numbers that there can be', '', 'ticket_id');
-    ELSIF jsonb_typeof(it.changes) <> 'object' OR it.changes = '{}'
-        OR it.changes @? 'strict $.* ? (@.type() != "array" || @.size() != 2)' THEN
+    ELSIF jsonb_typeof(changes) <> 'object' OR it.changes = '{}'
+        OR changes @? 'strict $.* ? (@.type() != "array" || @.size() != 2)' THEN
         RETURN refuse('changes must be like {"column": [old, new]}', '', 'changes');
     END IF;
     FOREACH part IN ARRAY ARRAY[kept(it) - 'comment', coalesce(it.other_kept, '{}'), coalesce(it.kept_more -> 'comment', '{}')] LOOP
@@ -131,7 +153,7 @@ BEGIN
         END IF;
     END LOOP;
     IF it.kind IN ('changed', 'deleted') THEN
-        ticket := jsonb_populate_record(NULL::tickets, (SELECT jsonb_object_agg(key, value -> 0) FROM jsonb_each(it.changes)));
+        ticket := jsonb_populate_record(NULL::tickets, (SELECT jsonb_object_agg(key, value -> 0) FROM jsonb_each(changes)));
         IF NOT isfinite(coalesce(ticket.due, it.at)) THEN
             RETURN refuse('due must be a finite time', '', 'changes');
         END IF;

@@ -31,7 +31,7 @@ counted AS MATERIALIZED (
         FROM (
             SELECT ticket_id, event_id, at, kind, kind = 'created' AND source = 'migration' AS is_migrated,
                 (events.kept -> 'version' ->> 0)::bigint AS version, (events.kept -> 'updated' ->> 0)::timestamptz AS updated
-                FROM events WHERE kind = 'created' OR events.kept ? 'version'
+                FROM stored_events AS events WHERE kind = 'created' OR events.kept ? 'version'
             UNION ALL
             SELECT other_id, event_id, at, kind, false, (other_kept -> 'version' ->> 0)::bigint, (other_kept -> 'updated' ->> 0)::timestamptz
                 FROM events WHERE other_kept ? 'version') AS ends

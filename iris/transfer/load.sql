@@ -68,16 +68,16 @@ CREATE TEMPORARY TABLE renewed ON COMMIT DROP AS
             JOIN tickets USING (ticket_id)) AS found;
 
 -- All that happened, at the times that the file tells. Where a ticket has been touched here since then, its past stays
--- what it was: it happens now.
+-- what it was: it happens now. As stored_events has it, without what is long.
 CREATE TEMPORARY TABLE happenings ON COMMIT DROP AS
     WITH happened AS (
         SELECT places.ticket_id, drafts.created AS said, 0 AS turn, 'created'::event_kind AS kind, NULL::bigint AS comment_id, drafts.reporter AS actor,
-                (SELECT jsonb_object_agg(pair.key, jsonb_build_array(NULL, pair.value))
+                (SELECT jsonb_object_agg(pair.key, CASE WHEN pair.key <> ALL (referred()) THEN jsonb_build_array(NULL, pair.value) END)
                     FROM jsonb_each((to_jsonb(drafts.*) - kept()) || jsonb_build_object('status', places.opening)) AS pair WHERE pair.value <> 'null') AS changes
             FROM places JOIN drafts ON drafts.ticket_id = places.place WHERE places.is_new
         UNION ALL
         SELECT replies.ticket_id, remarks.created, 1, 'commented', replies.comment_id, remarks.author,
-                (SELECT jsonb_object_agg(pair.key, jsonb_build_array(NULL, pair.value))
+                (SELECT jsonb_object_agg(pair.key, CASE WHEN pair.key <> 'body' THEN jsonb_build_array(NULL, pair.value) END)
                     FROM jsonb_each(to_jsonb(remarks.*) - kept()) AS pair WHERE pair.value <> 'null')
             FROM replies JOIN remarks ON remarks.ticket_id = replies.place AND remarks.comment_id = replies.remark WHERE replies.is_new
         UNION ALL
@@ -135,7 +135,7 @@ CREATE TEMPORARY TABLE ended ON COMMIT DROP AS
 ALTER TABLE ended ADD PRIMARY KEY (ticket_id);
 ANALYZE ended;
 
-INSERT INTO events (at, actor, source, ticket_id, kind, comment_id, changes, kept_version, kept_updated, kept_closed, kept_more, other_id, other_kept)
+INSERT INTO stored_events (at, actor, source, ticket_id, kind, comment_id, changes, kept_version, kept_updated, kept_closed, kept_more, other_id, other_kept)
     SELECT told.at, left(told.actor, 100), 'import', told.ticket_id, told.kind, told.comment_id, told.changes, told.version, told.updated, told.closed, told.more, told.other_id, told.other_kept FROM (
         SELECT happenings.at, happenings.actor, happenings.ticket_id, happenings.kind, happenings.comment_id, happenings.changes, happenings.nth, NULL::bigint AS other_id, NULL::jsonb AS other_kept,
                 CASE WHEN happenings.kind <> 'created' THEN happenings.since_version + happenings.nth - 1 END AS version,

@@ -10,9 +10,9 @@ from iris.transfer import export, files, writing
 KEPT = ["ticket_id", *models.names(models.Ticket, "kept")]
 # A row has to say what it makes: a value of another type would be bent, a name that isn't known left out.
 INSERT = """
-    INSERT INTO {name} OVERRIDING SYSTEM VALUE SELECT made.* FROM staged
+    INSERT INTO {table} OVERRIDING SYSTEM VALUE SELECT made.* FROM staged
         CROSS JOIN LATERAL (SELECT entry -> 'row' AS given OFFSET 0) AS it
-        CROSS JOIN jsonb_populate_record(NULL::{name}, {stored}) AS made
+        CROSS JOIN jsonb_populate_record(NULL::{table}, {stored}) AS made
         CROSS JOIN LATERAL (SELECT {told} AS told OFFSET 0) AS again
         WHERE name = '{name}' AND line BETWEEN %(first)s AND %(last)s
             AND (told = given OR refuse((SELECT key || ' is not as an export gives it'
@@ -21,8 +21,17 @@ INSERT = """
             AND pg_temp.fits(made)
 """
 # What is made of a given row, and what it would be given as, where a table has it otherwise than an export.
+# Of a ticket whose long texts were changed, what it was filed with is not what it has.
+RETOLD = """
+    CREATE TEMPORARY TABLE retold ON COMMIT DROP AS
+        SELECT DISTINCT entry -> 'row' -> 'ticket_id' AS ticket_id FROM staged WHERE name = 'events'
+            AND entry -> 'row' ->> 'kind' IN ('changed', 'deleted')
+            AND entry -> 'row' -> 'changes' ?| referred();
+    CREATE INDEX ON retold (ticket_id);
+    ANALYZE retold
+"""
 STORED = {"events": "given - 'kept' || pg_temp.packed(given)"}
-TOLD = {"events": "exported(made)::jsonb"}
+TOLD = {"events": "exported(made, {changes})::jsonb"}
 
 
 def read(url, path, say):
@@ -62,6 +71,7 @@ def read(url, path, say):
                 )
         cursor.execute("DELETE FROM transitions; DELETE FROM statuses")
         cursor.execute(files.sql("fits"))
+        cursor.execute(RETOLD)
         for name in export.TABLES:
             progress(f"{name}: {header[name]} rows")
             cursor.execute("SELECT min(line), max(line) FROM staged WHERE name = %s", (name,))
@@ -82,10 +92,14 @@ def read(url, path, say):
 
 def _insert(cursor, name, first, last):
     """Write the rows of a table that stand in these lines; return None, or the first bad line and why."""
+    changes = export.told_changes(cursor, "made")
     cursor.execute("SAVEPOINT inserting")
     try:
         statement = INSERT.format(
-            name=name, stored=STORED.get(name, "given"), told=TOLD.get(name, "to_jsonb(made)")
+            name=name,
+            table=export.STORED.get(name, name),
+            stored=STORED.get(name, "given"),
+            told=TOLD.get(name, "to_jsonb(made)").replace("{changes}", changes),
         )
         cursor.execute(statement, {"first": first, "last": last})
     except writing.MISTAKES as error:
@@ -119,7 +133,7 @@ def _check(cursor, position):
             ) from None
     cursor.execute("SET LOCAL work_mem TO '256MB'")
     # What ANALYZE would know; plans for tables without any rows would take for ever.
-    cursor.execute(f"ANALYZE {', '.join(export.TABLES)}")
+    cursor.execute(f"ANALYZE {', '.join(export.WRITTEN)}")
     if wrong := _misfit(cursor):
         name, row, words = wrong
         what = ", ".join(f"{column} {value}" for column, value in row.items())

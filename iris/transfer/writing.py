@@ -11,7 +11,7 @@ import psycopg2.errors
 
 from iris import libpq
 from iris.transfer import files
-from iris.transfer.export import TABLES
+from iris.transfer.export import WRITTEN
 
 # A JSON text has neither character in it, so its lines pass through COPY as they are.
 RAW = r"(FORMAT csv, QUOTE E'\x01', DELIMITER E'\x02')"
@@ -56,13 +56,13 @@ def connected(url):
 @contextlib.contextmanager
 def rules_off(cursor):
     """Let a transaction write what triggers otherwise do, alone."""
-    cursor.execute(f"LOCK TABLE {', '.join(TABLES)} IN SHARE ROW EXCLUSIVE MODE")
-    for name in TABLES:
+    cursor.execute(f"LOCK TABLE {', '.join(WRITTEN)} IN SHARE ROW EXCLUSIVE MODE")
+    for name in WRITTEN:
         cursor.execute(f"ALTER TABLE {name} DISABLE TRIGGER USER")
     yield
-    for name in TABLES:
+    for name in WRITTEN:
         cursor.execute(f"ALTER TABLE {name} ENABLE TRIGGER USER")
-    cursor.execute(f"ANALYZE searches, {', '.join(TABLES)}")
+    cursor.execute(f"ANALYZE searches, {', '.join(WRITTEN)}")
     cursor.execute(files.sql("numbers"))
     # Workflows have a history, too, and this one is where it goes on from.
     cursor.execute(

@@ -15,7 +15,9 @@ BEGIN
                 WHERE rolname IN ('iris', 'iris_service', 'iris_reader', 'iris_writer', 'iris_admin')
         ) AS named(who), (
             SELECT CASE relkind WHEN 'S' THEN 'SEQUENCE ' ELSE 'TABLE ' END || oid::regclass FROM pg_class
-                WHERE relnamespace = 'public'::regnamespace AND relowner = current_user::regrole AND relkind IN ('r', 'm', 'S')
+                WHERE relnamespace = 'public'::regnamespace AND relowner = current_user::regrole
+                    -- Of the views, those of ours: other people's are their own matter.
+                    AND (relkind IN ('r', 'm', 'S') OR relname IN ('events', 'watchers'))
             UNION ALL
             SELECT 'FUNCTION ' || oid::regprocedure FROM pg_proc
                 WHERE pronamespace = 'public'::regnamespace AND proowner = current_user::regrole AND prokind = 'f'

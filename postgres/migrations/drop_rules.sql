@@ -1,5 +1,5 @@
 -- Run by a revision before it drops a column or changes what a function takes or gives: all triggers, views
--- and functions go, but those that the tables need for their defaults and checks. What is there after
+-- and functions go, but those that the tables need for their defaults and checks, and views. What is there after
 -- the revision is made anew by the rules.
 
 DO $$
@@ -27,7 +27,7 @@ BEGIN
                 AND NOT EXISTS (SELECT FROM pg_depend WHERE objid = pg_proc.oid AND deptype = 'e')),
     needed AS (
         SELECT ours.* FROM ours WHERE EXISTS (SELECT FROM pg_depend WHERE refobjid = ours.oid
-            AND classid IN ('pg_attrdef'::regclass, 'pg_constraint'::regclass, 'pg_class'::regclass))
+            AND classid IN ('pg_attrdef'::regclass, 'pg_constraint'::regclass, 'pg_class'::regclass, 'pg_rewrite'::regclass))
         UNION
         -- PL/pgSQL keeps no record of what it calls, so its text is looked through for names.
         SELECT ours.* FROM needed, ours WHERE needed.prosrc ~ ('\m' || ours.proname || '\M')

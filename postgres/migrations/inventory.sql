@@ -2,8 +2,10 @@
 -- Two of these are compared by compare.sql, where {{roles}} are Iris's own. What belongs to an extension is left out, and so is what others may do.
 -- Parentheses don't count in what PostgreSQL writes down itself: a dump and a restore may leave out some.
 SELECT 'table' AS kind, relname::text AS name, concat_ws(' ', relpersistence, relrowsecurity, relforcerowsecurity,
-        (SELECT string_agg(pg_get_ruledef(pg_rewrite.oid), ' ') FROM pg_rewrite WHERE ev_class = pg_class.oid)) AS value, NULL AS makes, NULL AS mends
-    FROM pg_class WHERE relnamespace = 'public'::regnamespace AND relkind IN ('r', 'p', 'm')
+        (SELECT string_agg(translate(pg_get_ruledef(pg_rewrite.oid), '()', ''), ' ') FROM pg_rewrite WHERE ev_class = pg_class.oid)) AS value,
+        CASE relkind WHEN 'v' THEN 'iris db upgrade' END AS makes, CASE relkind WHEN 'v' THEN 'iris db upgrade' END AS mends
+    -- Of the views, those of ours: other people's are their own matter.
+    FROM pg_class WHERE relnamespace = 'public'::regnamespace AND (relkind IN ('r', 'p', 'm') OR relkind = 'v' AND relname IN ('events', 'watchers'))
         AND NOT EXISTS (SELECT FROM pg_depend WHERE objid = pg_class.oid AND deptype = 'e')
 UNION ALL
 SELECT 'sequence', seqrelid::regclass::text, concat_ws(' ', seqtypid::regtype, seqstart, seqincrement, seqmin, seqmax, seqcycle), NULL, NULL
@@ -45,10 +47,11 @@ SELECT 'privilege', format('%s on %s', CASE grantee WHEN 0 THEN 'PUBLIC' ELSE gr
         string_agg(privilege_type || CASE WHEN is_grantable THEN ' WITH GRANT OPTION' ELSE '' END, ', ' ORDER BY privilege_type), 'iris db upgrade', 'iris db upgrade'
     FROM (
         SELECT oid::regclass::text, coalesce(relacl, acldefault(CASE relkind WHEN 'S' THEN 's' ELSE 'r' END::"char", relowner))
-            FROM pg_class WHERE relnamespace = 'public'::regnamespace AND relkind IN ('r', 'm', 'S')
+            FROM pg_class WHERE relnamespace = 'public'::regnamespace AND (relkind IN ('r', 'm', 'S') OR relkind = 'v' AND relname IN ('events', 'watchers'))
         UNION ALL
         SELECT format('%s.%s', attrelid::regclass, attname), attacl FROM pg_attribute JOIN pg_class ON pg_class.oid = attrelid
-            WHERE relnamespace = 'public'::regnamespace AND relkind IN ('r', 'm') AND NOT attisdropped AND attacl IS NOT NULL
+            WHERE relnamespace = 'public'::regnamespace AND (relkind IN ('r', 'm') OR relkind = 'v' AND relname IN ('events', 'watchers'))
+                AND NOT attisdropped AND attacl IS NOT NULL
         UNION ALL
         SELECT oid::regprocedure::text, coalesce(proacl, acldefault('f', proowner)) FROM pg_proc
             WHERE (pronamespace = 'public'::regnamespace AND prokind = 'f' AND NOT EXISTS (SELECT FROM pg_depend WHERE objid = pg_proc.oid AND deptype = 'e'))

@@ -41,7 +41,7 @@ BEGIN
                 still := still || thing;
                 -- What is not Iris's own.
                 SELECT nullif(concat_ws(', ', others, string_agg(line, ', ')), '') INTO others FROM regexp_split_to_table(why, E'\\n') AS line
-                    WHERE thing LIKE 'TABLE %' AND line !~ '^(constraint|column|default value|function|and \d)';
+                    WHERE thing ~ '^(TABLE|VIEW) ' AND line !~ '^(constraint|column|default value|function|view events|and \d)';
             END;
         END LOOP;
         EXIT WHEN still = '{}';

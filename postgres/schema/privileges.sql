@@ -4,7 +4,7 @@
 -- kept by the rules.
 
 -- Readers see everything. What they write by reading, the positions of the feed, functions write for them.
-GRANT SELECT ON statuses, transitions, tickets, comments, links, searches, events, past_tickets, past_searches, past_reached, alembic_version TO iris_reader;
+GRANT SELECT ON statuses, transitions, tickets, comments, links, searches, stored_events, events, past_tickets, past_searches, past_reached, alembic_version TO iris_reader;
 -- Which number their own change has.
 GRANT SELECT ON SEQUENCE change_base TO iris_reader;
 GRANT EXECUTE ON FUNCTION workflow(), events_after(bigint, integer), tickets_as_of(timestamptz, boolean), comments_as_of(timestamptz),
@@ -14,7 +14,7 @@ GRANT EXECUTE ON FUNCTION workflow(), events_after(bigint, integer), tickets_as_
     are_statuses(text[], timestamptz),
     ticket_as_of(bigint, timestamptz), tickets_lately(timestamptz, boolean), searches_lately(timestamptz), is_walked(timestamptz), unwritten(), write_past(integer), cells(timestamptz), tick(timestamptz),
     told_by(bigint, text), read_ticket(bigint, bigint[]), read_ticket_as_of(bigint, timestamptz, bigint[]),
-    verify_events(bigint, bigint), contents(events, bigint), exported(events), escaped(text) TO iris_reader;
+    verify_events(bigint, bigint), contents(stored_events, bigint, jsonb), exported(stored_events, jsonb), escaped(text) TO iris_reader;
 
 -- And watch tickets, or no more: the rule lets them do so for themselves.
 GRANT SELECT ON watchers, watches TO iris_reader;
@@ -22,7 +22,7 @@ GRANT INSERT, UPDATE (muted), DELETE ON watchers, watches TO iris_reader;
 -- They read their inbox, and say so; who gets mail where is for themselves and for admins, by functions that ask who asks.
 GRANT SELECT ON read_marks TO iris_reader;
 GRANT SELECT (person_id, name) ON people TO iris_reader;
-GRANT EXECUTE ON FUNCTION concerns(events, text), inbox_after(text, bigint), read_mark(text), place_all(), inbox(text, bigint), mark_read(bigint), person(text),
+GRANT EXECUTE ON FUNCTION texts_of(jsonb), concerns(stored_events, text, jsonb), inbox_after(text, bigint), read_mark(text), place_all(), inbox(text, bigint), mark_read(bigint), person(text),
     put_person(text, text, mail_digest, mail_state), drop_person(text) TO iris_reader;
 -- All this may be sent twice, by a key; what once() runs, it runs as its caller.
 GRANT EXECUTE ON FUNCTION once(text, text, text), kept_answer(text, text), keep_answer(text, json) TO iris_reader;

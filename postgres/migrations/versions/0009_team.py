@@ -79,44 +79,26 @@ TOKENS = """
     )
 """
 
-# The table of events is made anew, for other columns in another order. PostgreSQL 18 names what is NOT
-# NULL, and beside the old table's names the new one would get others.
-ASIDE = """
-    ALTER TABLE events RENAME TO events_before;
-    ALTER TABLE events_before DROP CONSTRAINT events_pkey, ALTER event_id DROP IDENTITY;
-    DO $$
-    DECLARE
-        statement text;
-    BEGIN
-        FOR statement IN
-            SELECT format('ALTER TABLE events_before ALTER %I DROP NOT NULL', attname) FROM pg_attribute
-                WHERE attrelid = 'events_before'::regclass AND attnum > 0 AND NOT attisdropped AND attnotnull
-            UNION ALL
-            SELECT format('DROP INDEX %s', indexrelid::regclass) FROM pg_index
-                WHERE indrelid = 'events_before'::regclass LOOP
-            EXECUTE statement;
-        END LOOP;
-    END $$
-"""
+# Events are stored in a table of other columns, in another order, and read by a view.
 FILLED = """
-    SELECT setval('events_event_id_seq', max(event_id)) FROM events;
-    DROP TABLE events_before;
-    ALTER TABLE events ADD CONSTRAINT events_pkey PRIMARY KEY (event_id);
-    CREATE INDEX events_ticket_id_idx ON events (ticket_id, event_id);
-    CREATE INDEX events_at_idx ON events (at);
-    CREATE INDEX events_position_idx ON events (position) WHERE position IS NOT NULL;
-    CREATE INDEX events_unpositioned_idx ON events (event_id) WHERE position IS NULL;
-    CREATE INDEX events_other_id_idx ON events (other_id, event_id) WHERE other_id IS NOT NULL;
-    CREATE INDEX events_deleted_idx ON events (at) WHERE kind = 'deleted';
-    CREATE INDEX events_comment_deleted_idx ON events (at) WHERE kind = 'comment_deleted';
-    CREATE INDEX events_workflow_idx ON events (at) WHERE ticket_id IS NULL;
-    ANALYZE events
+    SELECT setval('{table}_event_id_seq', max(event_id)) FROM {table};
+    DROP TABLE {old};
+    ALTER TABLE {table} ADD CONSTRAINT events_pkey PRIMARY KEY (event_id);
+    CREATE INDEX events_ticket_id_idx ON {table} (ticket_id, event_id);
+    CREATE INDEX events_at_idx ON {table} (at);
+    CREATE INDEX events_position_idx ON {table} (position) WHERE position IS NOT NULL;
+    CREATE INDEX events_unpositioned_idx ON {table} (event_id) WHERE position IS NULL;
+    CREATE INDEX events_other_id_idx ON {table} (other_id, event_id) WHERE other_id IS NOT NULL;
+    CREATE INDEX events_deleted_idx ON {table} (at) WHERE kind = 'deleted';
+    CREATE INDEX events_comment_deleted_idx ON {table} (at) WHERE kind = 'comment_deleted';
+    CREATE INDEX events_workflow_idx ON {table} (at) WHERE ticket_id IS NULL;
+    ANALYZE {table}
 """
 
 # What had the same transaction can no longer be known of the history that there is: each event is a
 # change by itself, of its own number. What the database kept stands in columns of its own.
 EVENTS = """
-    CREATE TABLE events (
+    CREATE TABLE stored_events (
         event_id bigint GENERATED ALWAYS AS IDENTITY,
         at timestamptz NOT NULL,
         ticket_id bigint,
@@ -136,18 +118,38 @@ EVENTS = """
         kept_more jsonb,
         other_kept jsonb
     );
-    INSERT INTO events OVERRIDING SYSTEM VALUE
+    -- Of a ticket whose long texts were changed, what it was filed with is not what it has.
+    CREATE TEMPORARY TABLE retold AS SELECT DISTINCT ticket_id FROM events
+        WHERE kind IN ('changed', 'deleted') AND changes ?| '{title,description,fields}';
+    ANALYZE retold;
+    INSERT INTO stored_events OVERRIDING SYSTEM VALUE
         SELECT event_id, at, ticket_id, comment_id, other_id, position, event_id, NULL,
             (kept -> 'version' ->> 0)::bigint, (kept -> 'updated' ->> 0)::timestamptz,
-            (kept -> 'closed' ->> 0)::timestamptz, kind, actor, source, NULL, changes,
+            (kept -> 'closed' ->> 0)::timestamptz, kind, actor, source, NULL,
+            changes || coalesce(long.shortened, '{}'),
             nullif(kept - 'version' - 'updated'
                     - CASE WHEN kind = 'changed' OR kept -> 'closed' <> '[null]' THEN 'closed' ELSE '' END,
                 CASE WHEN kind <> 'changed' OR kept ? 'closed' THEN '{}'::jsonb END),
             nullif(other_kept, '{}')
-        FROM events_before ORDER BY event_id
+        FROM events
+        LEFT JOIN LATERAL (
+            SELECT '{"body": null}'::jsonb AS shortened FROM comments
+                WHERE events.kind = 'commented' AND comments.ticket_id = events.ticket_id
+                    AND comments.comment_id = events.comment_id AND comments.updated <= events.at
+                    AND events.changes = jsonb_build_object('body', jsonb_build_array(NULL, body))
+            UNION ALL
+            SELECT jsonb_object_agg(name, NULL)
+                FROM tickets CROSS JOIN unnest('{title,description,fields}'::text[]) AS name
+                WHERE events.kind = 'created' AND tickets.ticket_id = events.ticket_id
+                    AND events.ticket_id NOT IN (SELECT ticket_id FROM retold) AND events.changes ? name
+                HAVING bool_and(events.changes -> name = jsonb_build_array(NULL, to_jsonb(tickets) -> name))
+        ) AS long ON true
+        ORDER BY event_id;
+    DROP TABLE retold
 """
 EVENTS_BEFORE = """
     SET LOCAL timezone TO 'UTC';
+    ALTER VIEW events RENAME TO events_told;
     CREATE TABLE events (
         event_id bigint GENERATED ALWAYS AS IDENTITY,
         at timestamptz NOT NULL,
@@ -163,22 +165,26 @@ EVENTS_BEFORE = """
         other_kept jsonb NOT NULL DEFAULT '{}'
     );
     INSERT INTO events OVERRIDING SYSTEM VALUE
-        SELECT event_id, at, actor, source, ticket_id, kind, comment_id, changes, position,
+        SELECT event_id, at, actor, source, ticket_id, kind, comment_id,
+            changes, position,
             coalesce(kept_more, CASE WHEN kind = 'changed' THEN '{"closed": [null]}' ELSE '{}' END::jsonb)
                 || (SELECT coalesce(jsonb_object_agg(name, jsonb_build_array(value)), '{}')
                     FROM (VALUES ('version', to_jsonb(kept_version)), ('updated', to_jsonb(kept_updated)),
                         ('closed', to_jsonb(kept_closed))) AS item(name, value) WHERE value IS NOT NULL),
             other_id, coalesce(other_kept, '{}')
-        FROM events_before ORDER BY event_id
+        FROM events_told ORDER BY event_id;
+    DROP VIEW events_told;
+    DROP FUNCTION first_told;
+    DROP FUNCTION IF EXISTS kept(stored_events), kept_told(stored_events)
 """
 CHANGES = """
     CREATE SEQUENCE change_base MINVALUE -9223372036854775808;
-    CREATE INDEX events_change_idx ON events (change);
+    CREATE INDEX events_change_idx ON stored_events (change);
     CREATE MATERIALIZED VIEW change_base_set AS
         SELECT setval('change_base',
             coalesce(max(change), 0) + 1 - pg_snapshot_xmin(pg_current_snapshot())::text::bigint) AS base
-            FROM events;
-    ALTER TABLE events ALTER change
+            FROM stored_events;
+    ALTER TABLE stored_events ALTER change
         SET DEFAULT pg_current_xact_id()::text::bigint + pg_sequence_last_value('change_base')
 """
 
@@ -236,10 +242,18 @@ DIGESTS = """
         other_kept jsonb, change bigint, undoes bigint)
 """
 
+# By these, what was left out is found.
+TEXTS = """
+    CREATE INDEX events_texts_idx ON stored_events (ticket_id, at)
+        WHERE kind IN ('changed', 'deleted') AND changes ?| '{title,description,fields}';
+    CREATE INDEX events_edits_idx ON stored_events (ticket_id, comment_id, at)
+        WHERE kind IN ('comment_changed', 'comment_deleted')
+"""
+
 MOVES = """
-    CREATE INDEX events_moves_idx ON events (ticket_id, at)
+    CREATE INDEX events_moves_idx ON stored_events (ticket_id, at)
         WHERE kind = 'changed' AND changes ? 'status';
-    CREATE INDEX events_reopened_idx ON events (ticket_id, at)
+    CREATE INDEX events_reopened_idx ON stored_events (ticket_id, at)
         WHERE kind = 'changed' AND (kept_closed IS NOT NULL OR kept_more -> 'closed' ->> 0 IS NOT NULL)
             AND changes ?| '{status,closed}'
 """
@@ -343,13 +357,14 @@ def upgrade():
     op.execute(TOKENS)
     op.execute(WATCHES)
     op.execute(migrations.literal(PEOPLE))
-    for statements in (ASIDE, EVENTS, FILLED, CHANGES, DIGESTS):
+    filled = FILLED.format(table="stored_events", old="events")
+    for statements in (EVENTS, filled, TEXTS, CHANGES, DIGESTS):
         op.execute(migrations.literal(statements))
     migrations.run("rules/events.sql", "calls/proof.sql")
     migrations.renew_digests()
     # As with words, above.
-    op.execute("DROP FUNCTION exported(events)")
-    op.execute("ALTER TABLE events ALTER digest TYPE bytea USING substr(digest, 1)")
+    op.execute("DROP FUNCTION exported(stored_events, jsonb); DROP VIEW events")
+    op.execute("ALTER TABLE stored_events ALTER digest TYPE bytea USING substr(digest, 1)")
     op.execute(COUNTED.format(created=" INCLUDE (created)", updated=" INCLUDE (updated)"))
     op.execute(PAST)
     op.execute(EDITED)
@@ -369,8 +384,7 @@ def downgrade():
     op.execute("DROP FUNCTION watch_fits, person_fits; DROP TYPE mail_digest, mail_state")
     op.execute(COUNTED.format(created="", updated=""))
     op.execute("DROP INDEX comments_edited_idx")
-    op.execute("DROP FUNCTION IF EXISTS kept(events), kept_told(events)")
-    for statements in (ASIDE, EVENTS_BEFORE, FILLED):
+    for statements in (EVENTS_BEFORE, FILLED.format(table="events", old="stored_events")):
         op.execute(migrations.literal(statements))
     op.execute("DROP SEQUENCE change_base; DROP TYPE event_contents")
     op.execute("DROP TABLE tokens; DROP FUNCTION token_fits; DROP TYPE token_role")

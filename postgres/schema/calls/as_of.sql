@@ -17,17 +17,17 @@ BEGIN ATOMIC
             -- Once, though it may have been deleted and brought back.
             UNION
             -- What was filed since, too, need not be put together to see that it was not there.
-            SELECT events.ticket_id FROM events
+            SELECT events.ticket_id FROM stored_events AS events
                 WHERE events.kind = 'deleted' AND events.at > tickets_touched_since.moment
                     AND coalesce((events.kept_more -> 'created' ->> 0)::timestamptz <= tickets_touched_since.moment, true)) AS touched
         LEFT JOIN tickets ON tickets.ticket_id = touched.ticket_id
         CROSS JOIN LATERAL (
             SELECT coalesce(jsonb_object_agg(first.key, first.value -> 0), '{}') AS old
                 FROM (SELECT DISTINCT ON (item.key) item.key, item.value
-                    FROM (SELECT events.event_id, events.at, events.changes || events.kept AS old FROM events
+                    FROM (SELECT events.event_id, events.at, events.changes || events.kept AS old FROM stored_events AS events
                             WHERE events.ticket_id = touched.ticket_id AND events.at > tickets_touched_since.moment
                         UNION ALL
-                        SELECT events.event_id, events.at, events.other_kept FROM events
+                        SELECT events.event_id, events.at, events.other_kept FROM stored_events AS events
                             WHERE events.other_id = touched.ticket_id AND events.at > tickets_touched_since.moment) AS since
                     CROSS JOIN LATERAL jsonb_each(since.old) AS item
                     ORDER BY item.key, since.at, since.event_id) AS first) AS undone
@@ -48,7 +48,7 @@ BEGIN ATOMIC
                 -- What follows from both, but PostgreSQL does not see it, and so which index has these.
                 AND comments.updated > comments.created
             UNION
-            SELECT events.ticket_id, events.comment_id FROM events
+            SELECT events.ticket_id, events.comment_id FROM stored_events AS events
                 WHERE events.kind = 'comment_deleted' AND events.at > comments_touched_since.moment
                     AND coalesce((events.kept_more -> 'comment' -> 'created' ->> 0)::timestamptz <= comments_touched_since.moment, true)) AS touched
         -- One by one: how few are edited, the planner does not know.
@@ -57,7 +57,7 @@ BEGIN ATOMIC
         CROSS JOIN LATERAL (
             SELECT coalesce(jsonb_object_agg(first.key, first.value -> 0), '{}') AS old
                 FROM (SELECT DISTINCT ON (item.key) item.key, item.value
-                    FROM events CROSS JOIN LATERAL jsonb_each(events.changes || coalesce(events.kept_more -> 'comment', '{}')) AS item
+                    FROM stored_events AS events CROSS JOIN LATERAL jsonb_each(events.changes || coalesce(events.kept_more -> 'comment', '{}')) AS item
                     WHERE events.ticket_id = touched.ticket_id AND events.comment_id = touched.comment_id AND events.at > comments_touched_since.moment
                     ORDER BY item.key, events.at, events.event_id) AS first) AS undone
         CROSS JOIN LATERAL jsonb_populate_record(present.row, undone.old) AS was
@@ -82,13 +82,13 @@ LANGUAGE sql STABLE
 BEGIN ATOMIC
     -- There now, and not made since.
     SELECT links.* FROM links
-        WHERE NOT EXISTS (SELECT FROM events WHERE events.ticket_id = links.ticket_id AND events.other_id = links.other_id
+        WHERE NOT EXISTS (SELECT FROM stored_events AS events WHERE events.ticket_id = links.ticket_id AND events.other_id = links.other_id
             AND events.at > links_as_of.moment AND events.kind = 'linked' AND events.changes -> 'kind' ->> 1 = links.kind::text)
     UNION ALL
     -- Unlinked since, with nothing before that since.
-    SELECT gone.ticket_id, (gone.changes -> 'kind' ->> 0)::link_kind, gone.other_id FROM events AS gone
+    SELECT gone.ticket_id, (gone.changes -> 'kind' ->> 0)::link_kind, gone.other_id FROM stored_events AS gone
         WHERE gone.kind = 'unlinked' AND gone.other_id IS NOT NULL AND gone.at > links_as_of.moment
-            AND NOT EXISTS (SELECT FROM events WHERE events.ticket_id = gone.ticket_id AND events.other_id = gone.other_id
+            AND NOT EXISTS (SELECT FROM stored_events AS events WHERE events.ticket_id = gone.ticket_id AND events.other_id = gone.other_id
                 AND events.at > links_as_of.moment AND (events.at, events.event_id) < (gone.at, gone.event_id)
                 AND events.kind IN ('linked', 'unlinked')
                 AND coalesce(events.changes -> 'kind' ->> 0, events.changes -> 'kind' ->> 1) = gone.changes -> 'kind' ->> 0);
@@ -100,7 +100,7 @@ LANGUAGE sql STABLE
 RETURN (workflow()::jsonb || coalesce((
     SELECT jsonb_object_agg(first.key, first.value -> 0)
         FROM (SELECT DISTINCT ON (item.key) item.key, item.value
-            FROM events CROSS JOIN LATERAL jsonb_each(events.changes) AS item
+            FROM stored_events AS events CROSS JOIN LATERAL jsonb_each(events.changes) AS item
             WHERE events.ticket_id IS NULL AND events.kind::text = 'workflow_changed' AND events.at > workflow_as_of.moment
             ORDER BY item.key, events.at, events.event_id) AS first), '{}'))::json;
 COMMENT ON FUNCTION workflow_as_of(timestamptz) IS 'The workflow as it was at some moment, as one document';

@@ -55,7 +55,7 @@ BEGIN ATOMIC
             GROUP BY ends.ticket_id)
     SELECT touched.ticket_id,
             coalesce(columns.title_now, columns.title_then,
-                (SELECT later.changes -> 'title' ->> 0 FROM events AS later WHERE later.ticket_id = touched.ticket_id
+                (SELECT later.changes -> 'title' ->> 0 FROM stored_events AS later WHERE later.ticket_id = touched.ticket_id
                     AND later.at > changes_between.until AND later.changes ? 'title' ORDER BY later.at, later.event_id LIMIT 1),
                 tickets.title),
             CASE WHEN coalesce(lives.was_there, true) = coalesce(lives.is_there, true) THEN 'changed'

@@ -125,10 +125,10 @@ BEGIN
     -- moment, too, would put together all that has come of it since.
     SELECT coalesce(jsonb_object_agg(first.key, first.value -> 0), '{}') INTO was
         FROM (SELECT DISTINCT ON (item.key) item.key, item.value
-            FROM (SELECT events.event_id, events.changes || events.kept AS old FROM events
+            FROM (SELECT events.event_id, events.changes || events.kept AS old FROM stored_events AS events
                     WHERE events.ticket_id = event.ticket_id AND events.at = event.at
                 UNION ALL
-                SELECT events.event_id, events.other_kept FROM events
+                SELECT events.event_id, events.other_kept FROM stored_events AS events
                     WHERE events.other_id = event.ticket_id AND events.at = event.at) AS together
             CROSS JOIN LATERAL jsonb_each(together.old) AS item
             ORDER BY item.key, together.event_id) AS first;

@@ -1,26 +1,39 @@
 -- INBOXES: what happened on what somebody watches; who gets it by mail
 
-CREATE OR REPLACE FUNCTION concerns(event events, whose text) RETURNS boolean
+CREATE OR REPLACE FUNCTION texts_of(changes jsonb) RETURNS text
+LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE
+SET search_path = pg_catalog, public, pg_temp
+AS $$
+BEGIN
+    RETURN concat_ws(E'\n', changes #>> '{title,1}', changes #>> '{description,1}', changes #>> '{body,1}');
+END $$;
+COMMENT ON FUNCTION texts_of(jsonb) IS 'What an event''s changes wrote, for who is called in it';
+
+CREATE OR REPLACE FUNCTION concerns(event stored_events, whose text, changes jsonb) RETURNS boolean
 LANGUAGE sql IMMUTABLE PARALLEL SAFE
+-- With changes in it once, PostgreSQL takes it into the query.
 RETURN coalesce(whose IN (event.changes #>> '{assignee,0}', event.changes #>> '{assignee,1}', event.changes #>> '{reporter,0}', event.changes #>> '{reporter,1}',
         event.kept_more #>> '{comment,author,0}', event.kept_more #>> '{comment,author,1}', CASE WHEN event.kind::text = 'commented' THEN event.actor END), false)
-    OR is_mentioned(concat_ws(E'\n', event.changes #>> '{title,1}', event.changes #>> '{description,1}', event.changes #>> '{body,1}'), ARRAY[whose]);
-COMMENT ON FUNCTION concerns(events, text) IS 'Whether an event itself has to do with somebody: it gives or takes a ticket from them, calls them, or is about their comment';
+    OR is_mentioned(texts_of(concerns.changes), ARRAY[whose]);
+COMMENT ON FUNCTION concerns(stored_events, text, jsonb) IS 'Whether an event itself, with changes as events has them, has to do with somebody: it gives or takes a ticket from them, calls them, or is about their comment';
 
+DO $generate$ BEGIN EXECUTE replace(replace($function$
 CREATE OR REPLACE FUNCTION inbox_after(whose text, after bigint) RETURNS TABLE ("position" bigint, event_id bigint, at timestamptz, actor text, source text,
     ticket_id bigint, title text, kind event_kind, comment_id bigint, changes jsonb, change bigint, undoes bigint)
 LANGUAGE sql STABLE
 -- Read when it was made, so that PostgreSQL takes it into the query around it, and walks no farther than a page.
 BEGIN ATOMIC
     SELECT event.position, event.event_id, event.at, event.actor, event.source, event.ticket_id, tickets.title, event.kind, event.comment_id,
-            event.changes, event.change, event.undoes
-        FROM events AS event LEFT JOIN tickets ON tickets.ticket_id = event.ticket_id
+            {changes}, event.change, event.undoes
+        FROM stored_events AS event LEFT JOIN tickets ON tickets.ticket_id = event.ticket_id
         WHERE event.position IS NOT NULL AND event.position > after AND event.ticket_id IS NOT NULL AND event.actor <> whose
-            AND (event.ticket_id IN (SELECT watched(whose)) OR concerns(event, whose)
+            AND (event.ticket_id IN (SELECT watched(whose)) OR concerns(event, whose, {changes})
                 -- What is gone has no watchers; its history tells who they were.
-                OR tickets.ticket_id IS NULL AND EXISTS (SELECT FROM events AS before WHERE before.ticket_id = event.ticket_id AND concerns(before, whose)))
+                OR tickets.ticket_id IS NULL AND EXISTS (SELECT FROM stored_events AS before WHERE before.ticket_id = event.ticket_id AND concerns(before, whose, {before})))
             AND NOT EXISTS (SELECT FROM watches WHERE watches.ticket_id = event.ticket_id AND who = whose AND muted);
 END;
+$function$, '{changes}', told_changes('event')), '{before}', told_changes('before'));
+END $generate$;
 COMMENT ON FUNCTION inbox_after(text, bigint) IS 'What happened on what somebody watches after a position of the feed, not by them; only what has a position already';
 
 CREATE OR REPLACE FUNCTION read_mark(whose text) RETURNS bigint

@@ -74,7 +74,7 @@ LANGUAGE plpgsql STABLE
 SET search_path = pg_catalog, public, pg_temp
 AS $$
 BEGIN
-    RETURN (SELECT nullif(events.changes -> told_by.name -> 0, 'null') FROM events WHERE events.event_id = told_by.event);
+    RETURN (SELECT nullif(events.changes -> told_by.name -> 0, 'null') FROM stored_events AS events WHERE events.event_id = told_by.event);
 END $$;
 COMMENT ON FUNCTION told_by(bigint, text) IS 'What a column was before an event changed it';
 
@@ -117,9 +117,9 @@ BEGIN
         SELECT happened.*, lag(happened.at, 1, ground) OVER (ORDER BY happened.at, happened.event_id) AS since FROM (
             SELECT events.event_id, events.at, events.kind, events.kept,
                     CASE WHEN events.kind IN ('created', 'changed', 'deleted') THEN events.changes ELSE '{}' END AS changes
-                FROM events WHERE events.ticket_id = number AND events.at > ground
+                FROM stored_events AS events WHERE events.ticket_id = number AND events.at > ground
             UNION ALL
-            SELECT events.event_id, events.at, events.kind, coalesce(events.other_kept, '{}'), '{}' FROM events WHERE events.other_id = number AND events.at > ground) AS happened
+            SELECT events.event_id, events.at, events.kind, coalesce(events.other_kept, '{}'), '{}' FROM stored_events AS events WHERE events.other_id = number AND events.at > ground) AS happened
         ORDER BY happened.at DESC, happened.event_id DESC LOOP
         IF is_last AND then_.updated > step.at THEN
             -- An import knows that it was touched once more, and no event of that.
@@ -165,14 +165,14 @@ BEGIN
             VALUES (greatest(ground, was.created), lasted, cell(greatest(ground, was.created), lasted), touched, {was});
     END IF;
     IF said_until IS NOT NULL THEN
-        INSERT INTO past_searches VALUES (number, 0, said, coalesce((SELECT max(events.at) FROM events WHERE events.ticket_id = number AND events.at <= ground
+        INSERT INTO past_searches VALUES (number, 0, said, coalesce((SELECT max(events.at) FROM stored_events AS events WHERE events.ticket_id = number AND events.at <= ground
             AND events.kind IN ('created', 'changed') AND events.changes ?| '{title,description,labels}'), '-infinity'), said_until);
     END IF;
     IF has_said THEN
         INSERT INTO past_searches SELECT number, told.comment_id, body_words(told.changes -> 'body' ->> 0), coalesce(told.since, '-infinity'), told.at FROM (
                 SELECT events.comment_id, events.kind, events.changes, events.at,
                         lag(events.at) OVER (PARTITION BY events.comment_id ORDER BY events.at, events.event_id) AS since
-                    FROM events WHERE events.ticket_id = number AND events.comment_id IS NOT NULL) AS told
+                    FROM stored_events AS events WHERE events.ticket_id = number AND events.comment_id IS NOT NULL) AS told
             WHERE told.at > ground AND told.kind IN ('comment_changed', 'comment_deleted') AND coalesce(told.since, '-infinity') < told.at;
     END IF;
     IF telling <> '{}' THEN

@@ -19,7 +19,7 @@ COMMENT ON FUNCTION tickets_at(timestamptz, bigint[]) IS
 CREATE OR REPLACE FUNCTION moves(moment timestamptz DEFAULT NULL) RETURNS TABLE (ticket_id bigint, at timestamptz, was text, became text)
 LANGUAGE sql STABLE
 BEGIN ATOMIC
-    SELECT events.ticket_id, events.at, events.changes -> 'status' ->> 0, events.changes -> 'status' ->> 1 FROM events
+    SELECT events.ticket_id, events.at, events.changes -> 'status' ->> 0, events.changes -> 'status' ->> 1 FROM stored_events AS events
         WHERE events.kind = 'changed' AND events.changes ? 'status' AND (moves.moment IS NULL OR events.at <= moves.moment);
 END;
 COMMENT ON FUNCTION moves(timestamptz) IS 'Each move of a ticket from one status to another, up to some moment; deleted tickets included';
@@ -29,7 +29,7 @@ LANGUAGE sql STABLE
 BEGIN ATOMIC
     -- A closed ticket may move to another closed status, and has the same time then: the last such event opened it. So it would
     -- be of a ticket that is closed since that very time: whoever asks has to leave that one out.
-    SELECT events.ticket_id, coalesce(events.kept_closed, (events.kept_more -> 'closed' ->> 0)::timestamptz), max(events.at) FROM events
+    SELECT events.ticket_id, coalesce(events.kept_closed, (events.kept_more -> 'closed' ->> 0)::timestamptz), max(events.at) FROM stored_events AS events
         WHERE events.kind = 'changed' AND (events.kept_closed IS NOT NULL OR events.kept_more -> 'closed' ->> 0 IS NOT NULL) AND events.changes ?| '{status,closed}'
             AND (reopenings.moment IS NULL OR events.at <= reopenings.moment)
         GROUP BY 1, 2;

@@ -14,14 +14,14 @@ BEGIN
         SELECT event.event_id, event.ticket_id, later.event_id AS later_id, later.undoes, later.actor, later.kind,
                 (SELECT min(key) FROM jsonb_object_keys(event.changes) AS key WHERE event.kind IN ('changed', 'workflow_changed') AND later.changes ? key
                     AND later.kind IN ('changed', 'workflow_changed')) AS key
-            FROM events AS event CROSS JOIN LATERAL (
-                SELECT other.* FROM events AS other WHERE other.ticket_id = event.ticket_id
+            FROM stored_events AS event CROSS JOIN LATERAL (
+                SELECT other.* FROM stored_events AS other WHERE other.ticket_id = event.ticket_id
                 UNION
-                SELECT other.* FROM events AS other WHERE other.other_id = event.ticket_id
+                SELECT other.* FROM stored_events AS other WHERE other.other_id = event.ticket_id
                 UNION
-                SELECT other.* FROM events AS other WHERE other.ticket_id = event.other_id AND other.kind IN ('created', 'deleted')
+                SELECT other.* FROM stored_events AS other WHERE other.ticket_id = event.other_id AND other.kind IN ('created', 'deleted')
                 UNION
-                SELECT other.* FROM events AS other WHERE event.ticket_id IS NULL AND other.ticket_id IS NULL) AS later
+                SELECT other.* FROM stored_events AS other WHERE event.ticket_id IS NULL AND other.ticket_id IS NULL) AS later
             WHERE event.event_id = ANY (undone) AND (later.at, later.event_id) > (event.at, event.event_id)
                 AND later.change IS DISTINCT FROM whole AND later.event_id <> ALL (CASE WHEN whole IS NULL THEN undone ELSE '{}' END)
                 AND CASE WHEN event.kind = 'created' THEN true
@@ -41,7 +41,7 @@ BEGIN
         -- What came later and was taken back since is as if it had not been.
         IF pair.later_id = ANY (taken_back) THEN
             CONTINUE;
-        ELSIF pair.undoes <> pair.event_id AND EXISTS (SELECT FROM events AS event JOIN events AS target ON target.event_id = pair.undoes
+        ELSIF pair.undoes <> pair.event_id AND EXISTS (SELECT FROM stored_events AS event JOIN stored_events AS target ON target.event_id = pair.undoes
                 WHERE event.event_id = pair.event_id AND (target.at, target.event_id) > (event.at, event.event_id)) THEN
             taken_back := taken_back || pair.undoes;
         ELSE
@@ -55,7 +55,7 @@ COMMENT ON FUNCTION changed_since(bigint[], bigint) IS
     'What was done since to the same things as these events did, and stands: [{"ticket_id", "column", "event_id", …}], a thousand at most; a part of undo()';
 
 DO $generate$ BEGIN EXECUTE replace(replace(replace($function$
-CREATE OR REPLACE FUNCTION undo_event(event events) RETURNS void
+CREATE OR REPLACE FUNCTION undo_event(event stored_events) RETURNS void
 LANGUAGE plpgsql
 SET search_path = pg_catalog, public, pg_temp
 AS $$
@@ -103,7 +103,7 @@ $function$,
     '{columns}', each_column('tickets', '%1$I')),
     '{values}', each_column('tickets', 'CASE WHEN old ? %1$L THEN was.%1$I ELSE %2$s END'));
 END $generate$;
-COMMENT ON FUNCTION undo_event(events) IS 'Does the contrary of an event; a part of undo()';
+COMMENT ON FUNCTION undo_event(stored_events) IS 'Does the contrary of an event; a part of undo()';
 
 CREATE OR REPLACE FUNCTION undo(event_id bigint DEFAULT NULL, change bigint DEFAULT NULL, dry_run boolean DEFAULT false) RETURNS json
 LANGUAGE plpgsql SECURITY DEFINER
@@ -116,7 +116,7 @@ DECLARE
     this CONSTANT bigint := pg_current_xact_id()::text::bigint + pg_sequence_last_value('change_base');
     mark bigint;
     latest bigint;
-    event events;
+    event stored_events;
     undone bigint[];
     conflicts jsonb;
     done jsonb;
@@ -128,12 +128,12 @@ BEGIN
     -- One at a time: of two who take back the same, the later one sees that it is done.
     PERFORM latch('undo');
     IF undo.change IS NOT NULL THEN
-        undone := ARRAY(SELECT events.event_id FROM events WHERE events.change = undo.change);
+        undone := ARRAY(SELECT events.event_id FROM stored_events AS events WHERE events.change = undo.change);
         IF undone = '{}' THEN
             RAISE SQLSTATE 'IR020' USING MESSAGE = format('there is no change %s', undo.change);
         END IF;
     ELSE
-        SELECT * INTO event FROM events WHERE events.event_id = undo.event_id;
+        SELECT * INTO event FROM stored_events AS events WHERE events.event_id = undo.event_id;
         IF NOT FOUND THEN
             RAISE SQLSTATE 'IR021' USING MESSAGE = format('there is no event %s', undo.event_id);
         END IF;
@@ -141,15 +141,15 @@ BEGIN
         IF event.kind = 'deleted' THEN
             -- With what went with it: comments, and links to tickets that are there.
             undone := undone || ARRAY(
-                SELECT gone.event_id FROM events AS gone WHERE gone.ticket_id = event.ticket_id AND gone.change = event.change
+                SELECT gone.event_id FROM stored_events AS gone WHERE gone.ticket_id = event.ticket_id AND gone.change = event.change
                     AND (gone.kind = 'comment_deleted' AND gone.kept_version IS NULL
                         OR gone.kind = 'unlinked' AND gone.kept_version IS NULL AND EXISTS (SELECT FROM tickets WHERE ticket_id = gone.other_id))
                 UNION
-                SELECT gone.event_id FROM events AS gone WHERE gone.other_id = event.ticket_id AND gone.change = event.change
+                SELECT gone.event_id FROM stored_events AS gone WHERE gone.other_id = event.ticket_id AND gone.change = event.change
                     AND gone.kind = 'unlinked' AND gone.other_kept IS NULL AND EXISTS (SELECT FROM tickets WHERE ticket_id = gone.ticket_id));
         END IF;
     END IF;
-    kinds := ARRAY(SELECT DISTINCT events.kind::text FROM events WHERE events.event_id = ANY (undone));
+    kinds := ARRAY(SELECT DISTINCT events.kind::text FROM stored_events AS events WHERE events.event_id = ANY (undone));
     IF kinds && '{token_added,token_revoked}' THEN
         RAISE invalid_parameter_value USING MESSAGE = 'what was done to tokens is not taken back by undo()',
             HINT = 'Revoke the token, or add one anew.';
@@ -173,14 +173,14 @@ BEGIN
     END IF;
 
     -- Nobody changes any of it meanwhile, nor hangs anything on it.
-    PERFORM FROM comments WHERE (ticket_id, comment_id) IN (SELECT events.ticket_id, events.comment_id FROM events
+    PERFORM FROM comments WHERE (ticket_id, comment_id) IN (SELECT events.ticket_id, events.comment_id FROM stored_events AS events
         WHERE events.event_id = ANY (undone) AND events.comment_id IS NOT NULL) ORDER BY ticket_id, comment_id FOR NO KEY UPDATE;
-    PERFORM FROM tickets WHERE ticket_id IN (SELECT events.ticket_id FROM events WHERE events.event_id = ANY (undone)
-        UNION SELECT events.other_id FROM events WHERE events.event_id = ANY (undone)) ORDER BY ticket_id FOR UPDATE;
+    PERFORM FROM tickets WHERE ticket_id IN (SELECT events.ticket_id FROM stored_events AS events WHERE events.event_id = ANY (undone)
+        UNION SELECT events.other_id FROM stored_events AS events WHERE events.event_id = ANY (undone)) ORDER BY ticket_id FOR UPDATE;
     conflicts := changed_since(undone, undo.change);
-    IF conflicts <> '[]' AND NOT EXISTS (SELECT FROM jsonb_array_elements(conflicts) AS item JOIN events
+    IF conflicts <> '[]' AND NOT EXISTS (SELECT FROM jsonb_array_elements(conflicts) AS item JOIN stored_events AS events
             ON events.event_id = (item ->> 'event_id')::bigint WHERE events.undoes = ANY (undone) IS NOT TRUE) THEN
-        SELECT * INTO event FROM events WHERE events.event_id = (conflicts -> 0 ->> 'event_id')::bigint;
+        SELECT * INTO event FROM stored_events AS events WHERE events.event_id = (conflicts -> 0 ->> 'event_id')::bigint;
         RAISE SQLSTATE 'IR022' USING MESSAGE = CASE WHEN undo.change IS NULL
                 THEN format('event %s was undone already, by %s in event %s', undo.event_id, event.actor, event.event_id)
                 ELSE format('change %s was undone already, by %s in change %s', undo.change, event.actor, event.change) END,
@@ -199,11 +199,11 @@ BEGIN
             DATATYPE = jsonb_build_object('conflicts', conflicts)::text;
     END IF;
 
-    SELECT coalesce(max(events.event_id), 0) INTO mark FROM events;
+    SELECT coalesce(max(events.event_id), 0) INTO mark FROM stored_events AS events;
     BEGIN
         -- Backwards; a ticket before what went with it, of which history says that it went after it.
         FOR event IN
-            WITH mine AS MATERIALIZED (SELECT * FROM events WHERE events.event_id = ANY (undone)),
+            WITH mine AS MATERIALIZED (SELECT * FROM stored_events AS events WHERE events.event_id = ANY (undone)),
             went AS (
                 SELECT gone.ticket_id, max(gone.at) AS at FROM (
                     SELECT ticket_id, at FROM mine WHERE kind IN ('comment_deleted', 'unlinked') AND kept_version IS NULL
@@ -214,14 +214,14 @@ BEGIN
                 ORDER BY greatest(mine.at, went.at) DESC, mine.kind = 'deleted' DESC, mine.event_id DESC LOOP
             PERFORM undo_event(event);
             IF event.ticket_id IS NULL THEN
-                SELECT max(written.event_id) INTO latest FROM events AS written WHERE written.event_id > mark AND written.ticket_id IS NULL;
+                SELECT max(written.event_id) INTO latest FROM stored_events AS written WHERE written.event_id > mark AND written.ticket_id IS NULL;
             ELSE
                 -- In the order of the index of both: by the numbers alone it would look through all that was written so far.
-                SELECT written.event_id INTO latest FROM events AS written WHERE written.ticket_id = event.ticket_id
+                SELECT written.event_id INTO latest FROM stored_events AS written WHERE written.ticket_id = event.ticket_id
                     AND written.event_id > mark AND written.comment_id IS NOT DISTINCT FROM event.comment_id
                     ORDER BY written.ticket_id DESC, written.event_id DESC LIMIT 1;
             END IF;
-            UPDATE events SET undoes = event.event_id WHERE events.event_id = latest AND events.undoes IS NULL;
+            UPDATE stored_events AS events SET undoes = event.event_id WHERE events.event_id = latest AND events.undoes IS NULL;
         END LOOP;
         SELECT coalesce(jsonb_agg(to_jsonb(written) - '{kept_version,kept_updated,kept_closed,kept_more,other_id,other_kept}'::text[] - CASE WHEN dry_run THEN '{event_id,at,change,position,digest}'::text[] ELSE '{}' END
                 ORDER BY written.event_id), '[]')

@@ -65,7 +65,7 @@ BEGIN
     UPDATE tickets SET version = version + 1, updated = moment WHERE ticket_id = touched;
     IF TG_OP = 'INSERT' THEN
         INSERT INTO searches VALUES (NEW.ticket_id, NEW.comment_id, body_words(NEW.body), NEW.updated);
-        INSERT INTO events (at, actor, source, ticket_id, kind, comment_id, changes, kept_version, kept_updated, kept_more)
+        INSERT INTO stored_events (at, actor, source, ticket_id, kind, comment_id, changes, kept_version, kept_updated, kept_more)
             VALUES (moment, left(actor(), 100), source(), NEW.ticket_id, 'commented', NEW.comment_id,
                 {given}, was_version, was_updated, CASE WHEN NEW.updated <> NEW.created
                     -- Brought back: until now it was not there.
@@ -74,13 +74,13 @@ BEGIN
     ELSIF TG_OP = 'UPDATE' THEN
         UPDATE searches SET words = body_words(NEW.body), since = NEW.updated
             WHERE ticket_id = NEW.ticket_id AND comment_id = NEW.comment_id;
-        INSERT INTO events (at, actor, source, ticket_id, kind, comment_id, changes, kept_version, kept_updated, kept_more)
+        INSERT INTO stored_events (at, actor, source, ticket_id, kind, comment_id, changes, kept_version, kept_updated, kept_more)
             VALUES (moment, left(actor(), 100), source(), NEW.ticket_id, 'comment_changed', NEW.comment_id,
                 {changed}, was_version, was_updated,
                 jsonb_build_object('comment', jsonb_build_object('updated', jsonb_build_array(OLD.updated, NEW.updated))));
     ELSE
         DELETE FROM searches WHERE ticket_id = OLD.ticket_id AND comment_id = OLD.comment_id;
-        INSERT INTO events (at, actor, source, ticket_id, kind, comment_id, changes, kept_version, kept_updated, kept_more)
+        INSERT INTO stored_events (at, actor, source, ticket_id, kind, comment_id, changes, kept_version, kept_updated, kept_more)
             VALUES (coalesce(moment, after_last(OLD.ticket_id)), left(actor(), 100), source(), OLD.ticket_id, 'comment_deleted', OLD.comment_id,
                 {gone}, was_version, was_updated,
                 jsonb_build_object('comment', jsonb_build_object('author', jsonb_build_array(OLD.author, NULL),

@@ -1,6 +1,89 @@
+-- WHAT PEOPLE READ OF THE HISTORY: events, made of stored_events
+
+DO $generate$ BEGIN EXECUTE replace($function$
+CREATE OR REPLACE FUNCTION first_told(ticket bigint, comment bigint, moment timestamptz, event bigint, given jsonb) RETURNS jsonb
+LANGUAGE plpgsql STABLE
+SET search_path = pg_catalog, public, pg_temp
+AS $$
+#variable_conflict use_variable
+DECLARE
+    said text;
+    since timestamptz;
+    was jsonb;
+    present jsonb;
+    name text;
+BEGIN
+    IF comment IS NOT NULL THEN
+        IF given -> 'body' <> 'null' THEN
+            RETURN given;
+        END IF;
+        SELECT body, updated INTO said, since FROM comments WHERE comments.ticket_id = ticket AND comments.comment_id = comment;
+        IF since > moment IS NOT FALSE THEN
+            said := coalesce((SELECT later.changes -> 'body' ->> 0 FROM stored_events AS later
+                WHERE later.ticket_id = ticket AND later.comment_id = comment AND later.kind IN ('comment_changed', 'comment_deleted')
+                    AND later.at >= moment AND (later.at, later.event_id) > (moment, event)
+                ORDER BY later.at, later.event_id LIMIT 1), said);
+        END IF;
+        RETURN given || jsonb_build_object('body', jsonb_build_array(NULL, said));
+    END IF;
+    IF given -> 'title' <> 'null' THEN
+        RETURN given;
+    END IF;
+    SELECT jsonb_object_agg(first.key, first.value -> 0) INTO was FROM (
+        SELECT DISTINCT ON (item.key) item.key, item.value FROM stored_events AS later CROSS JOIN LATERAL jsonb_each(later.changes) AS item
+            WHERE later.ticket_id = ticket AND later.kind IN ('changed', 'deleted') AND later.changes ?| '{title,description,fields}'
+                AND later.at >= moment AND (later.at, later.event_id) > (moment, event) AND item.key = ANY (referred())
+            ORDER BY item.key, later.at, later.event_id) AS first;
+    SELECT jsonb_build_object({present}) INTO present FROM tickets WHERE tickets.ticket_id = ticket;
+    FOREACH name IN ARRAY referred() LOOP
+        IF given -> name = 'null' THEN
+            given := given || jsonb_build_object(name, jsonb_build_array(NULL, coalesce(was -> name, present -> name)));
+        END IF;
+    END LOOP;
+    RETURN given;
+END $$;
+$function$,
+    '{present}', (SELECT string_agg(format('%L, tickets.%I', name, name), ', ') FROM unnest(referred()) AS name));
+END $generate$;
+COMMENT ON FUNCTION first_told(bigint, bigint, timestamptz, bigint, jsonb) IS
+    'The changes of an event that a ticket was filed with, or a comment written, of those that are stored: what is null in them is what the next event says that it was, or what it is now';
+
+CREATE OR REPLACE FUNCTION told_changes(event text) RETURNS text
+LANGUAGE sql STABLE
+-- What has not been changed since, which is nearly all, stands in the row itself: looked up in the query, for a function takes five times as long.
+RETURN replace($expression$CASE
+    WHEN {event}.kind = 'commented' AND {event}.changes -> 'body' = 'null' THEN coalesce(
+        (SELECT {event}.changes || jsonb_build_object('body', jsonb_build_array(NULL, said.body)) FROM comments AS said
+            WHERE said.ticket_id = {event}.ticket_id AND said.comment_id = {event}.comment_id AND said.updated <= {event}.at),
+        first_told({event}.ticket_id, {event}.comment_id, {event}.at, {event}.event_id, {event}.changes))
+    WHEN {event}.kind = 'created' AND {event}.changes -> 'title' = 'null' THEN coalesce(
+        (SELECT {event}.changes || $expression$ || (SELECT string_agg(format(CASE WHEN attnotnull THEN 'jsonb_build_object(%1$L, jsonb_build_array(NULL, present.%1$I))'
+                    ELSE 'CASE WHEN {event}.changes ? %1$L THEN jsonb_build_object(%1$L, jsonb_build_array(NULL, present.%1$I)) ELSE ''{}'' END' END, attname), ' || ' ORDER BY attnum)
+                FROM pg_attribute WHERE attrelid = 'tickets'::regclass AND attname = ANY (referred())) || $expression$
+            FROM tickets AS present WHERE present.ticket_id = {event}.ticket_id
+                AND NOT EXISTS (SELECT FROM stored_events AS later WHERE later.ticket_id = {event}.ticket_id
+                    AND later.kind IN ('changed', 'deleted') AND later.changes ?| '{title,description,fields}')),
+        first_told({event}.ticket_id, {event}.comment_id, {event}.at, {event}.event_id, {event}.changes))
+    ELSE {event}.changes END$expression$, '{event}', event);
+COMMENT ON FUNCTION told_changes(text) IS
+    'An expression for the changes of an event, {"column": [old, new]}, of a row of stored_events by this name';
+
+CREATE OR REPLACE VIEW events AS
+    SELECT event_id, at, actor, source, ticket_id, kind, comment_id,
+            -- By a function, whose plans a session keeps: who asks for one ticket's history would plan for longer than they read.
+            CASE WHEN kind IN ('created', 'commented') THEN first_told(ticket_id, comment_id, at, event_id, changes) ELSE changes END AS changes,
+            position, change, undoes, digest, kept_version, kept_updated, kept_closed, kept_more, other_id, other_kept
+        FROM stored_events;
+COMMENT ON VIEW events IS 'The history: a row for each change of a ticket, a comment, a link, the workflow, a token or a hook, through whichever door; written by the rules, never changed';
+DO $generate$ BEGIN EXECUTE (SELECT string_agg(format('COMMENT ON COLUMN events.%I IS %L', attname,
+        coalesce(CASE attname WHEN 'changes' THEN '{"column": [old, new]}; of the workflow {"statuses": [old, new], "transitions": [old, new]}; of a token its name, role, actor and end; of a hook its number and what is not secret' END,
+            col_description(attrelid, attnum))), '; ')
+    FROM pg_attribute WHERE attrelid = 'stored_events'::regclass AND attnum > 0 AND NOT attisdropped);
+END $generate$;
+
 -- WHAT AN EVENT SAYS THAT THE DATABASE KEPT
 
-CREATE OR REPLACE FUNCTION kept_told(event events) RETURNS text
+CREATE OR REPLACE FUNCTION kept_told(event stored_events) RETURNS text
 LANGUAGE sql STABLE PARALLEL SAFE
 -- Whoever shows it to somebody sets timezone. As jsonb would have it, but put together as text, which takes a fourth of the time; what is
 -- rare is put together as jsonb: times spelt otherwise in somebody's export, what was kept of a comment, what came or went with its ticket.
@@ -14,12 +97,12 @@ RETURN CASE WHEN event.kept_more IS NOT NULL OR (event.kept_version IS NULL) <> 
     ELSE CASE WHEN event.kept_closed IS NOT NULL THEN '{"closed": [' || to_json(event.kept_closed)::text || '], '
             WHEN event.kind = 'changed' THEN '{"closed": [null], ' ELSE '{' END
         || '"updated": [' || to_json(event.kept_updated)::text || '], "version": [' || event.kept_version || ']}' END;
-COMMENT ON FUNCTION kept_told(events) IS 'kept(), as text';
+COMMENT ON FUNCTION kept_told(stored_events) IS 'kept(), as text';
 
-CREATE OR REPLACE FUNCTION kept(event events) RETURNS jsonb
+CREATE OR REPLACE FUNCTION kept(event stored_events) RETURNS jsonb
 LANGUAGE sql STABLE PARALLEL SAFE
 RETURN kept_told(event)::jsonb;
-COMMENT ON FUNCTION kept(events) IS
-    'What the database kept of the ticket (and the comment) before an event: {"version": [old], …}, for tickets_as_of(); events.kept is the same';
+COMMENT ON FUNCTION kept(stored_events) IS
+    'What the database kept of the ticket (and the comment) before an event: {"version": [old], …}, for tickets_as_of(); stored_events.kept is the same';
 
-GRANT EXECUTE ON FUNCTION kept_told(events), kept(events) TO iris_reader;
+GRANT EXECUTE ON FUNCTION first_told(bigint, bigint, timestamptz, bigint, jsonb), told_changes(text), kept_told(stored_events), kept(stored_events) TO iris_reader;

@@ -114,7 +114,7 @@ BEGIN
         END IF;
         told := told || jsonb_build_object('hook', jsonb_build_array(NEW.hook_id, NEW.hook_id));
     END IF;
-    INSERT INTO events (at, actor, source, kind, changes)
+    INSERT INTO stored_events (at, actor, source, kind, changes)
         VALUES (clock_timestamp(), left(actor(), 100), source(),
             CASE TG_OP WHEN 'INSERT' THEN 'hook_added' WHEN 'UPDATE' THEN 'hook_changed' ELSE 'hook_removed' END::event_kind, told)
         RETURNING event_id INTO first;

@@ -144,7 +144,7 @@ BEGIN
     END LOOP;
     -- Both ends show the link, so both have a new version.
     WITH touched AS MATERIALIZED (SELECT * FROM touch(ARRAY(SELECT ticket_id FROM new_rows UNION ALL SELECT other_id FROM new_rows)))
-    INSERT INTO events (at, actor, source, ticket_id, kind, changes, kept_version, kept_updated, other_id, other_kept)
+    INSERT INTO stored_events (at, actor, source, ticket_id, kind, changes, kept_version, kept_updated, other_id, other_kept)
         SELECT this.at, left(actor(), 100), source(), new_rows.ticket_id, 'linked',
             jsonb_build_object('kind', jsonb_build_array(NULL, kind), 'other_id', jsonb_build_array(NULL, new_rows.other_id)),
             this.version, this.updated, new_rows.other_id,
@@ -165,7 +165,7 @@ BEGIN
     END IF;
     -- An end that goes with the link is not there to be touched any more.
     WITH touched AS MATERIALIZED (SELECT * FROM touch(ARRAY(SELECT ticket_id FROM old_rows UNION ALL SELECT other_id FROM old_rows)))
-    INSERT INTO events (at, actor, source, ticket_id, kind, changes, kept_version, kept_updated, other_id, other_kept)
+    INSERT INTO stored_events (at, actor, source, ticket_id, kind, changes, kept_version, kept_updated, other_id, other_kept)
         SELECT coalesce(this.at, other.at, after_last(old_rows.ticket_id)), left(actor(), 100), source(), old_rows.ticket_id, 'unlinked',
             jsonb_build_object('kind', jsonb_build_array(kind, NULL), 'other_id', jsonb_build_array(old_rows.other_id, NULL)),
             this.version, this.updated, old_rows.other_id,

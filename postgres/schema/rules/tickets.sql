@@ -166,13 +166,13 @@ BEGIN
     IF TG_OP = 'INSERT' THEN
         INSERT INTO searches VALUES (NEW.ticket_id, 0, ticket_words(NEW.title, NEW.description, NEW.labels), NEW.updated);
         IF NEW.version = 1 THEN
-            INSERT INTO events (at, actor, source, ticket_id, kind, changes)
+            INSERT INTO stored_events (at, actor, source, ticket_id, kind, changes)
                 VALUES (NEW.created, left(actor(), 100), source(), NEW.ticket_id, 'created',
                     {given});
         ELSE
             -- Brought back: until now it was not there. As text, or the index of all that was deleted would do, too, which is long
             -- where many come back at once.
-            INSERT INTO events (at, actor, source, ticket_id, kind, changes, kept_version, kept_updated, kept_more)
+            INSERT INTO stored_events (at, actor, source, ticket_id, kind, changes, kept_version, kept_updated, kept_more)
                 VALUES (NEW.updated, left(actor(), 100), source(), NEW.ticket_id, 'created',
                     {given}, NEW.version - 1,
                     (SELECT events.at FROM events WHERE events.ticket_id = NEW.ticket_id AND events.kind::text = 'deleted'
@@ -181,7 +181,7 @@ BEGIN
         END IF;
     ELSIF TG_OP = 'DELETE' THEN
         DELETE FROM searches WHERE ticket_id = OLD.ticket_id;
-        INSERT INTO events (at, actor, source, ticket_id, kind, changes, kept_version, kept_updated, kept_more)
+        INSERT INTO stored_events (at, actor, source, ticket_id, kind, changes, kept_version, kept_updated, kept_more)
             VALUES (greatest(clock_timestamp(), OLD.updated + interval '1 microsecond'), left(actor(), 100), source(), OLD.ticket_id, 'deleted',
                 {gone}, OLD.version, OLD.updated,
                 jsonb_build_object('created', jsonb_build_array(OLD.created), 'closed', jsonb_build_array(OLD.closed)));
@@ -194,7 +194,7 @@ BEGIN
             END IF;
             changes := jsonb_build_object('closed', jsonb_build_array(OLD.closed, NEW.closed));
         END IF;
-        INSERT INTO events (at, actor, source, ticket_id, kind, changes, kept_version, kept_updated, kept_closed)
+        INSERT INTO stored_events (at, actor, source, ticket_id, kind, changes, kept_version, kept_updated, kept_closed)
             VALUES (NEW.updated, left(actor(), 100), source(), NEW.ticket_id, 'changed', changes, OLD.version, OLD.updated, OLD.closed);
         IF changes ?| '{title,description,labels}' THEN
             UPDATE searches SET words = ticket_words(NEW.title, NEW.description, NEW.labels), since = NEW.updated

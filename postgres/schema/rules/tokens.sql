@@ -60,7 +60,7 @@ SET search_path = pg_catalog, public, pg_temp
 AS $$
 BEGIN
     IF TG_OP = 'INSERT' THEN
-        INSERT INTO events (at, actor, source, kind, changes)
+        INSERT INTO stored_events (at, actor, source, kind, changes)
             VALUES (NEW.created, left(actor(), 100), source(), 'token_added',
                 jsonb_build_object('token', jsonb_build_array(NULL, NEW.name), 'role', jsonb_build_array(NULL, NEW.role),
                     'actor', jsonb_build_array(NULL, NEW.actor))
@@ -69,7 +69,7 @@ BEGIN
         IF OLD.is_login THEN
             PERFORM drop_login(OLD.name, OLD.role);
         END IF;
-        INSERT INTO events (at, actor, source, kind, changes)
+        INSERT INTO stored_events (at, actor, source, kind, changes)
             VALUES (clock_timestamp(), left(actor(), 100), source(), 'token_revoked',
                 jsonb_build_object('token', jsonb_build_array(OLD.name, NULL), 'role', jsonb_build_array(OLD.role, NULL),
                     'actor', jsonb_build_array(OLD.actor, NULL))

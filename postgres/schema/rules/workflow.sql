@@ -80,7 +80,7 @@ BEGIN
     -- What comes at the end of a transaction comes once for each row; the first one tells it all.
     IF differs IS NOT NULL THEN
         UPDATE workflow_recorded SET document = new, at = moment;
-        INSERT INTO events (at, actor, source, kind, changes)
+        INSERT INTO stored_events (at, actor, source, kind, changes)
             VALUES (moment, left(actor(), 100), source(), 'workflow_changed', differs);
     END IF;
     RETURN NULL;
