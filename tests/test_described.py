@@ -254,11 +254,6 @@ def test_with_tokens_it_wants_one_and_says_so(server, sql):
         asked = [each["name"] for each in document["paths"]["/tickets"]["put"]["parameters"]]
         assert "Iris-Actor" not in asked
         assert "role admin" in document["paths"]["/workflow"]["put"]["description"]
-        if strangers.are_here() and strangers.CHROMIUM:
-            (token,) = sql.one("SELECT add_token('wendy', 'writer') ->> 'token'").values()
-            url = f"http://127.0.0.1:{guarded.port}"
-            strangers.run("python", "browser.py", strangers.CHROMIUM, url, "light wide", token)
-            assert sql.one("SELECT reporter FROM tickets LIMIT 1") == {"reporter": "wendy"}
     finally:
         guarded.stop()
 
@@ -326,6 +321,20 @@ def test_a_typed_client_is_made_of_it(url, clean, tmp_path):
 def test_the_page_works_in_a_browser(url, sql):
     strangers.run("python", "browser.py", strangers.CHROMIUM, url, "dark narrow")
     assert sql("SELECT title FROM tickets") == [{"title": "A new ticket"}]
+
+
+@pytest.mark.slow
+@STRANGERS
+@pytest.mark.skipif(not strangers.CHROMIUM, reason="needs Chromium")
+def test_the_page_works_in_a_browser_with_a_token(server, sql):
+    (token,) = sql.one("SELECT add_token('wendy', 'writer') ->> 'token'").values()
+    guarded = Live(server.url(), IRIS_AUTH="token")
+    try:
+        url = f"http://127.0.0.1:{guarded.port}"
+        strangers.run("python", "browser.py", strangers.CHROMIUM, url, "light wide", token)
+        assert sql.one("SELECT reporter FROM tickets LIMIT 1") == {"reporter": "wendy"}
+    finally:
+        guarded.stop()
 
 
 @pytest.mark.slow
