@@ -323,7 +323,6 @@ def test_the_page_works_in_a_browser(url, sql):
     assert sql("SELECT title FROM tickets") == [{"title": "A new ticket"}]
 
 
-@pytest.mark.slow
 @STRANGERS
 @pytest.mark.skipif(not strangers.CHROMIUM, reason="needs Chromium")
 def test_the_page_works_in_a_browser_with_a_token(server, sql):
