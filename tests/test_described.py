@@ -323,6 +323,7 @@ def test_the_page_works_in_a_browser(url, sql):
     assert sql("SELECT title FROM tickets") == [{"title": "A new ticket"}]
 
 
+@pytest.mark.slow
 @STRANGERS
 @pytest.mark.skipif(not strangers.CHROMIUM, reason="needs Chromium")
 def test_the_page_works_in_a_browser_with_a_token(server, sql):
@@ -336,7 +337,6 @@ def test_the_page_works_in_a_browser_with_a_token(server, sql):
         guarded.stop()
 
 
-@pytest.mark.slow
 @STRANGERS
 def test_schemathesis_finds_no_answer_that_it_lacks(url, sql):
     """For eight seconds; `make described` takes longer."""
