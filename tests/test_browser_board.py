@@ -97,6 +97,33 @@ def test_a_card_is_moved_by_key_and_taken_back(board, sql):
     board.get_by_text("#1 may not go further.").wait_for()
 
 
+def test_what_is_drawn_while_a_card_moves_does_not_take_it_back(board, sql, ticket):
+    """The server drew the page before it had the move; what it was told of others is there all the same."""
+    other = ticket()
+    shown(board, other).wait_for()
+    held = []
+    board.route("**/tickets/1", lambda route: held.append(route))
+    shown(board, 1).locator("a").first.focus()
+    board.keyboard.press("Shift+L")
+    board.wait_for_selector('[data-column="active"] [data-ticket="1"]')
+    # A label takes the server to draw.
+    sql(f"UPDATE tickets SET labels = '{{warm}}' WHERE ticket_id = {other}")
+    shown(board, other).get_by_text("warm").wait_for()
+    assert where(board, 1) == "open"
+    held[0].continue_()
+    board.get_by_text("#1: status is active now.").wait_for()
+    assert where(board, 1) == "active"
+    assert board.locator('[data-column="active"] .count').inner_text() == "1"
+
+
+def test_a_card_that_is_closed_looks_so_at_once(board):
+    take(board, 1, "closed")
+    board.mouse.up()
+    board.get_by_text("#1: status is closed now.").wait_for()
+    assert "closed" in shown(board, 1).get_attribute("class").split()
+    assert shown(board, 1).get_attribute("data-version") == "2"
+
+
 def test_a_board_by_assignee_hands_tickets_over(browse, ticket, sql):
     ticket(assignee="alice")
     ticket(assignee="bob")

@@ -1,12 +1,16 @@
 // Cards are moved: dragged to where they may go, or by Shift and a key.
 
-import { all, ask, body, drawn, element, on, one, say } from "./shared.js";
+import { all, ask, body, drawn, element, on, one, say, seen } from "./shared.js";
+
+// What a card or a row shows in plain words; and what it takes the server to draw.
+const WORDS = ["title", "status", "assignee", "priority"];
+const DRAWN = ["labels", "due"];
 
 const board = () => one("[data-by]");
 const columns = () => all("[data-column]");
 const columnWith = card => card.closest("[data-column]");
 export const columnOf = value => one(`[data-column="${CSS.escape(value ?? "")}"]`);
-export const workflow = () => JSON.parse(body.dataset.workflow || "{}");
+const workflow = () => JSON.parse(body.dataset.workflow || "{}");
 
 // Whether a card may go to a column; PostgreSQL has the last word.
 function mayGo(card, column) {
@@ -24,9 +28,32 @@ export function put(card, column) {
 	if (card.contains(focused)) focused.focus({ preventScroll: true });
 }
 
-export function fit(card) {
+function fit(card) {
 	const options = columns().filter(each => mayGo(card, each)).map(({ dataset }) => element("option", { value: dataset.column }, dataset.column || "nobody"));
 	one("select", card)?.replaceChildren(...options);
+}
+
+// Apply an event to a card; return whether that is all, or the server has to be asked.
+export function change(shown, { changes, at }) {
+	const ways = workflow();
+	const by = board()?.dataset.by;
+	for (const [name, [, now]] of Object.entries(changes)) {
+		if (DRAWN.includes(name) || (name === by && !columnOf(now)) || (name === "status" && !ways[now])) return false;
+		if (!WORDS.includes(name)) continue;
+		const place = one(`.${name}`, shown);
+		if (!place && name !== by) return false;
+		if (place) (one("bdi", place) || place).textContent = seen(now);
+		if (place && name === "priority") place.className = `priority ${now}`;
+		if (name === "status") {
+			shown.dataset.next = JSON.stringify(ways[now].next);
+			shown.classList.toggle("closed", !ways[now].open);
+		}
+		if (name === by) put(shown, columnOf(now));
+	}
+	shown.dataset.version = +shown.dataset.version + 1;
+	shown.dataset.updated = at;
+	fit(shown);
+	return true;
 }
 
 // Take back what was done to a ticket at a time.
@@ -47,9 +74,9 @@ async function move(card, column) {
 	drawn();
 	const told = await ask("PUT", `tickets/${ticket}`, { [name]: value || null, version: +version });
 	if (told) {
-		const next = JSON.stringify(workflow()[told.status]?.next || []);
-		Object.assign(card.dataset, { version: told.version, updated: told.updated, next });
-		fit(card);
+		// Once more: the page may have been drawn meanwhile, as it was before.
+		change(card, { changes: { [name]: [, value] }, at: told.updated });
+		card.dataset.version = told.version;
 		say(`#${ticket}: ${name} is ${value || "nobody"} now.`, false, () => undo(ticket, told.updated));
 	} else {
 		put(card, from);

@@ -1,11 +1,8 @@
 // The page follows the feed: one connection, closed while nobody looks, resumed where it ended.
 
-import { address, all, body, card, draw, drawn, element, on, one, read, say, seen } from "./shared.js";
-import { columnOf, fit, put, workflow } from "./board.js";
+import { address, all, body, card, draw, drawn, element, on, one, read, say } from "./shared.js";
+import { change, columnOf, put } from "./board.js";
 
-// What a card or a row shows in plain words; and what it takes the server to draw.
-const WORDS = ["title", "status", "assignee", "priority"];
-const DRAWN = ["labels", "due"];
 // Parameters that don't settle which tickets are shown, or in which order.
 const FREE = ["view", "by", "limit", "tz", "_done"];
 
@@ -13,29 +10,6 @@ const lamp = element("span", { class: "lamp" });
 const number = +body.dataset.ticket;
 let source, position, timer;
 let took = 20, news = [];
-
-// Apply an event to a card; return whether that is all, or the server has to be asked.
-function change(shown, { changes, at }) {
-	const ways = workflow();
-	const by = one("[data-by]")?.dataset.by;
-	for (const [name, [, now]] of Object.entries(changes)) {
-		if (DRAWN.includes(name) || (name === by && !columnOf(now)) || (name === "status" && !ways[now])) return false;
-		if (!WORDS.includes(name)) continue;
-		const place = one(`.${name}`, shown);
-		if (!place && name !== by) return false;
-		if (place) (one("bdi", place) || place).textContent = seen(now);
-		if (place && name === "priority") place.className = `priority ${now}`;
-		if (name === "status") {
-			shown.dataset.next = JSON.stringify(ways[now].next);
-			shown.classList.toggle("closed", !ways[now].open);
-		}
-		if (name === by) put(shown, columnOf(now));
-	}
-	shown.dataset.version = +shown.dataset.version + 1;
-	shown.dataset.updated = at;
-	fit(shown);
-	return true;
-}
 
 function apply(event) {
 	const { ticket_id, kind, changes, at } = event;

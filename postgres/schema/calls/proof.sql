@@ -35,8 +35,8 @@ SET timezone = 'UTC'
 AS $$
 #variable_conflict use_column
 DECLARE
-    last bigint := coalesce((SELECT max(position) FROM events WHERE position IS NOT NULL), 0);
-    before text := coalesce((SELECT encode(digest, 'hex') FROM events WHERE position = last LIMIT 1), '');
+    last bigint;
+    before text;
     id tid;
     line text;
     bytes bytea;
@@ -45,6 +45,9 @@ DECLARE
     digests bytea[] := '{}';
     given bigint;
 BEGIN
+    SELECT position, encode(digest, 'hex') INTO last, before FROM stored_events WHERE position IS NOT NULL ORDER BY position DESC LIMIT 1;
+    last := coalesce(last, 0);
+    before := coalesce(before, '');
     FOR id, line IN SELECT ctid, contents(stored_events, last + row_number() OVER (ORDER BY event_id), {changes})
             FROM stored_events WHERE position IS NULL ORDER BY event_id LIMIT most LOOP
         bytes := convert_to(before || line, 'UTF8');
