@@ -15,6 +15,8 @@ from iris import counters, settings
 
 # Seconds before one that has ended is started again: at first, and at most.
 FIRST, LONGEST = 1, 30
+# Seconds between two looks whether it still runs.
+LOOK = 0.2
 # Seconds that it has to end.
 PATIENCE = 10
 
@@ -32,26 +34,37 @@ class Deliverer:
             # It ends when nobody has the other end any more, however that comes.
             self.pipe, _ours = os.pipe()
             heard, self.told = os.pipe()
+            # At first here, before there are workers: one that is forked while a process begins has the
+            # other end of the pipe by which that is known, and who begins it would wait for its end.
+            self._begin()
             threading.Thread(target=counters.hear, args=(heard,), daemon=True).start()
             threading.Thread(target=self._run, daemon=True).start()
+
+    def _begin(self):
+        self.began = time.monotonic()
+        self.process = subprocess.Popen(
+            [sys.executable, "-P", "-m", "iris.cli", "deliver"],
+            env={
+                **os.environ,
+                settings.WHILE_OPEN: str(self.pipe),
+                settings.COUNTED_BY: str(self.told),
+            },
+            pass_fds=[self.pipe, self.told],
+        )
 
     def _run(self):
         pause = FIRST
         while self.is_wanted:
-            began = time.monotonic()
-            self.process = subprocess.Popen(
-                [sys.executable, "-P", "-m", "iris.cli", "deliver"],
-                env={
-                    **os.environ,
-                    settings.WHILE_OPEN: str(self.pipe),
-                    settings.COUNTED_BY: str(self.told),
-                },
-                pass_fds=[self.pipe, self.told],
-            )
-            self.process.wait()
-            pause = FIRST if time.monotonic() - began > LONGEST else min(2 * pause, LONGEST)
+            # Not by wait(): gunicorn, too, asks for whichever child has ended, and where it was first,
+            # one that waits for this one is not woken before another ends.
+            while self.process.poll() is None:
+                time.sleep(LOOK)
+            lasted = time.monotonic() - self.began
+            pause = FIRST if lasted > LONGEST else min(2 * pause, LONGEST)
             if self.is_wanted:
                 time.sleep(pause)
+            if self.is_wanted:
+                self._begin()
 
     def stop(self):
         """Have it finish what is in flight, and end."""

@@ -102,7 +102,11 @@ def test_what_is_drawn_while_a_card_moves_does_not_take_it_back(board, sql, tick
     other = ticket()
     shown(board, other).wait_for()
     held = []
-    board.route("**/tickets/1", held.append)
+
+    def hold(route):
+        held.append(route)
+
+    board.route("**/tickets/1", hold)
     shown(board, 1).locator("a").first.focus()
     board.keyboard.press("Shift+L")
     board.wait_for_selector('[data-column="active"] [data-ticket="1"]')

@@ -77,6 +77,7 @@ async function move(card, column) {
 		// Once more: the page may have been drawn meanwhile, as it was before.
 		change(card, { changes: { [name]: [, value] }, at: told.updated });
 		card.dataset.version = told.version;
+		drawn();
 		say(`#${ticket}: ${name} is ${value || "nobody"} now.`, false, () => undo(ticket, told.updated));
 	} else {
 		put(card, from);
