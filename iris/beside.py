@@ -21,6 +21,14 @@ LOOK = 0.2
 PATIENCE = 10
 
 
+# A worker that is forked while a process begins would keep the other end of the pipe by which that is
+# known, and who begins it would wait for the worker's end: one at a time.
+_forking = threading.Lock()
+os.register_at_fork(
+    before=_forking.acquire, after_in_parent=_forking.release, after_in_child=_forking.release
+)
+
+
 class Deliverer:
     """The process, and who starts it again."""
 
@@ -34,23 +42,22 @@ class Deliverer:
             # It ends when nobody has the other end any more, however that comes.
             self.pipe, _ours = os.pipe()
             heard, self.told = os.pipe()
-            # At first here, before there are workers: one that is forked while a process begins has the
-            # other end of the pipe by which that is known, and who begins it would wait for its end.
             self._begin()
             threading.Thread(target=counters.hear, args=(heard,), daemon=True).start()
             threading.Thread(target=self._run, daemon=True).start()
 
     def _begin(self):
         self.began = time.monotonic()
-        self.process = subprocess.Popen(
-            [sys.executable, "-P", "-m", "iris.cli", "deliver"],
-            env={
-                **os.environ,
-                settings.WHILE_OPEN: str(self.pipe),
-                settings.COUNTED_BY: str(self.told),
-            },
-            pass_fds=[self.pipe, self.told],
-        )
+        with _forking:
+            self.process = subprocess.Popen(
+                [sys.executable, "-P", "-m", "iris.cli", "deliver"],
+                env={
+                    **os.environ,
+                    settings.WHILE_OPEN: str(self.pipe),
+                    settings.COUNTED_BY: str(self.told),
+                },
+                pass_fds=[self.pipe, self.told],
+            )
 
     def _run(self):
         pause = FIRST
