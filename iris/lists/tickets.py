@@ -27,7 +27,7 @@ from iris import derived, formats, models, past
 from iris.intake import strict, types
 from iris.lists import filters, keys, listing, pages, search
 
-TABLE, EVENTS = derived.NOW.tickets, models.Event.__table__
+TABLE = derived.NOW.tickets
 
 
 def _status(*moment):

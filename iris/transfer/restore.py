@@ -72,11 +72,13 @@ def read(url, path, say):
         cursor.execute("DELETE FROM transitions; DELETE FROM statuses")
         cursor.execute(files.sql("fits"))
         cursor.execute(RETOLD)
+        changes = export.told_changes(cursor, "made")
         for name in export.TABLES:
             progress(f"{name}: {header[name]} rows")
             cursor.execute("SELECT min(line), max(line) FROM staged WHERE name = %s", (name,))
             first, last = cursor.fetchone()
-            if first is not None and (wrong := _insert(cursor, name, first, last)):
+            statement = _insertion(name, changes)
+            if first is not None and (wrong := _insert(cursor, statement, first, last)):
                 line, words = wrong
                 raise files.Refused(f"line {line}: {words}")
         progress("looking whether the history fits")
@@ -90,24 +92,29 @@ def read(url, path, say):
     say("imported " + export.counts(header))
 
 
-def _insert(cursor, name, first, last):
-    """Write the rows of a table that stand in these lines; return None, or the first bad line and why."""
-    changes = export.told_changes(cursor, "made")
+def _insertion(name, changes):
+    """Return the statement that writes rows of a table; changes are export.told_changes() of made."""
+    return INSERT.format(
+        name=name,
+        table=export.STORED.get(name, name),
+        stored=STORED.get(name, "given"),
+        told=TOLD.get(name, "to_jsonb(made)").replace("{changes}", changes),
+    )
+
+
+def _insert(cursor, statement, first, last):
+    """Write the rows that stand in these lines; return None, or the first bad line and why."""
     cursor.execute("SAVEPOINT inserting")
     try:
-        statement = INSERT.format(
-            name=name,
-            table=export.STORED.get(name, name),
-            stored=STORED.get(name, "given"),
-            told=TOLD.get(name, "to_jsonb(made)").replace("{changes}", changes),
-        )
         cursor.execute(statement, {"first": first, "last": last})
     except writing.MISTAKES as error:
         cursor.execute("ROLLBACK TO inserting; RELEASE inserting")
         if first == last:
             return first, writing.words_of(error)[0]
         middle = (first + last) // 2
-        return _insert(cursor, name, first, middle) or _insert(cursor, name, middle + 1, last)
+        return _insert(cursor, statement, first, middle) or _insert(
+            cursor, statement, middle + 1, last
+        )
     cursor.execute("RELEASE inserting")
     return None
 
