@@ -4,7 +4,9 @@ A real PostgreSQL is built once per run from postgres/initdb.sql; every test com
 starts clean, for the owner deletes what the last one left.
 """
 
+import fcntl
 import hashlib
+import itertools
 import json
 import os
 import re
@@ -34,14 +36,31 @@ if other := os.environ.get("IRIS_TEST_BINARIES"):
     embedded.VERSION = embedded.programs.VERSION = re.search(r"\d+", shown)[0]
     # What a server before 17 has instead.
     embedded.server.LOCALE = ("--locale=C.UTF-8",)
-# pytest closes the folder of its temporary folders to everybody else whenever it starts, and with it the servers of
-# another run, which live in there as the account postgres: each checkout has one of its own.
-_TEMPORARY = (
-    Path(tempfile.gettempdir())
-    / f"iris-{os.getuid()}-{hashlib.sha256(bytes(ROOT)).hexdigest()[:8]}"
-)
-_TEMPORARY.mkdir(mode=0o711, exist_ok=True)
-os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", str(_TEMPORARY))
+
+
+def own_folder():
+    """Return (a folder that no other run uses, what keeps it so while it is open).
+
+    pytest closes the folder of its temporary folders to everybody else whenever it starts, and with it the servers of
+    another run, which live in there as the account postgres. Two runs of one checkout are no exception: CI has two.
+    """
+    name = f"iris-{os.getuid()}-{hashlib.sha256(bytes(ROOT)).hexdigest()[:6]}"
+    for number in itertools.count():
+        folder = Path(tempfile.gettempdir()) / f"{name}-{number}"
+        folder.mkdir(mode=0o711, exist_ok=True)
+        lock = open(folder / "lock", "a")
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return folder, lock
+        except BlockingIOError:
+            lock.close()
+    raise AssertionError("unreachable")
+
+
+# A run's other processes are told.
+if "PYTEST_DEBUG_TEMPROOT" not in os.environ:
+    _FOLDER, _LOCK = own_folder()
+    os.environ["PYTEST_DEBUG_TEMPROOT"] = str(_FOLDER)
 # What a shell starts in its background does not hear Ctrl-C, nor does what that starts; here it is tried.
 if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)

@@ -6,7 +6,7 @@ import hashlib
 from psycopg2 import errors, sql
 from psycopg2.extensions import make_dsn, parse_dsn
 
-from iris import embedded, libpq, migrations, schema, settings
+from iris import embedded, libpq, schema, settings
 from iris.trackers import maps
 
 TEMPLATE = "iris_template"
@@ -84,6 +84,8 @@ class Server:
                 cursor.execute(f"ALTER DATABASE {TEMPLATE} IS_TEMPLATE false")
                 cursor.execute(f"DROP DATABASE {TEMPLATE} WITH (FORCE)")
             cursor.execute(f"CREATE DATABASE {TEMPLATE} IS_TEMPLATE true")
+            from iris import migrations  # noqa: PLC0415 (Alembic takes its time)
+
             migrations.move(self.url(TEMPLATE))
             cursor.execute(f"COMMENT ON DATABASE {TEMPLATE} IS %s", (wanted,))
 

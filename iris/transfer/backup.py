@@ -14,7 +14,7 @@ from pathlib import Path
 
 import psycopg2
 
-from iris import libpq, migrations, schema, settings
+from iris import libpq, schema, settings
 from iris.transfer import files, programs
 
 # What pg_dump's custom format begins with.
@@ -236,6 +236,8 @@ def read(url, path, say):
               that grant something to who is not there], "logins": [names of lost_logins()]}.
     Raises:   Refused or psycopg2.Error. Nothing has changed then, unless it says so.
     """
+    from iris import migrations  # noqa: PLC0415 (Alembic takes its time, which a backup has not)
+
     shown = "stdin" if path == "-" else path
     with _as_file(path) as file, contextlib.closing(connect(url)) as connection:
         connection.autocommit = True
@@ -278,6 +280,8 @@ def _as_file(path):
 
 def _look(cursor, path, shown):
     """Return (folder of programs, revision of a backup), or refuse one that can't go into this database."""
+    from iris import migrations  # noqa: PLC0415
+
     with open(path, "rb") as file:
         if file.read(len(MAGIC)) != MAGIC:
             raise files.Refused(
