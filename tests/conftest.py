@@ -4,6 +4,7 @@ A real PostgreSQL is built once per run from postgres/initdb.sql; every test com
 starts clean, for the owner deletes what the last one left.
 """
 
+import contextlib
 import fcntl
 import hashlib
 import itertools
@@ -134,6 +135,9 @@ def owner(server):
     """Return a connection as the database's owner."""
     connection = psycopg2.connect(server.url("postgres"))
     connection.autocommit = True
+    with connection.cursor() as cursor:
+        # What is asked of the log is what others have run.
+        cursor.execute("SET log_statement = none")
     yield connection
     connection.close()
 
@@ -256,6 +260,19 @@ class Sql:
         (row,) = self(text, *values)
         return row
 
+    def forget(self):
+        """Be as new: what the session has set, made, prepared, locked and been told is gone.
+
+        It is DISCARD ALL without the plans, which are known to hold no longer when what they are of changes.
+        """
+        self.connection.reset()
+        self.connection.autocommit = True
+        self(
+            "UNLISTEN *; DEALLOCATE ALL; DISCARD TEMP; DISCARD SEQUENCES; SELECT pg_advisory_unlock_all()"
+        )
+        self.connection.notices.clear()
+        self.connection.notifies.clear()
+
     def refusal(self, text, *values):
         """Run what must be refused; return the error."""
         with pytest.raises(psycopg2.Error) as caught:
@@ -286,12 +303,32 @@ def http(described, clean):
     return Http(TestClient(described.app), described)
 
 
+@pytest.fixture(scope="session")
+def opened():
+    """Return the SQL door of the test before, if there is one: {"sql": an Sql}."""
+    found = {}
+    yield found
+    for made in found.values():
+        made.connection.close()
+
+
 @pytest.fixture
-def sql(server, clean):
-    """Return the SQL door."""
-    made = Sql(server.url())
+def sql(server, clean, opened):
+    """Return the SQL door, as one that was just opened is.
+
+    Its session is another test's, too, for a new one reads and compiles all rules anew: ten times what most tests take.
+    """
+    made = opened.pop("sql", None)
+    try:
+        made = made or Sql(server.url())
+        made("SELECT")
+    except psycopg2.OperationalError:
+        # Somebody has ended it meanwhile.
+        made = Sql(server.url())
     yield made
-    made.connection.close()
+    with contextlib.suppress(psycopg2.Error):
+        made.forget()
+        opened["sql"] = made
 
 
 @pytest.fixture

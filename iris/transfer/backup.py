@@ -396,10 +396,13 @@ def _grant(cursor, folder, path):
 
 
 def _renew_sessions(cursor, say):
-    """End the sessions of others: what they have prepared is about tables that are gone."""
+    """End the sessions of others: what they have prepared is about tables that are gone.
+
+    And wait until they have ended: a request that found its own still there would be refused once.
+    """
     try:
         cursor.execute(
-            "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity"
+            "SELECT count(pg_terminate_backend(pid, 5000)) FROM pg_stat_activity"
             " WHERE datname = current_database() AND pid <> pg_backend_pid() AND usename = ANY (%s)",
             (schema.roles(),),
         )
