@@ -5,7 +5,6 @@
 
 import argparse
 import os
-import shutil
 import subprocess
 import sys
 import tempfile
@@ -15,7 +14,6 @@ from pathlib import Path
 ROOT = Path(__file__).parent.parent
 HERE = ROOT / "tests" / "described"
 BIN = ROOT / ".venv-described" / "bin"
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 
 
 def are_here():

@@ -11,6 +11,7 @@ from urllib.parse import urlencode
 
 import pytest
 import strangers
+from chromium import CHROMIUM
 from conftest import ROOT, Live
 
 from iris import __version__, problems
@@ -317,21 +318,21 @@ def test_a_typed_client_is_made_of_it(url, clean, tmp_path):
 
 
 @STRANGERS
-@pytest.mark.skipif(not strangers.CHROMIUM, reason="needs Chromium")
+@pytest.mark.skipif(not CHROMIUM, reason="needs Chromium")
 def test_the_page_works_in_a_browser(url, sql):
-    strangers.run("python", "browser.py", strangers.CHROMIUM, url, "dark narrow")
+    strangers.run("python", "browser.py", CHROMIUM, url, "dark narrow")
     assert sql("SELECT title FROM tickets") == [{"title": "A new ticket"}]
 
 
 @pytest.mark.slow
 @STRANGERS
-@pytest.mark.skipif(not strangers.CHROMIUM, reason="needs Chromium")
+@pytest.mark.skipif(not CHROMIUM, reason="needs Chromium")
 def test_the_page_works_in_a_browser_with_a_token(server, sql):
     (token,) = sql.one("SELECT add_token('wendy', 'writer') ->> 'token'").values()
     guarded = Live(server.url(), IRIS_AUTH="token")
     try:
         url = f"http://127.0.0.1:{guarded.port}"
-        strangers.run("python", "browser.py", strangers.CHROMIUM, url, "light wide", token)
+        strangers.run("python", "browser.py", CHROMIUM, url, "light wide", token)
         assert sql.one("SELECT reporter FROM tickets LIMIT 1") == {"reporter": "wendy"}
     finally:
         guarded.stop()

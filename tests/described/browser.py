@@ -57,7 +57,9 @@ def look(browser, url, token, scheme, size, folder):
 
 def main(chromium, url, view, token="", folder=""):
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
+        browser = playwright.chromium.launch(
+            executable_path=chromium, args=["--no-sandbox", "--disable-gpu"]
+        )
         wrong = look(browser, url, token, *view.split(), folder)
         browser.close()
     print(*wrong, sep="\n")
