@@ -24,6 +24,7 @@ import psutil
 import psycopg2
 import psycopg2.extras
 import pytest
+import warm
 from falcon.testing import TestClient
 
 from iris import embedded, schema
@@ -409,8 +410,8 @@ class Live:
     def __init__(self, url, app="iris.app:app", tree=ROOT, port=None, **environment):
         self.port = port or free_port()
         self.log = tempfile.TemporaryFile("w+")
-        self.process = subprocess.Popen(
-            [*serve.gunicorn()[:-1], app],
+        self.process = warm.start(
+            [*serve.gunicorn()[1:-1], app],
             cwd=tree,
             env={
                 **os.environ,
@@ -423,7 +424,7 @@ class Live:
                 **environment,
             },
             stdout=self.log,
-            stderr=subprocess.STDOUT,
+            stderr=self.log,
         )
         deadline = time.monotonic() + 30
         while time.monotonic() < deadline:
@@ -516,10 +517,16 @@ class Iris:
 
     def __call__(self, *words, given="", **environment):
         """Run a command to its end; return it with status, out and err."""
-        running = self.start(*words, **environment)
-        out, err = running.communicate(given.encode(), timeout=60)
-        running.status, running.out, running.err = running.returncode, out.decode(), err.decode()
-        return running
+        given_ = {**self.environment, **environment}
+        done = warm.run(
+            ["-m", "iris.cli", *words],
+            env={name: value for name, value in given_.items() if value is not None},
+            cwd=self.home,
+            given=given,
+            text=True,
+        )
+        done.status, done.out, done.err = done.returncode, done.stdout, done.stderr
+        return done
 
 
 @pytest.fixture

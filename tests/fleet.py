@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import psycopg2
+import warm
 from conftest import ROOT, Live, free_port
 
 from iris import embedded
@@ -95,9 +96,15 @@ class Fleet:
 
     def __call__(self, *words, given="", status=0, **more):
         """Run it to its end; return (stdout, stderr)."""
-        running = self.start(*words, **more)
-        out, err = running.communicate(given, timeout=120)
-        assert running.returncode == status, (words, running.returncode, out, err)
+        done = warm.run(
+            ["-m", "iris.cli", *words],
+            env={**os.environ, **self.environment, **more},
+            given=given,
+            text=True,
+            timeout=120,
+        )
+        out, err = done.stdout, done.stderr
+        assert done.returncode == status, (words, done.returncode, out, err)
         return out, err
 
     def tracker(self, *words, **more):

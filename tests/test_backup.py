@@ -11,6 +11,7 @@ import time
 import psycopg2
 import pytest
 import replay
+import warm
 from conftest import Sql
 from test_schema import difference, dump, empty, fresh, old, run  # noqa: F401 (fixtures)
 from test_time_travel import Life
@@ -55,14 +56,7 @@ def iris(server, database, *arguments, **more):
         "DATABASE_URL": server.url("iris", database),
         "IRIS_OWNER_URL": server.url("postgres", database),
     }
-    return subprocess.run(
-        [*IRIS, *arguments],
-        env={**os.environ, **given},
-        capture_output=True,
-        check=False,
-        timeout=120,
-        **more,
-    )
+    return warm.run([*IRIS[1:], *arguments], env={**os.environ, **given}, timeout=120, **more)
 
 
 def positions(sql):
@@ -402,10 +396,10 @@ def test_the_last_ones_are_kept(server, owned, ticket, tmp_path, monkeypatch):
 def test_by_a_pipe(server, ticket, other):
     ticket()
     data = iris(server, "iris", "backup", "-").stdout
-    done = iris(server, other, "restore", "-", "--json", input=data)
+    done = iris(server, other, "restore", "-", "--json", given=data)
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout)["tickets"] == 1
-    done = iris(server, other, "restore", "-", input=b"{}")
+    done = iris(server, other, "restore", "-", given=b"{}")
     assert done.stderr.startswith(b"iris: stdin is no backup")
 
 

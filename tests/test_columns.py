@@ -14,12 +14,11 @@ import os
 import re
 import shutil
 import signal
-import subprocess
-import sys
 from urllib.parse import quote
 
 import psycopg2
 import pytest
+import warm
 from conftest import RESET, ROOT, Live, Sql, seeds
 from sqlalchemy import BigInteger, Boolean, Text
 from sqlalchemy.dialects.postgresql import ARRAY, ENUM, JSONB, TIMESTAMP
@@ -164,15 +163,13 @@ class BySql:
         self.sql(f"DELETE FROM {self.table} WHERE {self.key} = %s", key)
 
 
-def python(tree, *arguments, given=None, **environment):
+def python(tree, *arguments, given=b"", **environment):
     """Run Python on the code of a tree; return what it says."""
-    done = subprocess.run(
-        [sys.executable, "-W", "ignore", *arguments],
-        check=False,
+    done = warm.run(
+        ["-W", "ignore", *arguments],
         cwd=tree,
         env={**os.environ, "PYTHONPATH": str(tree), **environment},
-        input=given,
-        capture_output=True,
+        given=given,
     )
     assert done.returncode == 0, done.stderr.decode()
     return done.stdout

@@ -8,7 +8,6 @@ import re
 import signal
 import socket
 import subprocess
-import sys
 import threading
 import time
 import urllib.error
@@ -20,6 +19,7 @@ import psycopg2
 import pytest
 import relay
 import standardwebhooks
+import warm
 from conftest import ROOT
 from receivers import Receiver
 
@@ -36,8 +36,8 @@ class Deliverer:
     """
 
     def __init__(self, url, log=None, **environment):
-        self.process = subprocess.Popen(
-            [sys.executable, "-P", "-m", "iris.cli", "deliver"],
+        self.process = warm.start(
+            ["-P", "-m", "iris.cli", "deliver"],
             env={**os.environ, "DATABASE_URL": url, "IRIS_HOOKS_INSIDE": "127.0.0.1", "PYTHONPATH": str(ROOT),
                  "PYTHONWARNINGS": "ignore", **environment},
             stderr=log,

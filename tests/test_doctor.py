@@ -10,6 +10,7 @@ import time
 
 import psycopg2
 import pytest
+import warm
 from mails import Server
 from test_schema import difference, dump, empty, fresh, old, run  # noqa: F401 (fixtures)
 from test_up import IRIS, environment
@@ -366,9 +367,7 @@ def test_without_the_owner_it_says_what_it_could_not_look_at(server, place, tmp_
     )
     # What he can pass on.
     run(place, "DROP INDEX tickets_due_idx")
-    script = subprocess.run(
-        [*IRIS, "doctor", "--sql"], capture_output=True, text=True, check=True
-    ).stdout
+    script = warm.run([*IRIS[1:], "doctor", "--sql"], text=True).stdout
     (tmp_path / "look.sql").write_text(script)
     printed = server._psql("iris_fresh", "-At", "-f", str(tmp_path / "look.sql"))
     assert printed.startswith("index|tickets_due_idx|missing|CREATE INDEX tickets_due_idx ON ")
@@ -377,7 +376,7 @@ def test_without_the_owner_it_says_what_it_could_not_look_at(server, place, tmp_
 
 def test_by_its_command(place, tmp_path):
     """For people, for cron, and for programs; also where there is no database."""
-    done = subprocess.run([*IRIS, "doctor"], capture_output=True, text=True, check=False)
+    done = warm.run([*IRIS[1:], "doctor"], text=True)
     assert done.returncode == 1, done.stdout
     assert "WRONG   server: PostgreSQL runs with fsync off" in done.stdout
     assert f"ok      revision: {schema.REVISION}, which this Iris needs\n" in done.stdout
@@ -386,9 +385,7 @@ def test_by_its_command(place, tmp_path):
     done = subprocess.run(piped, shell=True, capture_output=True, text=True, check=True)
     assert (done.stdout, done.stderr) == ("ok      database: it can be reached\n", "")
     given = environment(tmp_path / "nowhere", 1)
-    done = subprocess.run(
-        [*IRIS, "doctor", "--json"], capture_output=True, text=True, check=False, env=given
-    )
+    done = warm.run([*IRIS[1:], "doctor", "--json"], text=True, env=given)
     told = json.loads(done.stdout)
     assert (done.returncode, told["ok"], told["checks"][0]["check"]) == (4, False, "database")
     assert "no database runs in" in told["checks"][0]["found"]

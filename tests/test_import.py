@@ -6,10 +6,10 @@ The files in tests/fixtures/import/ have the exact shape of each tracker's expor
 import csv
 import json
 import re
-import subprocess
 
 import psycopg2
 import pytest
+import warm
 from conftest import ROOT, Sql
 from test_transfer import came, exported, issue, other, refused, restored, take, write, wrong  # noqa: F401
 from test_up import IRIS, environment
@@ -731,11 +731,10 @@ EVIL = "\x1b]0;owned\x07\x1b[2J\x9b31m\x7f\u202e"
 
 def command(server, *arguments):
     """Run `iris …` as the database's owner; return (status, what it says), which can do no harm."""
-    done = subprocess.run(
-        [*IRIS, *arguments],
+    done = warm.run(
+        [*IRIS[1:], *arguments],
         env=environment("", 0, DATABASE_URL=server.url(), IRIS_OWNER_URL=server.url("postgres")),
-        capture_output=True, timeout=60, check=False,
-    )  # fmt: skip
+    )
     text = (done.stdout + done.stderr).decode()
     assert re.sub("[\x00-\x09\x0b-\x1f\x7f-\x9f]", "", text) == text
     return done.returncode, text

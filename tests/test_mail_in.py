@@ -2,12 +2,11 @@
 
 import os
 import re
-import subprocess
-import sys
 from email.message import EmailMessage
 from email.policy import SMTP
 
 import pytest
+import warm
 from conftest import ALICE, ROOT
 
 OWN = "iris@example.org"
@@ -20,12 +19,9 @@ def pipe(server, http):
     http.put("/people/alice", mail="alice@example.org")
 
     def send(data, *words, **environment):
-        done = subprocess.run(
-            [sys.executable, "-P", "-m", "iris.cli", "mail", *words],
-            check=False,
-            input=data,
-            capture_output=True,
-            timeout=60,
+        done = warm.run(
+            ["-P", "-m", "iris.cli", "mail", *words],
+            given=data,
             env={**os.environ, "DATABASE_URL": server.url(), "IRIS_MAIL_FROM": OWN, "PYTHONPATH": str(ROOT), "PYTHONWARNINGS": "ignore", **environment},
         )  # fmt: skip
         assert b"Traceback" not in done.stderr, done.stderr

@@ -5,13 +5,13 @@ import os
 import re
 import shutil
 import subprocess
-import sys
 import tempfile
 import threading
 from pathlib import Path
 
 import psycopg2
 import pytest
+import warm
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from conftest import ROOT
@@ -417,12 +417,10 @@ def copy(tmp_path):
         shutil.copytree(ROOT / name, tmp_path / name, ignore=shutil.ignore_patterns("__pycache__"))
 
     def python(*arguments):
-        return subprocess.run(
-            [sys.executable, "-W", "ignore", *arguments],
-            check=False,
+        return warm.run(
+            ["-W", "ignore", *arguments],
             cwd=tmp_path,
             env={**os.environ, "PYTHONPATH": str(tmp_path)},
-            capture_output=True,
             text=True,
         )
 

@@ -10,6 +10,7 @@ import unicodedata
 
 import psycopg2
 import pytest
+import warm
 from conftest import Sql
 from hypothesis import HealthCheck, given, settings, strategies
 from test_schema import empty, old  # noqa: F401 (fixtures)
@@ -239,11 +240,11 @@ def test_an_owner_need_not_be_a_superuser(sql, ticket, server, owner, tmp_path):
 
 
 def iris(server, *arguments, database="iris", **more):
-    return subprocess.run(
-        [*IRIS, *arguments],
+    return warm.run(
+        [*IRIS[1:], *arguments],
         env=environment("", 0, DATABASE_URL=server.url(database=database),
             IRIS_OWNER_URL=server.url("postgres", database)),
-        capture_output=True, timeout=60, check=False, **more,
+        **more,
     )  # fmt: skip
 
 
@@ -255,9 +256,9 @@ def test_the_commands(sql, ticket, server, other, tmp_path):
         done.stderr
         == b"iris: exported 5 statuses, 13 transitions, 1 ticket, 0 comments, 0 links, 0 watches, 1 event\n"
     )
-    again = iris(server, "import", "-", database=other, input=done.stdout)
+    again = iris(server, "import", "-", database=other, given=done.stdout)
     assert (again.returncode, again.stderr) == (0, done.stderr.replace(b"exported", b"imported"))
-    again = iris(server, "import", "-", database=other, input=done.stdout)
+    again = iris(server, "import", "-", database=other, given=done.stdout)
     assert (again.returncode, again.stderr) == (
         1, b"iris: there are tickets or events already: an export goes into an empty Iris\n",
     )  # fmt: skip

@@ -16,6 +16,7 @@ from pathlib import Path
 import psutil
 import psycopg2
 import pytest
+import warm
 from conftest import free_port
 from test_connections import LIBPQ
 
@@ -35,13 +36,8 @@ def environment(folder, port, **more):
 
 
 def iris(folder, port, *arguments, **more):
-    return subprocess.run(
-        [*IRIS, *arguments],
-        env=environment(folder, port, **more),
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
+    return warm.run(
+        [*IRIS[1:], *arguments], env=environment(folder, port, **more), text=True, timeout=60
     )
 
 
