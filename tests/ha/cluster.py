@@ -20,11 +20,14 @@ class Cluster:
     """A primary with an empty Iris in it.
 
     folder:   an empty one.
+    put_data: the fixture that knows how to copy an empty Iris, if there is one; all that come of it have one identifier.
     options:  more of its settings, {name: value}, which its standbys have, too.
     """
 
-    def __init__(self, folder, **options):
+    def __init__(self, folder, put_data=None, **options):
         self.folder, self.options = folder, {**OPTIONS, **options}
+        if put_data:
+            put_data(folder / "primary")
         self.primary, self.standbys = embedded.Server(folder / "primary", options=self.options), []
         self.primary.start()
         self.primary.seed()

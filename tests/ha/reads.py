@@ -89,18 +89,18 @@ def hold_up(standby, ended):
         sql(standby, "SELECT pg_wal_replay_resume()")
 
 
-def run(folder, rounds):
-    """Run it; return (misses, what metrics() says of either Iris)."""
-    cluster = Cluster(folder)
+def run(cluster, fast, held, rounds, workers=2):
+    """Run it; return (misses, what metrics() says of either Iris).
+
+    fast, held: two of the cluster's standbys; one that is late joins them.
+    """
     ended, lives = threading.Event(), []
+    late = cluster.follow("late", recovery_min_apply_delay="100ms")
+    holder = threading.Thread(target=hold_up, args=(held, ended))
+    holder.start()
     try:
-        cluster.follow("fast")
-        late = cluster.follow("late", recovery_min_apply_delay="100ms")
-        held = cluster.follow("held")
-        holder = threading.Thread(target=hold_up, args=(held, ended))
-        holder.start()
-        for url in (cluster.url(), cluster.url(late, held)):
-            lives.append(Live(cluster.primary.url(), IRIS_READ_URL=url, IRIS_WORKERS="2"))
+        for url in (cluster.url(fast, late, held), cluster.url(late, held)):
+            lives.append(Live(cluster.primary.url(), IRIS_READ_URL=url, IRIS_WORKERS=str(workers)))
         found, numbers = [], itertools.count(1)
 
         def work(live):
@@ -114,9 +114,11 @@ def run(folder, rounds):
         return found, [metrics(live) for live in lives]
     finally:
         ended.set()
+        holder.join()
         for live in lives:
             live.stop()
-        cluster.stop()
+        cluster.standbys.remove(late)
+        late.stop()
 
 
 if __name__ == "__main__":
@@ -127,7 +129,12 @@ if __name__ == "__main__":
     with tempfile.TemporaryDirectory(prefix="iris-reads-") as place:
         os.chmod(place, 0o755)
         began = time.monotonic()
-        missed, counted = run(Path(place), given.rounds)
+        cluster = Cluster(Path(place))
+        try:
+            fast, held = cluster.follow("fast"), cluster.follow("held")
+            missed, counted = run(cluster, fast, held, given.rounds)
+        finally:
+            cluster.stop()
         took = time.monotonic() - began
         print(
             f"{given.rounds} writes, {len(HEAVY)} heavy reads after each: {len(missed)} misses ({took:.0f} s)"

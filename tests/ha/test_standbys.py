@@ -30,8 +30,8 @@ LIGHT = ("/tickets", "/tickets/1", "/tickets?status=open&count=true", "/events",
 
 
 @pytest.fixture(scope="module")
-def cluster(tmp_path_factory):
-    made = Cluster(tmp_path_factory.mktemp("cluster"))
+def cluster(tmp_path_factory, put_data):
+    made = Cluster(tmp_path_factory.mktemp("cluster"), put_data)
     sql(made.primary, "INSERT INTO tickets (title) VALUES ('first')", user="iris")
     made.follow("one")
     made.follow("two")
@@ -58,6 +58,29 @@ def alone(cluster, *servers, primary=None, app="iris.app:app", **environment):
         assert "Traceback" not in log
 
 
+def shared(service):
+    """Give the service of all standbys, and what it has counted from then on."""
+    before = reads.metrics(service)
+    return service, lambda: tuple(
+        now - then for now, then in zip(reads.metrics(service), before, strict=True)
+    )
+
+
+@pytest.fixture(scope="module")
+def third(cluster):
+    """Return one more standby, which is none of those that are known; it is promoted some time."""
+    made = cluster.follow("third")
+    cluster.standbys.remove(made)
+    follows(cluster.primary, made)
+    yield made
+    made.stop()
+
+
+def promote(server):
+    if sql(server, "SELECT pg_is_in_recovery()") == [(True,)]:
+        sql(server, "SELECT pg_promote()")
+
+
 def search(live, headers=()):
     status, _head, body = live.send("GET", "/tickets?q=first", headers=headers)
     assert status == 200, body
@@ -66,7 +89,7 @@ def search(live, headers=()):
 
 def test_each_heavy_read_is_a_standbys_and_no_other_is(service):
     before = reads.metrics(service)
-    assert reads.misses(service, iter([1]), 1) == []
+    assert reads.misses(service, iter([0]), 1) == []
     found = reads.metrics(service)
     # A past search asks first how to search.
     assert found[STANDBY] - before[STANDBY] == len(reads.HEAVY) + 1
@@ -76,9 +99,9 @@ def test_each_heavy_read_is_a_standbys_and_no_other_is(service):
     assert reads.metrics(service)[:2] == found[:2]
 
 
-def test_what_was_just_written_is_found_each_time(cluster, tmp_path):
+def test_what_was_just_written_is_found_each_time(cluster):
     """As `make reads` has it a thousand times."""
-    found, counted = reads.run(tmp_path, rounds=6)
+    found, counted = reads.run(cluster, *cluster.standbys, rounds=6, workers=1)
     assert found == []
     assert all(each[STANDBY] > 0 for each in counted)
     # One of the two waits for what comes late.
@@ -111,6 +134,7 @@ def test_a_standby_that_comes_a_moment_later_is_waited_for(cluster):
 
 def test_of_two_the_one_that_is_there_reads(cluster):
     one, two = cluster.standbys
+    # One of its own: it remembers for a while who did not answer.
     with alone(cluster, app=PATIENT) as (live, counted):
         assert search(live) == ["first"]
         one.stop()
@@ -145,23 +169,18 @@ def test_one_that_does_not_answer_is_not_waited_for(cluster):
                 each.resume()
 
 
-def test_one_that_was_promoted_is_none_any_more(cluster):
-    third = cluster.follow("third")
-    try:
-        with alone(cluster, third, app=PATIENT) as (live, counted):
-            assert search(live) == ["first"]
-            sql(third, "SELECT pg_promote()")
-            sql(third, "UPDATE tickets SET title = 'not the first'")
-            assert [search(live) for _ in range(3)] == [["first"]] * 3
-            assert counted()[STANDBY] == 1
-    finally:
-        cluster.standbys.remove(third)
-        third.stop()
+def test_one_that_was_promoted_is_none_any_more(cluster, third):
+    with alone(cluster, third, app=PATIENT) as (live, counted):
+        assert search(live) == ["first"]
+        promote(third)
+        sql(third, "UPDATE tickets SET title = 'not the first'")
+        assert [search(live) for _ in range(3)] == [["first"]] * 3
+        assert counted()[STANDBY] == 1
 
 
-def test_what_follows_another_timeline_is_not_taken_for_far_enough(tmp_path):
+def test_what_follows_another_timeline_is_not_taken_for_far_enough(tmp_path, put_data):
     """A standby that had more of the old primary than the new one, and was left behind."""
-    cluster = Cluster(tmp_path)
+    cluster = Cluster(tmp_path, put_data)
     try:
         new, left = cluster.follow("new"), cluster.follow("left")
         sql(cluster.primary, "INSERT INTO tickets (title) VALUES ('first')", user="iris")
@@ -190,15 +209,15 @@ def test_another_database_is_no_standby(cluster, server):
         assert counted()[:2] == (0, 1)
 
 
-def test_a_log_that_ends_with_a_page_is_not_waited_for(cluster):
+def test_a_log_that_ends_with_a_page_is_not_waited_for(cluster, service):
     """Behind it only the header of the next one is there, and nobody can replay that."""
     follows(cluster.primary, cluster.standbys[0])
-    with alone(cluster, app=PATIENT) as (live, counted):
-        sql(cluster.primary, "SELECT pg_switch_wal()")
-        assert search(live) == ["first"]
-        assert counted()[:2] == (1, 0)
-        # The time that others need to write something is not there.
-        assert counted()[VAIN] == 0
+    live, counted = shared(service)
+    sql(cluster.primary, "SELECT pg_switch_wal()")
+    assert search(live) == ["first"]
+    assert counted()[:2] == (1, 0)
+    # The time that others need to write something is not there.
+    assert counted()[VAIN] == 0
 
 
 # Run by another process, for it is this one's setting.
@@ -280,39 +299,43 @@ def test_whoever_may_not_may_not_there_either(cluster):
 
 
 def test_what_is_wrong_is_refused_in_the_same_words(cluster, service):
-    with alone(cluster) as (with_them, _), contextlib.closing(Live(cluster.primary.url())) as plain:
+    plain = Live(cluster.primary.url())
+    try:
         for path in ("/tickets?as_of=nonsense", "/tickets?q=x&due_before=2026-13-01", "/stats?as_of=2026-02-30",
             "/tickets?q=x&cursor=nonsense", "/changes?since=nonsense", "/tickets/999/history?format=ndjson"):  # fmt: skip
-            first, second = (json.loads(each.send("GET", path)[2]) for each in (with_them, plain))
+            first, second = (json.loads(each.send("GET", path)[2]) for each in (service, plain))
             for each in (first, second):
                 del each["request_id"]
             assert first == second, path
-        plain.close = plain.stop
+    finally:
+        plain.stop()
 
 
-def test_a_reader_of_the_feed_who_is_far_behind_reads_what_is_there_from_a_standby(cluster):
-    with alone(cluster, app=PATIENT) as (live, counted):
-        rows = json.dumps([{"title": f"One of many, {number}"} for number in range(600)]).encode()
-        assert live.send("PUT", "/tickets", rows, ["Content-Type: application/json"])[0] == 200
-        ((last,),) = sql(cluster.primary, "SELECT count(*) FROM events")
-        # All have positions by then.
-        assert live.send("GET", "/events?after=0&limit=1")[0] == 200
-        reader = Reader(live, 0)
-        events = reader.until(lambda found: len(found) >= last, seconds=60)
-        assert [place for place, _ in events] == list(range(1, last + 1))
-        reader.close()
-        assert counted()[STANDBY] >= 6
-        assert counted()[PRIMARY] == 0
+def test_a_reader_of_the_feed_who_is_far_behind_reads_what_is_there_from_a_standby(
+    cluster, service
+):
+    live, counted = shared(service)
+    rows = json.dumps([{"title": f"One of many, {number}"} for number in range(600)]).encode()
+    assert live.send("PUT", "/tickets", rows, ["Content-Type: application/json"])[0] == 200
+    ((last,),) = sql(cluster.primary, "SELECT count(*) FROM events")
+    # All have positions by then.
+    assert live.send("GET", "/events?after=0&limit=1")[0] == 200
+    reader = Reader(live, 0)
+    events = reader.until(lambda found: len(found) >= last, seconds=60)
+    assert [place for place, _ in events] == list(range(1, last + 1))
+    reader.close()
+    assert counted()[STANDBY] >= 6
+    assert counted()[PRIMARY] == 0
 
 
-def test_the_doctor_finds_what_is_no_standby_of_it(cluster, tmp_path, monkeypatch):
+def test_the_doctor_finds_what_is_no_standby_of_it(cluster, third, server, tmp_path, monkeypatch):
     def looked(primary, *servers):
         """Return what the doctor says of each, without its name."""
         monkeypatch.setenv("DATABASE_URL", primary.url("iris"))
         monkeypatch.setenv("IRIS_READ_URL", cluster.url(*servers))
         found = [each for each in doctor.examine(quick=True) if each.check == "standbys"]
-        for server, each in zip(servers, found, strict=True):
-            assert each.found.startswith(f"{server.socket()}:5432 "), each
+        for standby, each in zip(servers, found, strict=True):
+            assert each.found.startswith(f"{standby.socket()}:5432 "), each
         return [(each.status, each.found.partition(":5432 ")[2]) for each in found]
 
     monkeypatch.setattr(outside, "LAG_SECONDS", 3)
@@ -332,32 +355,24 @@ def test_the_doctor_finds_what_is_no_standby_of_it(cluster, tmp_path, monkeypatc
     finally:
         sql(one, "SELECT pg_wal_replay_resume()")
         sql(cluster.primary, "DELETE FROM tickets WHERE title = 'late'")
-    other = Cluster(tmp_path)
-    three = cluster.follow("three")
-    try:
-        ((status, words),) = looked(cluster.primary, other.primary)
-        assert (status, words) == ("wrong", "is another database's than the primary")
-        follows(cluster.primary, three)
-        sql(three, "SELECT pg_promote()")
-        ((status, words),) = looked(cluster.primary, three)
-        assert (status, words) == ("wrong", "is a primary of its own")
-        # As it is after a failover with those that were left behind.
-        ((status, words),) = looked(three, one)
-        assert (status, words) == ("wrong", "follows timeline 1, and the primary is on 2")
-        monkeypatch.setenv("IRIS_READ_URL", f"postgresql:///iris?host={tmp_path}/nobody")
-        (found,) = [each for each in doctor.examine(quick=True) if each.check == "standbys"]
-        assert found.status == "wrong"
-        assert found.found.startswith(f"{tmp_path}/nobody:5432 can't be read: ")
-        monkeypatch.setenv("DATABASE_URL", one.url("iris"))
-        (found,) = [each for each in doctor.examine(quick=True) if each.check == "standbys"]
-        assert (found.status, found.found) == (
-            "wrong",
-            "what Iris writes to is a standby itself",
-        )
-    finally:
-        three.stop()
-        cluster.standbys.remove(three)
-        other.stop()
+    ((status, words),) = looked(cluster.primary, server)
+    assert (status, words) == ("wrong", "is another database's than the primary")
+    promote(third)
+    ((status, words),) = looked(cluster.primary, third)
+    assert (status, words) == ("wrong", "is a primary of its own")
+    # As it is after a failover with those that were left behind.
+    ((status, words),) = looked(third, one)
+    assert (status, words) == ("wrong", "follows timeline 1, and the primary is on 2")
+    monkeypatch.setenv("IRIS_READ_URL", f"postgresql:///iris?host={tmp_path}/nobody")
+    (found,) = [each for each in doctor.examine(quick=True) if each.check == "standbys"]
+    assert found.status == "wrong"
+    assert found.found.startswith(f"{tmp_path}/nobody:5432 can't be read: ")
+    monkeypatch.setenv("DATABASE_URL", one.url("iris"))
+    (found,) = [each for each in doctor.examine(quick=True) if each.check == "standbys"]
+    assert (found.status, found.found) == (
+        "wrong",
+        "what Iris writes to is a standby itself",
+    )
 
 
 @pytest.mark.parametrize(
