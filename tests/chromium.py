@@ -21,7 +21,8 @@ NAMES = ("chromium-headless-shell", "chromium", "chromium-browser")
 CHROMIUM = next(filter(None, map(shutil.which, NAMES)), None)
 # Widths in CSS pixels: the narrowest that WCAG asks for, a telephone held upright, a laptop, 4k.
 WIDTHS = {"narrow": 320, "telephone": 390, "wide": 1280, "huge": 3840}
-# How a page is looked at, (width, scheme): in short, and in each way that there is.
+# How a page is looked at, (width, scheme): in short, and in each way that there is. Without a scheme, one looks only
+# whether it fits.
 LOOKS = (("wide", "light"), ("narrow", "dark"))
 ALL_LOOKS = (*LOOKS, ("wide", "dark"), ("narrow", "light"))
 # What a page is refused is told by the page; the browser says so, too.
@@ -138,15 +139,18 @@ def _left(live):
 def faults(page, looks=LOOKS):
     """Return what is wrong with a page as it stands there, a line a fault.
 
-    That is what axe-core finds by WCAG 2.2 AA, and what makes a page wider than its window. In dark only the rules
-    about colours are tried, for nothing else differs there.
+    That is what axe-core finds by WCAG 2.2 AA, and what makes a page wider than its window. Where a page has been
+    looked at in light, only the rules about colours are tried in dark, for nothing else differs there.
     """
     before, wrong = page.viewport_size, []
+    in_light = any(scheme == "light" for _, scheme in looks)
     for width, scheme in looks:
         page.set_viewport_size({"width": WIDTHS[width], "height": 800})
-        page.emulate_media(color_scheme=scheme)
-        kinds = {"type": "tag", "values": WCAG} if scheme == "light" else COLOURS
-        wrong += [f"{scheme}, {width}: {each}" for each in _found(page, kinds)]
+        if scheme:
+            page.emulate_media(color_scheme=scheme)
+            only_colours = in_light and scheme == "dark"
+            kinds = COLOURS if only_colours else {"type": "tag", "values": WCAG}
+            wrong += [f"{scheme}, {width}: {each}" for each in _found(page, kinds)]
         if page.evaluate("document.documentElement.scrollWidth") > WIDTHS[width]:
             wrong.append(f"wider than {WIDTHS[width]}")
     page.set_viewport_size(before)

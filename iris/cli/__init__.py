@@ -138,10 +138,10 @@ def main():
         sys.argv[1:] = [*sys.argv[2:3], "--help"]
     first = sys.argv[1]
     try:
-        made = parser(first if first in COMMANDS else None)
         if first not in COMMANDS and not first.startswith("-"):
+            # Before all commands, and what they need, are imported.
             raise Failed(USAGE, _unknown(first))
-        sys.exit(_run(made))
+        sys.exit(_run(parser(first if first in COMMANDS else None)))
     except BrokenPipeError:
         # Whoever reads has seen enough. Python would complain once more while it closes stdout.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
