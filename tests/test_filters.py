@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 from urllib.parse import parse_qsl, quote, urlencode
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from test_properties import SOME, TEXT
 
@@ -39,7 +39,7 @@ def walk(http):
     return look
 
 
-@SOME
+@settings(SOME, max_examples=40)
 @given(label=AWKWARD, other=AWKWARD, name=AWKWARD.filter(str.strip))
 def test_whatever_a_label_or_a_name_is_it_can_be_filtered(http, sql, walk, label, other, name):
     sql("DELETE FROM tickets")
@@ -66,10 +66,9 @@ def test_whatever_a_label_or_a_name_is_it_can_be_filtered(http, sql, walk, label
         assert walk(f"/tickets?sort=ticket_id&{urlencode(query)}", "ticket_id") == found, query
     query = urlencode({"author": quoted(name)})
     assert walk(f"/comments?sort=comment_id&{query}", "ticket_id") == numbers[:3]
-    assert (
-        len(walk(f"/events?kind=commented&{urlencode({'actor': quoted('anonymous')})}", "actor"))
-        >= 3
-    )
+    # These become more with each example.
+    said = http.get(f"/events?kind=commented&{urlencode({'actor': quoted('anonymous')})}").json
+    assert len(said) >= 3
 
 
 @SOME

@@ -85,7 +85,7 @@ def test_a_plan_that_is_kept_is_that_of_any_moment(http, sql, is_written):
         "INSERT INTO tickets (title, due) SELECT 'More', now() + n * interval '1 hour' FROM generate_series(1, 130) AS n"
     )
     sql("UPDATE tickets SET title = 'Much more' WHERE title = 'More'")
-    moments = [moment for moment, *_ in life.moments[::12]]
+    moments = [moment for moment, *_ in life.moments[::20]]
     moments += [sql.one("SELECT now()::text AS now")["now"], "yesterday", "tomorrow"]
     sql("UPDATE tickets SET description = 'Touched'")
     sql("DELETE FROM tickets WHERE ticket_id % 3 = 0")
@@ -134,7 +134,7 @@ def test_a_past_finds_what_was_found_then(http, sql, is_written):
 
     def found(query, moment=""):
         seen = []
-        for more in ("", "&count=true", "&limit=1000"):
+        for more in ("", "&count=true&limit=1000"):
             answer = http.get(f"/tickets?{query}{more}{moment}", headers={"Iris-Actor": "user1"})
             assert answer.status == 200, query
             seen.append((answer.headers.get("total-count"), answer.json))
@@ -175,7 +175,7 @@ def test_a_past_is_searched_by_word_and_by_ticket(http, sql, monkeypatch, page, 
     if is_written:
         written(sql)
         life.run(5)
-    for moment, model, _, _ in life.moments[::5]:
+    for moment, model, _, _ in life.moments[::10]:
         at = f"as_of={moment.replace('+', '%2B')}&limit=1000&columns=ticket_id"
         for query, fits in {
             "printer": lambda has: has("printer"),

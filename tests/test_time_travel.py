@@ -209,7 +209,9 @@ class Life:
             self.model.touch(one, other)
 
 
-@pytest.mark.parametrize("seed", range(12))
+@pytest.mark.parametrize(
+    "seed", [*range(5), *(pytest.param(seed, marks=pytest.mark.slow) for seed in range(5, 12))]
+)
 def test_any_moment_is_as_it_was(http, sql, seed):
     life = Life(seed, http, sql)
     life.run(40)
