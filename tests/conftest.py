@@ -305,6 +305,30 @@ def http(described, clean):
 
 
 @pytest.fixture(scope="session")
+def anew(server, owner):
+    """Return a function that makes a database as initdb.sql makes it, and gives its owner's URL.
+
+    By a copy of one, in a third of the time; what is kept beside a database, a copy lacks, and roles.sql says it again.
+    """
+    first = "iris_made"
+    with owner.cursor() as cursor:
+        cursor.execute(f"CREATE DATABASE {first} TEMPLATE template0")
+        server._psql(first, "-f", str(schema.INITDB), IRIS_PASS="x")
+    beside = (schema.FOLDER / "roles.sql").read_text()
+
+    def make(name):
+        with owner.cursor() as cursor:
+            cursor.execute(f"CREATE DATABASE {name} TEMPLATE {first}")
+        url = server.url("postgres", name)
+        with contextlib.closing(psycopg2.connect(url)) as connection:
+            connection.autocommit = True
+            connection.cursor().execute(beside)
+        return url
+
+    return make
+
+
+@pytest.fixture(scope="session")
 def opened():
     """Return the SQL door of the test before, if there is one: {"sql": an Sql}."""
     found = {}

@@ -33,12 +33,11 @@ def owned(server):
 
 
 @pytest.fixture
-def other(server, owner):
+def other(anew, owner):
     """Return the name of a second, empty Iris."""
+    anew("iris_copy")
+    yield "iris_copy"
     with owner.cursor() as cursor:
-        cursor.execute("CREATE DATABASE iris_copy TEMPLATE template0")
-        server._psql("iris_copy", "-f", str(schema.INITDB), IRIS_PASS="x")
-        yield "iris_copy"
         cursor.execute("DROP DATABASE iris_copy WITH (FORCE)")
 
 
@@ -68,46 +67,56 @@ def positions(sql):
 # Out and in ---------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("target", ["an empty Iris", "nothing"])
-def test_it_comes_back_whole(http, sql, server, owned, other, empty, fresh, target, tmp_path):
+def test_it_comes_back_whole(http, sql, server, owned, other, empty, fresh, tmp_path):
+    """Into an empty Iris, and into nothing."""
     lives = [Life(seed, http, sql) for seed in range(2)]
-    lives[0].run(150)
+    lives[0].run(100)
     positions(sql)
-    lives[1].run(150)
+    lives[1].run(100)
     http.put("/tickets", {"title": "Once"}, headers={"Idempotency-Key": "k"})
     run(owned, "INSERT INTO tokens (name, role, digest) VALUES ('bob', 'writer', sha256('x'))")
     before, last = exported(server.url()), sql.one("SELECT max(position) AS p FROM events")["p"]
     said = backup.write(owned, str(tmp_path / "all.dump"), quiet)
     assert said["revision"] == schema.REVISION
-    name = other if target == "an empty Iris" else "iris_migrated"
-    url = server.url("postgres", name)
-    done = backup.read(url, str(tmp_path / "all.dump"), quiet)
-    assert (done["position"], done["made"], done["left"]) == (last, [], [])
-    assert exported(server.url(database=name)) == before
-
-    # Words, kept answers, the past, the numbers and the feed go on; so do the rules.
-    copy = Sql(server.url(database=name))
-    for table in ("searches", "replays", "tokens", "workflow_recorded"):
-        rows = f"SELECT * FROM {table} ORDER BY {table}::text"
-        assert run(url, rows) == run(owned, rows) != []
-    for moment, *_ in lives[0].moments[::50]:
-        question = "SELECT * FROM tickets_as_of(%s) ORDER BY ticket_id"
-        assert copy(question, moment) == sql(question, moment)
+    targets = {name: server.url("postgres", name) for name in (other, "iris_migrated")}
+    tables = {
+        f"SELECT * FROM {table} ORDER BY {table}::text": run(
+            owned, f"SELECT * FROM {table} ORDER BY {table}::text"
+        )
+        for table in ("searches", "replays", "tokens", "workflow_recorded")
+    }
+    moments = [moment for moment, *_ in lives[0].moments[::50]]
+    question = "SELECT * FROM tickets_as_of(%s) ORDER BY ticket_id"
+    past = [sql(question, moment) for moment in moments]
+    # What goes on afterwards, there as here.
     file = "INSERT INTO tickets (title) VALUES ('next') RETURNING ticket_id"
-    assert copy.one(file) == sql.one(file)
-    # Another server counts its transactions otherwise; changes go on all the same.
+    next_one = sql.one(file)
     latest = "SELECT change > ALL (SELECT change FROM events AS e WHERE e.event_id < events.event_id) FROM events ORDER BY event_id DESC LIMIT 1"
-    assert run(url, latest) == run(owned, latest) == [(True,)]
     after = "SELECT position, event_id FROM events_after(%s, 1000)"
-    assert copy(after, last) == sql(after, last)
-    assert copy.refusal("UPDATE tickets SET status = 'blocked' WHERE ticket_id = (SELECT max(ticket_id) FROM tickets)").pgcode == "IR001"  # fmt: skip
-    copy.connection.close()
+    feed = sql(after, last)
 
     # To the last privilege: a constraint's parentheses are all that a dump may change.
     def bare(url):
         return [line.translate({ord(c): None for c in "()"}) for line in dump(url, "--schema-only")]
 
-    assert difference(bare(url), bare(fresh)) == []
+    new = bare(fresh)
+    for name, url in targets.items():
+        done = backup.read(url, str(tmp_path / "all.dump"), quiet)
+        assert (done["position"], done["made"], done["left"]) == (last, [], []), name
+        assert exported(server.url(database=name)) == before, name
+
+        # Words, kept answers, the past, the numbers and the feed go on; so do the rules.
+        copy = Sql(server.url(database=name))
+        for rows, wanted in tables.items():
+            assert run(url, rows) == wanted != [], (name, rows)
+        assert [copy(question, moment) for moment in moments] == past, name
+        assert copy.one(file) == next_one, name
+        # Another server counts its transactions otherwise; changes go on all the same.
+        assert run(url, latest) == run(owned, latest) == [(True,)], name
+        assert copy(after, last) == feed, name
+        assert copy.refusal("UPDATE tickets SET status = 'blocked' WHERE ticket_id = (SELECT max(ticket_id) FROM tickets)").pgcode == "IR001"  # fmt: skip
+        copy.connection.close()
+        assert difference(bare(url), new) == [], name
 
 
 def test_it_is_of_one_moment_while_people_write(sql, server, owned, other, ticket, tmp_path):

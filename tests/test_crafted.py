@@ -7,7 +7,6 @@ import pytest
 from conftest import Sql
 from test_transfer import exported, quiet, refused
 
-from iris import schema
 from iris.transfer import export, restore, writing
 
 LATER = "2999-01-01T00:00:00+00:00"
@@ -15,12 +14,10 @@ MOST = 2**63 - 1
 
 
 @pytest.fixture(scope="module")
-def empty(server, owner):
+def empty(anew, owner):
     """Return the owner's URL of an Iris that stays empty."""
+    yield anew("crafted")
     with owner.cursor() as cursor:
-        cursor.execute("CREATE DATABASE crafted")
-        server._psql("crafted", "-f", str(schema.INITDB), IRIS_PASS="x")
-        yield server.url("postgres", "crafted")
         cursor.execute("DROP DATABASE crafted WITH (FORCE)")
 
 
@@ -241,7 +238,9 @@ def test_it_is_refused_by_its_line(clean, empty, whole, tmp_path, name):
     assert exported(empty) == before
 
 
-def test_a_history_that_began_after_its_ticket_is_none_the_worse(server, owner, whole, tmp_path):
+def test_a_history_that_began_after_its_ticket_is_none_the_worse(
+    server, anew, owner, whole, tmp_path
+):
     """As databases have it that were there before there was any history."""
     export = Export(whole)
     event(export, ticket_id=3, kind="created")["source"] = "migration"
@@ -250,10 +249,10 @@ def test_a_history_that_began_after_its_ticket_is_none_the_worse(server, owner, 
         for side, number in (("kept", row["ticket_id"]), ("other_kept", row["other_id"])):
             if number == 3 and "version" in row[side]:
                 row[side]["version"][0] += 4
-    assert taken_in(server, owner, tmp_path, export) == export.lines
+    assert taken_in(server, anew, owner, tmp_path, export) == export.lines
 
 
-def test_what_is_spelt_in_another_way_comes_out_as_it_came_in(server, owner, whole, tmp_path):
+def test_what_is_spelt_in_another_way_comes_out_as_it_came_in(server, anew, owner, whole, tmp_path):
     """As a session in Kathmandu wrote it down before an event had columns for what the database kept."""
     export = Export(whole)
     moved, edited = event(export, **MOVED)["kept"], event(export, **EDITED)["kept"]
@@ -261,21 +260,20 @@ def test_what_is_spelt_in_another_way_comes_out_as_it_came_in(server, owner, who
     for kept in (moved, edited):
         (updated,) = kept["updated"]
         kept["updated"] = [datetime.fromisoformat(updated).astimezone(zone).isoformat()]
-    assert taken_in(server, owner, tmp_path, export) == export.lines
+    assert taken_in(server, anew, owner, tmp_path, export) == export.lines
 
 
-def taken_in(server, owner, tmp_path, export):
+def taken_in(server, anew, owner, tmp_path, export):
     """Import an export into a database of its own, and return its lines as it goes out again, without digests."""
     # Whoever writes it anew begins anew with digests.
     export.header["digest"] = None
     (tmp_path / "crafted").write_bytes(export.data())
-    with owner.cursor() as cursor:
-        cursor.execute("CREATE DATABASE older")
-        server._psql("older", "-f", str(schema.INITDB), IRIS_PASS="x")
-        try:
-            restore.read(server.url("postgres", "older"), str(tmp_path / "crafted"), quiet)
-            again = exported(server.url(database="older")).splitlines()
-        finally:
+    url = anew("older")
+    try:
+        restore.read(url, str(tmp_path / "crafted"), quiet)
+        again = exported(server.url(database="older")).splitlines()
+    finally:
+        with owner.cursor() as cursor:
             cursor.execute("DROP DATABASE older WITH (FORCE)")
     again = [json.loads(line) for line in again[1:]]
     for line in (*again, *export.lines):

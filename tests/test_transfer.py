@@ -26,12 +26,11 @@ def quiet(sentence):
 
 
 @pytest.fixture
-def other(server, owner):
+def other(anew, owner):
     """Return the name of a second, empty Iris."""
+    anew("other")
+    yield "other"
     with owner.cursor() as cursor:
-        cursor.execute("CREATE DATABASE other")
-        server._psql("other", "-f", str(schema.INITDB), IRIS_PASS="x")
-        yield "other"
         cursor.execute("DROP DATABASE other WITH (FORCE)")
 
 
@@ -58,7 +57,7 @@ def refused(call, *arguments, **more):
 def test_what_goes_out_comes_in_to_the_byte(http, sql, server, other, tmp_path):
     lives = [Life(seed, http, sql) for seed in range(4)]
     for number, life in enumerate(lives):
-        life.run(500)
+        life.run(200)
         if number == 2:
             # The last ones have no position yet.
             while sql(
@@ -784,7 +783,7 @@ LINES = strategies.text(
 
 
 @settings(
-    max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 @given(
     rows=strategies.lists(strategies.tuples(LINES, TEXTS), max_size=5),
