@@ -477,12 +477,15 @@ class Live:
             head.append(f"Content-Length: {len(body)}")
         return parsed(self.raw("\r\n".join(head).encode() + b"\r\n\r\n" + body))
 
+    def said(self):
+        """Return its log so far; where it writes on stays as it is."""
+        return os.pread(self.log.fileno(), os.fstat(self.log.fileno()).st_size, 0).decode()
+
     def stop(self, number=signal.SIGTERM):
         """Stop it, as Docker does unless another signal is given; return its log."""
         self.process.send_signal(number)
         self.process.wait(timeout=30)
-        self.log.seek(0)
-        return self.log.read()
+        return self.said()
 
 
 def read_all(connection):

@@ -100,6 +100,7 @@ def run(url, hooks, seconds, others=True, command=("deliver",)):
     deliverer = subprocess.Popen(
         [sys.executable, "-P", "-m", "iris.cli", *command],
         env={**os.environ, "DATABASE_URL": url, "IRIS_HOOKS_INSIDE": "127.0.0.1", "IRIS_BIND": f"127.0.0.1:{free_port()}",
+             "IRIS_WORKERS": "1",
              "PYTHONPATH": str(ROOT), "PYTHONWARNINGS": "ignore"},
         stderr=subprocess.DEVNULL,
     )  # fmt: skip

@@ -51,10 +51,12 @@ class Iris:
 
     folder:   an empty one; keeps the log of `iris up`.
     pause:    seconds of load before a fault; held, how long what is only stopped is.
+    between:  seconds that pass, at most, between two transactions that somebody types into psql.
+    workers:  how many serve.
     """
 
-    def __init__(self, folder, pause):
-        self.held = pause * 4 / 3
+    def __init__(self, folder, pause, between, workers):
+        self.held, self.between, self.serve = pause * 4 / 3, between, workers
         self.server, self.port = embedded.Server(folder / "data"), free_port()
         self.log, self.process, self.tokens = folder / "up.log", None, {}
 
@@ -67,7 +69,7 @@ class Iris:
                     self.process = subprocess.Popen(
                         [sys.executable, "-W", "ignore", "-m", "iris.cli", "up"],
                         env={**embedded.environment(), "IRIS_DATA": str(self.server.folder),
-                            "IRIS_BIND": f"127.0.0.1:{self.port}", "IRIS_WORKERS": "2",
+                            "IRIS_BIND": f"127.0.0.1:{self.port}", "IRIS_WORKERS": str(self.serve),
                             "IRIS_AUTH": "token", "IRIS_HOOKS_INSIDE": "127.0.0.1"},
                         stdin=subprocess.DEVNULL, stdout=log, stderr=log,
                     )  # fmt: skip
@@ -276,7 +278,7 @@ class PsqlWriter(Writer):
 
     def step(self):
         # Each psql is a process, and each session compiles the rules anew.
-        time.sleep(self.random.uniform(0, 0.1))
+        time.sleep(self.random.uniform(0, self.iris.between))
         filed, said = self.tag(), self.tag()
         text = (
             f"BEGIN; INSERT INTO tickets (title) VALUES ('{filed}');"
@@ -579,17 +581,19 @@ def check_copy(iris):
     assert filecmp.cmp(whole, again, shallow=False), "a copy is not the same"
 
 
-def run(folder, rounds, seed=0, pause=1.5, parts=1, say=print):
+def run(folder, rounds, seed=0, pause=1.5, parts=1, between=0.1, workers=2, say=print):
     """Run the rounds.
 
     folder:   an empty one; keeps the log of `iris up`.
     parts:    how many rounds it takes until every fault has happened.
     pause:    seconds of load before each fault.
+    between, workers: as Iris has them.
     say:      gets a line a round.
     Returns:  the Ledger.
     Raises:   AssertionError at the first round after which not everything fits.
     """
-    rng, iris, ledger = random.Random(seed), Iris(Path(folder), pause), Ledger()
+    rng, ledger = random.Random(seed), Ledger()
+    iris = Iris(Path(folder), pause, between, workers)
     iris.start()
     # Whoever is killed, the machine lives on, and keeps what was written.
     iris.sql("ALTER SYSTEM SET fsync TO off")

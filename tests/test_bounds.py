@@ -244,7 +244,7 @@ def test_who_reads_a_large_answer_slowly_has_not_stalled(hasty, http, sql):
 
 
 def test_readers_of_the_feed_who_stall_cost_little_and_are_given_up(hasty, http, sql):
-    file = "INSERT INTO tickets (title, description) SELECT 'x', repeat('x', 5000) FROM generate_series(1, 2000)"
+    file = "INSERT INTO tickets (title, description) SELECT 'x', repeat('x', 20000) FROM generate_series(1, 500)"
     sql(file)
     process, many = worker(hasty), 200
     before = process.memory_info().rss
@@ -307,20 +307,36 @@ BODIES = {
 }  # fmt: skip
 
 
-def twice(function):
-    """Run something two times at once; return what both returned."""
+def at_once(function, *given):
+    """Run something for each of what is given, all at once; return what was returned."""
     with futures.ThreadPoolExecutor() as pool:
-        return [each.result() for each in [pool.submit(function), pool.submit(function)]]
+        return list(pool.map(function, given))
 
 
-@pytest.mark.parametrize("name", BODIES)
-def test_no_body_holds_up_a_worker(alone, http, sql, name):
-    method, kind, make, expected, code = BODIES[name]
-    body = make()
+@pytest.mark.parametrize(
+    "names",
+    [
+        # Two that are next to each other.
+        *zip([*BODIES][::2], [*BODIES][1::2], strict=True),
+        *(pytest.param((name, name), marks=pytest.mark.slow) for name in BODIES),
+    ],
+    ids=" and ".join,
+)
+def test_no_body_holds_up_a_worker(alone, http, sql, names):
+    def send(name):
+        method, kind, make, _, _ = BODIES[name]
+        return alone.send(method, "/tickets", make(), [kind])
+
     with Health(alone):
-        for status, _, answer in twice(lambda: alone.send(method, "/tickets", body, [kind])):
-            assert (status, json.loads(answer)["code"] if code else None) == (expected, code)
-            assert len(answer) < 300_000
+        answers = at_once(send, *names)
+    for name, (status, _, answer) in zip(names, answers, strict=True):
+        *_, expected, code = BODIES[name]
+        assert (name, status, json.loads(answer)["code"] if code else None) == (
+            name,
+            expected,
+            code,
+        )
+        assert len(answer) < 300_000
     assert sql("TABLE tickets") == []
 
 
@@ -336,7 +352,7 @@ def test_who_sends_without_end_holds_up_nobody(alone, http):
     def send(start, more):
         with alone.connect() as connection, contextlib.suppress(ConnectionError):
             connection.sendall(start)
-            ends = time.monotonic() + 2
+            ends = time.monotonic() + 1
             while time.monotonic() < ends:
                 connection.sendall(more)
                 connection.setblocking(False)
@@ -380,9 +396,21 @@ ASKED = (
 )  # fmt: skip
 
 
-def test_no_answer_holds_up_a_worker(alone, large):
+# Two that are next to each other; the last is so to the first.
+BESIDE = tuple(zip(ASKED[::2], [*ASKED[1::2], ASKED[0]], strict=True))
+
+
+@pytest.mark.parametrize(
+    "pairs",
+    [
+        pytest.param(BESIDE, id="two"),
+        pytest.param([(path, path) for path in ASKED], id="twice", marks=pytest.mark.slow),
+    ],
+)
+def test_no_answer_holds_up_a_worker(alone, large, pairs):
     alone.send("GET", "/events?after=0&limit=1")
-    for path in ASKED:
+    for paths in pairs:
         with Health(alone):
-            for status, _, answer in twice(lambda path=path: alone.send("GET", path)):
-                assert (status, len(answer) > 10_000) == (200, True), answer[:1000]
+            answers = at_once(lambda path: alone.send("GET", path), *paths)
+        for path, (status, _, answer) in zip(paths, answers, strict=True):
+            assert (status, len(answer) > 10_000) == (200, True), (path, answer[:1000])

@@ -1,5 +1,6 @@
 """Connections: whatever the environment, the role or the server say, the service has its own way."""
 
+import contextlib
 import json
 import os
 import shutil
@@ -10,7 +11,7 @@ import psycopg2
 import pytest
 from conftest import Live, free_port
 
-from iris import embedded
+from iris import embedded, location
 from iris.database import SESSION, engine, refusals
 
 # What psql heeds, each of it to the harm of somebody who doesn't expect it.
@@ -53,21 +54,7 @@ def test_the_roles_have_the_same_settings_for_poolers_that_drop_what_is_said(own
     assert found == {"iris": engine.SETTINGS, "iris_service": engine.SETTINGS}
 
 
-def test_nothing_of_the_environment_gets_in(server, clean):
-    made = Live(server.url(), **LIBPQ)
-    try:
-        assert made.send("PUT", "/tickets?title=%C3%A9&due=2026-02-03")[0] == 201
-        status, _head, body = made.send("GET", "/tickets/1")
-        shown = json.loads(body)
-        assert (status, shown["title"], shown["due"]) == (200, "é", "2026-02-03T00:00:00+00:00")
-        (event,) = json.loads(made.send("GET", "/tickets/1/history")[2])
-        assert event["source"] == "http"
-        assert made.send("GET", "/tickets?format=ndjson")[0] == 200
-    finally:
-        made.stop()
-
-
-def test_nothing_of_the_role_gets_in(server, clean, owner):
+def test_nothing_of_the_environment_or_the_role_gets_in(server, clean, owner):
     hostile = {
         "default_transaction_read_only": "on", "search_path": "pg_temp", "timezone": "Asia/Tokyo",
         "standard_conforming_strings": "off", "default_transaction_isolation": "serializable",
@@ -78,11 +65,19 @@ def test_nothing_of_the_role_gets_in(server, clean, owner):
         for name, value in hostile.items():
             cursor.execute(f"ALTER ROLE iris IN DATABASE iris SET {name} TO '{value}'")
         try:
-            made = Live(server.url())
+            made = Live(server.url(), **LIBPQ)
             try:
-                assert made.send("PUT", "/tickets?title=a%5Cb&due=2026-02-03")[0] == 201
-                shown = json.loads(made.send("GET", "/tickets/1")[2])
-                assert (shown["title"], shown["due"]) == ("a\\b", "2026-02-03T00:00:00+00:00")
+                assert made.send("PUT", "/tickets?title=%C3%A9%5Cb&due=2026-02-03")[0] == 201
+                status, _head, body = made.send("GET", "/tickets/1")
+                shown = json.loads(body)
+                assert (status, shown["title"], shown["due"]) == (
+                    200,
+                    "é\\b",
+                    "2026-02-03T00:00:00+00:00",
+                )
+                (event,) = json.loads(made.send("GET", "/tickets/1/history")[2])
+                assert event["source"] == "http"
+                assert made.send("GET", "/tickets?format=ndjson")[0] == 200
             finally:
                 made.stop()
         finally:
@@ -112,37 +107,61 @@ def guarded(tmp_path_factory):
     made.stop()
 
 
-@pytest.mark.parametrize(
-    ("who", "where", "code"),
-    [
-        ("iris:right", "iris", None),
-        ("iris:wrong", "iris", "database_refused"),
-        ("nobody:right", "iris", "database_refused"),
-        ("iris:right", "postgres", "database_refused"),
-    ],
-)
-def test_a_wrong_password_is_told_from_a_database_that_is_away(guarded, who, where, code):
-    made = Live(f"postgresql://{who}@/{where}?host={guarded}")
-    status, _head, body = made.send("GET", "/tickets")
-    if code is not None:
-        checked = json.loads(made.send("GET", "/db-check")[2])
-        assert checked | {"request_id": 0} == json.loads(body) | {"request_id": 0}
-    log = made.stop()
-    if code is None:
+@pytest.fixture
+def gives(guarded):
+    """Return a function that gives iris another password, and ends the sessions that it has; afterwards it has its own."""
+    url = f"postgresql://postgres@/iris?host={guarded}"
+
+    def give(password):
+        with contextlib.closing(psycopg2.connect(url)) as connection:
+            connection.autocommit = True
+            with connection.cursor() as cursor:
+                cursor.execute("ALTER ROLE iris PASSWORD %s", (password,))
+                cursor.execute(
+                    "SELECT pg_terminate_backend(pid, 60000) FROM pg_stat_activity WHERE usename = 'iris'"
+                )
+
+    yield give
+    give("right")
+
+
+def test_a_wrong_password_is_told_from_a_database_that_is_away(guarded, gives):
+    made = Live(f"postgresql://iris:right@/iris?host={guarded}")
+    try:
+        status, _head, body = made.send("GET", "/tickets")
         assert (status, json.loads(body)) == (200, [])
-        return
+        gives("another")
+        status, _head, body = made.send("GET", "/tickets")
+        checked = json.loads(made.send("GET", "/db-check")[2])
+    finally:
+        log = made.stop()
     problem = json.loads(body)
-    assert (status, problem["code"]) == (503, code)
-    if who == "iris:wrong":
-        assert (problem["sqlstate"], "the password that Iris was given" in problem["detail"]) == (
-            "28P01",
-            True,
-        )
-        assert "ALTER ROLE" in problem["hint"]
+    assert (status, problem["code"]) == (503, "database_refused")
+    assert checked | {"request_id": 0} == problem | {"request_id": 0}
+    assert problem["sqlstate"] == "28P01"
+    assert "the password that Iris was given" in problem["detail"]
+    assert "ALTER ROLE" in problem["hint"]
     # Nobody outside learns more; who runs it finds PostgreSQL's words.
     assert "FATAL" not in body.decode()
     assert "FATAL" in log
     assert "right" not in log + body.decode()
+
+
+@pytest.mark.parametrize(
+    ("who", "where", "sqlstate"),
+    [
+        ("iris:wrong", "iris", "28P01"),
+        ("nobody:right", "iris", "28000"),
+        ("iris:right", "postgres", "28000"),
+    ],
+)
+def test_whoever_is_not_let_in_is_refused(guarded, monkeypatch, who, where, sqlstate):
+    url = f"postgresql://{who}@/{where}?host={guarded}"
+    monkeypatch.setenv("DATABASE_URL", url)
+    with pytest.raises(psycopg2.OperationalError) as refused:
+        psycopg2.connect(url)
+    problem = refusals.from_database(refused.value)
+    assert (problem.code, problem.more.get("sqlstate")) == ("database_refused", sqlstate)
 
 
 def test_a_wrong_password_is_named_at_the_start(guarded):
@@ -165,26 +184,36 @@ def test_a_wrong_password_is_named_at_the_start(guarded):
     assert said[1].startswith("iris: The database keeps the passwords that IRIS_PASS")
 
 
-@pytest.mark.parametrize(
-    ("given", "status"),
-    [
-        ({"IRIS_PASS": "right", "IRIS_SERVICE_PASS": "own"}, 201),
-        # Without one of its own, it has that of iris; which here is another.
-        ({"IRIS_PASS": "own"}, 201),
-        ({"IRIS_PASS": "right"}, 503),
-    ],
-)
-def test_the_service_may_have_a_login_of_its_own(guarded, given, status):
-    made = Live("", IRIS_DB_HOST=guarded, IRIS_USER="iris_service", **given)
+def test_the_service_may_have_a_login_of_its_own(guarded):
+    made = Live(
+        "", IRIS_DB_HOST=guarded, IRIS_USER="iris_service", IRIS_PASS="right", IRIS_SERVICE_PASS="own"
+    )  # fmt: skip
     try:
         answer = made.send("PUT", "/tickets?title=x", headers=["Iris-Actor: alice"])
-        assert answer[0] == status
-        if status == 201:
-            path = f"/tickets/{json.loads(answer[2])['ticket_id']}/history"
-            (event,) = json.loads(made.send("GET", path)[2])
-            assert (event["actor"], event["source"]) == ("alice", "http")
+        assert answer[0] == 201
+        path = f"/tickets/{json.loads(answer[2])['ticket_id']}/history"
+        (event,) = json.loads(made.send("GET", path)[2])
+        assert (event["actor"], event["source"]) == ("alice", "http")
     finally:
         made.stop()
+
+
+@pytest.mark.parametrize(("password", "is_let_in"), [("own", True), ("right", False)])
+def test_without_a_password_of_its_own_a_login_has_that_of_iris(
+    guarded, monkeypatch, password, is_let_in
+):
+    """Which here is another."""
+    for name in ("DATABASE_URL", "IRIS_SERVICE_PASS"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in (
+        ("IRIS_DB_HOST", guarded),
+        ("IRIS_USER", "iris_service"),
+        ("IRIS_PASS", password),
+    ):
+        monkeypatch.setenv(name, value)
+    refused = contextlib.nullcontext() if is_let_in else pytest.raises(psycopg2.OperationalError)
+    with refused, contextlib.closing(psycopg2.connect(location.dsn())) as connection:
+        connection.cursor().execute("TABLE tickets")
 
 
 # What PostgreSQL 15 says in other languages: to a wrong password, of a database that is not there, and with too
@@ -242,14 +271,14 @@ def german(tmp_path_factory):
         except embedded.Failed:
             pytest.skip("this PostgreSQL takes no locales of the system")
     try:
-        server.seed()
         (server.data / "pg_hba.conf").write_text(
             "local all postgres trust\nlocal iris iris scram-sha-256\n"
         )
-        connection = psycopg2.connect(server.url("postgres"))
+        connection = psycopg2.connect(server.url("postgres", "postgres"))
         connection.autocommit = True
         with connection.cursor() as cursor:
-            cursor.execute("SELECT pg_reload_conf()")
+            # It asks for the password before it looks for the database.
+            cursor.execute("CREATE ROLE iris LOGIN; SELECT pg_reload_conf()")
             with pytest.raises(psycopg2.Error) as error:
                 cursor.execute("SELECT nothing")
         connection.close()
@@ -260,10 +289,9 @@ def german(tmp_path_factory):
         server.stop()
 
 
-def test_a_wrong_password_is_told_by_a_german_server(german):
-    made = Live(f"postgresql://iris:wrong@/iris?host={german}")
-    try:
-        status, _head, body = made.send("GET", "/db-check")
-    finally:
-        log = made.stop()
-    assert (status, json.loads(body)["code"]) == (503, "database_refused"), log
+def test_a_wrong_password_is_told_by_a_german_server(german, monkeypatch):
+    url = f"postgresql://iris:wrong@/iris?host={german}"
+    monkeypatch.setenv("DATABASE_URL", url)
+    with pytest.raises(psycopg2.OperationalError, match="fehlgeschlagen") as refused:
+        psycopg2.connect(url)
+    assert refusals.from_database(refused.value).code == "database_refused"

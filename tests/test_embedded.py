@@ -190,9 +190,10 @@ def ids(path):
 
 
 @pytest.mark.parametrize("system", ["tells of processes", "does not"])
-def test_one_that_is_of_another_folder_is_left_alone(short, monkeypatch, system):
+def test_one_that_is_of_another_folder_is_left_alone(short, put_data, monkeypatch, system):
     """A folder was moved while its server ran, and there is another one in its old place, by the same socket."""
     place, moved = Place(short / "data"), Place(short / "moved")
+    put_data(place.folder)
     place.server().start()
     place.folder.rename(moved.folder)
     if system == "does not":
@@ -241,9 +242,10 @@ def test_a_number_that_is_anybodys_is_not_signalled_where_the_system_tells_nothi
 
 
 @pytest.mark.parametrize("end", ["stopped", "killed", "stopped by somebody else", "not started"])
-def test_it_leaves_nothing_outside_of_its_folder(tmp_path, short, monkeypatch, end):
+def test_it_leaves_nothing_outside_of_its_folder(tmp_path, short, put_data, monkeypatch, end):
     monkeypatch.setattr(tempfile, "tempdir", str(short))
     place = Place(tmp_path / ("long" * 25))
+    put_data(place.folder)
     if end == "not started":
         made = embedded.Server(place.folder, options={"no_such_setting": "on"})
         with pytest.raises(embedded.Failed):
@@ -267,9 +269,10 @@ def test_it_leaves_nothing_outside_of_its_folder(tmp_path, short, monkeypatch, e
 
 
 @pytest.mark.parametrize("name", ["long" * 25, "a,b"])
-def test_its_socket_stays_where_it_is_when_it_is_started_again(tmp_path, server, name):
+def test_its_socket_stays_where_it_is_when_it_is_started_again(tmp_path, server, put_data, name):
     """Who serves from it has its name; a path that is too long, or has a comma, is none for a socket."""
     place = Place(tmp_path / name)
+    put_data(place.folder)
     own = place.server()
     own.start()
     try:

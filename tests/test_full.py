@@ -17,7 +17,7 @@ DISK = 160 << 20
 WORDS = " ".join(f"{n * 2654435761 % 2**32:08x}" for n in range(11_000))
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def disk(tmp_path_factory):
     """Return a small disk, mounted."""
     folder = tmp_path_factory.mktemp("disk")
@@ -30,9 +30,9 @@ def disk(tmp_path_factory):
     subprocess.run(["umount", "-l", folder], check=True)
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def small(disk):
-    """Return (a server on the small disk, a service of it)."""
+    """Return (a server on the small disk, what files by a service of it)."""
     options = {
         "max_wal_size": "64MB",
         "min_wal_size": "32MB",
@@ -49,7 +49,7 @@ def small(disk):
     ):
         cursor.execute("SELECT pg_switch_wal()")
     service = Live(server.url())
-    yield server, service
+    yield server, Filing(service)
     service.stop()
     server.stop()
 
@@ -85,8 +85,8 @@ class Filing:
 
 
 def test_a_full_disk_is_named_at_both_doors_and_loses_nothing(disk, small):
-    server, service = small
-    file = Filing(service)
+    server, file = small
+    service = file.service
     assert file()[0] == 201
     fill(disk / "filler")
     # What there is room for in pages that are there is still written.
@@ -106,8 +106,8 @@ def test_a_full_disk_is_named_at_both_doors_and_loses_nothing(disk, small):
 
 def test_a_log_that_finds_no_room_ends_the_database_and_loses_nothing(disk, small):
     """PostgreSQL stops rather than to go on without its log; it is started again where there is room."""
-    server, service = small
-    file = Filing(service)
+    server, file = small
+    service = file.service
     assert file()[0] == 201
     fill(disk / "filler")
     with pytest.raises(psycopg2.Error):

@@ -88,12 +88,12 @@ HEALTH = "GET /health HTTP/1.1\r\nHost: iris\r\n\r\n"
 METRICS = "GET /metrics HTTP/1.1\r\nHost: iris\r\n\r\n"
 
 
-def thousand(service):
-    """Send 1,000 requests over 20 connections at once."""
+def hundreds(service):
+    """Send 400 requests over 20 connections at once."""
 
     def some():
         with service.connect() as connection:
-            for _ in range(50):
+            for _ in range(20):
                 assert b" 200 " in send(connection, HEALTH)[0]
 
     threads = [threading.Thread(target=some) for _ in range(20)]
@@ -103,17 +103,17 @@ def thousand(service):
         each.join()
 
 
-def test_a_thousand_are_a_thousand_whichever_worker_tells(service):
+def test_four_hundred_are_four_hundred_whichever_worker_tells(service):
     before = asked(scraped(service))
-    thousand(service)
+    hundreds(service)
     found = []
     connections(service, lambda connection: found.append(samples(send(connection, METRICS)[1])))
     assert len(found) >= WORKERS
-    assert {asked(each) - before for each in found} == {1000}
+    assert {asked(each) - before for each in found} == {400}
 
 
 def test_a_worker_that_is_killed_takes_nothing_away(service):
-    thousand(service)
+    hundreds(service)
     before = scraped(service)
     master = psutil.Process(service.process.pid)
     old = {each.pid for each in master.children()}
@@ -133,9 +133,9 @@ def test_a_worker_that_is_killed_takes_nothing_away(service):
             assert after[name] >= value, name
     # A health check may have been sent while there was nobody: it was not answered, nor counted.
     assert asked(after) == asked(before)
-    thousand(service)
+    hundreds(service)
     now = scraped(service)
-    assert asked(now) == asked(before) + 1000
+    assert asked(now) == asked(before) + 400
     assert now["iris_workers", ()] == WORKERS
     assert now["iris_http_requests_in_flight", ()] == 1
 
@@ -212,7 +212,7 @@ def test_an_event_that_nobody_reads_is_waited_for(http, sql, ticket):
 def test_each_try_to_tell_a_hook_is_counted_whoever_is_killed(server, http):
     answers = {"/good": 204, "/bad": 500, "/gone": 410}
     receiver = Receiver(lambda number, path: (answers[path], {}, b""))
-    live = Live(server.url(), IRIS_WORKERS="2", IRIS_DELIVER="true", IRIS_HOOKS_INSIDE="127.0.0.1")
+    live = Live(server.url(), IRIS_DELIVER="true", IRIS_HOOKS_INSIDE="127.0.0.1")
 
     def tries():
         """Return how many there were, {outcome: number}."""
@@ -224,13 +224,14 @@ def test_each_try_to_tell_a_hook_is_counted_whoever_is_killed(server, http):
 
     def until(good):
         """Wait until as many were told as heard of it, and one was told so often."""
-        deadline = time.monotonic() + 60
+        deadline, told = time.monotonic() + 60, None
         while time.monotonic() < deadline:
             heard = Counter(path for path, _, _ in receiver.tries)
-            told = tries()
             kinds = ("/good", "accepted"), ("/bad", "failed"), ("/gone", "disabled")
-            if heard["/good"] >= good and all(heard[path] == told[kind] for path, kind in kinds):
-                return
+            if heard["/good"] >= good:
+                told = tries()
+                if all(heard[path] == told[kind] for path, kind in kinds):
+                    return
             time.sleep(0.05)
         raise AssertionError((heard, told))
 
@@ -267,19 +268,6 @@ def test_it_tells_of_who_gets_mail(service, http, ticket, sql):
     ticket()
     http.get("/events?after=0")
     assert scraped(service)["iris_mail_lag_seconds", ()] > 0
-
-
-def test_without_a_database_it_says_so(server):
-    with socket.socket() as nobody:
-        nobody.bind(("127.0.0.1", 0))
-        port = nobody.getsockname()[1]
-        made = Live(f"postgresql://iris:x@127.0.0.1:{port}/iris")
-        try:
-            found = scraped(made)
-        finally:
-            made.stop(signal.SIGQUIT)
-    assert found["iris_database_up", ()] == 0
-    assert ("iris_feed_lag_seconds", ()) not in found
 
 
 # What is beside it --------------------------------------------------------------------------------

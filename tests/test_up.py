@@ -1,7 +1,6 @@
 """`iris up` and the other commands, as a person uses them."""
 
 import contextlib
-import http.client
 import json
 import os
 import re
@@ -17,10 +16,10 @@ import psutil
 import psycopg2
 import pytest
 import warm
-from conftest import free_port
+from conftest import Live, free_port
 from test_connections import LIBPQ
 
-from iris import embedded, migrations, schema
+from iris import cli, embedded, migrations, schema
 
 IRIS = [sys.executable, "-W", "ignore", "-m", "iris.cli"]
 # A database of an older revision.
@@ -93,16 +92,41 @@ def folder(tmp_path):
     embedded.Server(tmp_path / "data").stop()
 
 
-@pytest.fixture
-def used(folder, put_data):
-    """Return a folder in which `iris up` has run before."""
-    put_data(folder)
-    return folder
+class Place:
+    """A folder in which `iris up` has run before, for tests that each leave one running or none, as they like."""
+
+    def __init__(self, folder):
+        self.folder, self.port, self.up = folder, free_port(), None
+
+    def start(self):
+        """Start one; return it when it is ready."""
+        self.up = Up(self.folder, self.port).until("^    curl")
+        return self.up
+
+    def running(self):
+        """Return the one that runs, or start one."""
+        return self.up if self.up and self.up.process.poll() is None else self.start()
+
+    def end(self):
+        if self.up and self.up.process.poll() is None:
+            self.up.stop()
+        embedded.Server(self.folder).stop()
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory, put_data):
+    made = Place(tmp_path_factory.mktemp("up") / "data")
+    put_data(made.folder)
+    yield made
+    made.end()
 
 
 @pytest.mark.skipif(shutil.which("curl") is None, reason="needs curl")
-def test_from_nothing_to_the_first_ticket_and_back(folder):
+def test_from_nothing_to_the_first_ticket_and_back_from_anywhere(folder, tmp_path):
     port = free_port()
+    # What was not made to its end is made anew.
+    (folder / "postgres.new").mkdir(parents=True)
+    (folder / "postgres.new" / "PG_VERSION").write_text("18\n")
     up = Up(folder, port).until("^    curl")
     assert "making a database in" in up.said
     assert "feeding it initdb.sql" in up.said
@@ -126,9 +150,8 @@ def test_from_nothing_to_the_first_ticket_and_back(folder):
     )
 
     # What libpq would heed changes nothing, but for what psql shows.
-    for command in (["db", "check"], ["db", "upgrade"], ["export"]):
-        done = iris(folder, port, *command, **LIBPQ)
-        assert done.returncode == 0, (command, done.stderr)
+    done = iris(folder, port, "export", **LIBPQ)
+    assert done.returncode == 0, done.stderr
     done = iris(folder, port, "psql", "-At", "-c", "SHOW timezone", **{**LIBPQ, "PGOPTIONS": ""})
     assert done.stdout == "Asia/Tokyo\n", done.stderr
 
@@ -158,14 +181,20 @@ def test_from_nothing_to_the_first_ticket_and_back(folder):
     done = iris(folder, port, "psql", "-c", "SELECT 1")
     assert (done.returncode, "start it with `make up`" in done.stderr) == (1, True)
 
+    # As from cron, in the folder that holds the checkout, whose name is the package's.
+    (tmp_path / "iris").mkdir()
+    for name in ("hug", "psycopg2", "queue"):
+        (tmp_path / f"{name}.py").write_text("raise SystemExit('not this one')")
     began = time.monotonic()
-    up = Up(folder, port).until("^    curl")
+    script = Path(sys.executable).with_name("iris")
+    up = Up(folder, port, [script], cwd=tmp_path).until("^    curl")
     assert time.monotonic() - began < 20  # two seconds, on a machine that has nothing else to do
     assert "making a database" not in up.said
     # A crash may skip numbers, but loses no ticket.
     assert up.first()["ticket_id"] > 1
     assert up.curl(f"127.0.0.1:{port}/tickets/1")["title"] == "A new ticket"
     assert up.stop(signal.SIGINT) == 0
+    assert "not this one" not in up.said
 
 
 def everything_of(port):
@@ -189,8 +218,9 @@ def kill(up):
         time.sleep(0.05)
 
 
-def test_an_end_while_the_service_starts_is_not_waited_for(used):
-    up = Up(used, free_port()).until("Booting worker")
+def test_an_end_while_the_service_starts_is_not_waited_for(place):
+    place.end()
+    up = Up(place.folder, place.port).until("Booting worker")
     began = time.monotonic()
     assert up.stop(signal.SIGINT) == 0
     # A worker that misses the signal is given ten seconds.
@@ -198,56 +228,48 @@ def test_an_end_while_the_service_starts_is_not_waited_for(used):
     assert everything_of(up.port) == {}
 
 
-@pytest.mark.parametrize("place", ["/proc/iris", "/dev/null", "/dev/null/iris"])
-def test_a_folder_that_cant_be_written_is_named(place):
-    done = iris(place, free_port(), "up")
+@pytest.mark.parametrize("path", ["/proc/iris", "/dev/null", "/dev/null/iris"])
+def test_a_folder_that_cant_be_written_is_named(path):
+    done = iris(path, free_port(), "up")
     assert (done.returncode, done.stderr.count("\n")) == (1, 1), done.stderr
-    assert f"iris: {place} can't be written (" in done.stderr
+    assert f"iris: {path} can't be written (" in done.stderr
     assert "set IRIS_DATA to a folder that can" in done.stderr
 
 
-def test_data_that_are_gone_are_not_made_anew(used):
-    up = Up(used, free_port()).until("^    curl")
+def test_data_that_are_gone_are_not_made_anew(place):
+    up, data = place.running(), place.folder / "postgres"
     postgres = up.postgres()
-    (used / "postgres").rename(used / "elsewhere")
+    data.rename(place.folder / "elsewhere")
     # At once, whoever is connected.
     os.kill(postgres, signal.SIGINT)
     up.until("is gone: nothing is left to serve")
     assert up.process.wait(30) == 1
-    (used / "elsewhere").rename(used / "postgres")
-    again = Up(used, up.port).until("^    curl")
-    assert again.stop() == 0
+    (place.folder / "elsewhere").rename(data)
+    place.start()
 
 
-def test_a_database_left_running_is_used(used):
-    port = free_port()
-    up = Up(used, port).until("^    curl")
-    postgres = up.postgres()
-    kill(up)
-    up = Up(used, port).until("^    curl")
-    assert f"(process {postgres}): using it" in up.said
-    assert up.stop() == 0
-    assert not (used / "postgres" / "postmaster.pid").exists()
-
-
-def test_after_everything_was_killed_it_starts_at_once(used):
-    port = free_port()
-    up = Up(used, port).until("^    curl")
+def test_after_everything_was_killed_it_starts_at_once_and_mends_the_rules(place):
+    up = place.running()
     number = up.first()["ticket_id"]
-    killed = everything_of(port)
+    # Rules that are not those of this Iris are mended whenever it starts.
+    iris(
+        place.folder, place.port, "psql", "--owner", "-c", "DROP TRIGGER tickets_before ON tickets"
+    )
+    killed = everything_of(place.port)
     assert "postgres" in killed.values()
     for process in killed:
         process.kill()
-    again = Up(used, port).until("^    curl")
+    again = place.start()
     assert "already" not in again.said
-    assert again.curl(f"127.0.0.1:{port}/tickets/{number}")["title"] == "A new ticket"
-    assert again.stop() == 0
+    ticket = f"127.0.0.1:{place.port}/tickets/{number}"
+    assert again.curl(ticket)["title"] == "A new ticket"
+    answer = again.curl("-X", "PUT", "-d", "status=blocked", ticket)
+    assert answer["code"] == "transition_not_allowed"
     up.process.wait()
 
 
-def test_after_the_service_was_killed_it_starts_at_once(used):
-    port = free_port()
-    up = Up(used, port).until("^    curl")
+def test_after_the_service_was_killed_it_starts_at_once(place):
+    up = place.running()
     (master,) = (
         each for each in psutil.Process(up.process.pid).children() if each.name() != "postgres"
     )
@@ -257,25 +279,52 @@ def test_after_the_service_was_killed_it_starts_at_once(used):
     master.kill()
     assert up.process.wait(timeout=30) != 0
     threading.Timer(0.5, workers[0].resume).start()
-    again = Up(used, port).until("^    curl")
-    assert again.stop() == 0
+    place.start()
 
 
-def test_where_it_is_run_makes_no_difference(used, tmp_path):
-    """As from cron, in the folder that holds the checkout, whose name is the package's."""
-    (tmp_path / "iris").mkdir()
-    for name in ("hug", "psycopg2", "queue"):
-        (tmp_path / f"{name}.py").write_text("raise SystemExit('not this one')")
-    script = Path(sys.executable).with_name("iris")
-    up = Up(used, free_port(), [script], cwd=tmp_path).until("^    curl")
+def test_a_database_left_running_is_used_whoever_has_a_transaction_open(place):
+    up = place.running()
+    number, postgres = up.first()["ticket_id"], up.postgres()
+    kill(up)
+    connection = psycopg2.connect(embedded.Server(place.folder).url())
+    with contextlib.closing(connection), connection.cursor() as cursor:
+        cursor.execute("UPDATE tickets SET title = 'half written'")
+        up = place.start()
+        assert f"(process {postgres}): using it" in up.said
+        assert "somebody's transaction is open, so the rules were not run again" in up.said
+        assert up.curl(f"127.0.0.1:{place.port}/tickets/{number}")["title"] == "A new ticket"
+        connection.commit()
     assert up.stop() == 0
-    assert "not this one" not in up.said
+    assert not (place.folder / "postgres" / "postmaster.pid").exists()
 
 
-def test_a_half_made_database_is_made_anew(folder):
-    (folder / "postgres.new").mkdir(parents=True)
-    (folder / "postgres.new" / "PG_VERSION").write_text("18\n")
-    up = Up(folder, free_port()).until("^    curl")
+def test_an_older_database_is_brought_up_to_date(place):
+    up, folder, port = place.running(), place.folder, place.port
+    # Whatever libpq would heed.
+    done = iris(folder, port, "db", "upgrade", **LIBPQ)
+    sentence = f"is at revision {schema.REVISION} as before; its rules have been run again"
+    assert (done.returncode, sentence in done.stderr) == (0, True), done.stderr
+    done = iris(folder, port, "db", "downgrade", "0007")
+    assert (done.returncode, done.stderr) == (
+        1,
+        f"iris: there is no revision 0007; this Iris knows {', '.join(migrations.known())}\n",
+    )
+    words = ("DROP SCHEMA public CASCADE", "CREATE SCHEMA public")
+    done = iris(
+        folder, port, "psql", "--owner", "-q", *(each for word in words for each in ("-c", word)), "-f", str(OLD)
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    done = iris(folder, port, "db", "check", **LIBPQ)
+    assert (done.returncode, done.stdout) == (
+        1,
+        f"revision 0007; this Iris needs {schema.REVISION}\n",
+    ), done.stderr
+    answer = up.curl(f"127.0.0.1:{port}/db-check")
+    assert (answer["status"], answer["code"]) == (503, "database_not_ready")
+    assert up.stop() == 0
+    up = place.start()
+    assert f"upgrading the database from revision 0007 to {schema.REVISION}" in up.said
+    assert up.curl(f"127.0.0.1:{port}/tickets/1")["title"] == "Printer is on fire"
     assert up.stop() == 0
 
 
@@ -290,10 +339,12 @@ def test_another_version_and_other_peoples_files_are_left_alone(folder):
     assert (done.returncode, "is not empty" in done.stderr) == (1, True)
 
 
-def test_help_is_everywhere(tmp_path):
+def test_help_is_everywhere(tmp_path, monkeypatch, capsys):
     for command in ([], ["up"], ["serve"], ["psql"], ["db"], ["db", "upgrade"], ["db", "check"]):
-        done = iris(tmp_path, 1, *command, "--help")
-        assert (done.returncode, done.stdout.startswith("usage: iris")) == (0, True)
+        monkeypatch.setattr(sys, "argv", ["iris", *command, "--help"])
+        with pytest.raises(SystemExit) as end:
+            cli.main()
+        assert (end.value.code, capsys.readouterr().out.startswith("usage: iris")) == (0, True)
     assert iris(tmp_path, 1, "--version").stdout.startswith("iris 0.")
     done = iris(tmp_path, 1, "up", "--nonsense")
     assert (done.returncode, "--nonsense is no option" in done.stderr) == (2, True)
@@ -366,79 +417,22 @@ def test_a_password_may_come_from_a_file(tmp_path, monkeypatch):
     assert location.dsn() == "host=db port=5432 dbname=iris user=iris password=sec\\'ret"
 
 
-def test_an_open_transaction_does_not_keep_it_from_starting(used):
-    port = free_port()
-    up = Up(used, port).until("^    curl")
-    up.first()
-    kill(up)
-    connection = psycopg2.connect(embedded.Server(used).url())
-    with contextlib.closing(connection), connection.cursor() as cursor:
-        cursor.execute("UPDATE tickets SET title = 'half written'")
-        up = Up(used, port).until("^    curl")
-        assert "somebody's transaction is open, so the rules were not run again" in up.said
-        assert up.curl(f"127.0.0.1:{port}/tickets/1")["title"] == "A new ticket"
-        connection.commit()
-    assert up.stop() == 0
-
-
-def test_what_is_counted_is_counted_over_all_workers(used):
-    port = free_port()
-    settings = ("IRIS_AUTH=token", "IRIS_WORKERS=3", "IRIS_RATE=5")
-    up = Up(used, port, command=["env", *settings, *IRIS]).until("^    curl")
-    token = iris(used, port, "token", "add", "ada").stdout.strip()
+def test_what_is_counted_is_counted_over_all_workers(server, sql):
+    token = sql.one("SELECT add_token('ada', 'writer') ->> 'token' AS it")["it"]
+    live = Live(server.url(), IRIS_AUTH="token", IRIS_WORKERS="2", IRIS_RATE="5")
 
     def statuses(token, number):
-        made = []
-        for _ in range(number):
-            # A connection for each, so that every worker has some.
-            door = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
-            door.request("GET", "/me", headers={"Authorization": f"Bearer {token}"})
-            made.append(door.getresponse().status)
-            door.close()
-        return made
+        # A connection for each, so that every worker has some.
+        header = f"Authorization: Bearer {token}"
+        return [live.send("GET", "/me", headers=[header])[0] for _ in range(number)]
 
-    begun = time.monotonic()
-    said = statuses(token, 30)
-    # As time goes by, one more every twelve seconds.
-    assert 5 <= said.count(200) <= 6 + (time.monotonic() - begun) // 12
-    begun = time.monotonic()
-    said = statuses("none", 40)
-    assert 10 <= said.count(401) <= 11 + (time.monotonic() - begun) // 6
-    up.stop()
-
-
-def test_an_older_database_is_brought_up_to_date(used):
-    port = free_port()
-    up = Up(used, port).until("^    curl")
-    up.first()
-    done = iris(used, port, "db", "upgrade")
-    sentence = f"is at revision {schema.REVISION} as before; its rules have been run again"
-    assert (done.returncode, sentence in done.stderr) == (0, True), done.stderr
-    done = iris(used, port, "db", "downgrade", "0007")
-    assert (done.returncode, done.stderr) == (
-        1,
-        f"iris: there is no revision 0007; this Iris knows {', '.join(migrations.known())}\n",
-    )
-    done = iris(used, port, "psql", "--owner", "-q", "-c", "DROP SCHEMA public CASCADE")
-    assert done.returncode == 0, done.stderr
-    done = iris(used, port, "psql", "--owner", "-q", "-c", "CREATE SCHEMA public", "-f", str(OLD))
-    assert done.returncode == 0, done.stderr
-    done = iris(used, port, "db", "check")
-    assert (done.returncode, done.stdout) == (
-        1,
-        f"revision 0007; this Iris needs {schema.REVISION}\n",
-    ), done.stderr
-    answer = up.curl(f"127.0.0.1:{port}/db-check")
-    assert (answer["status"], answer["code"]) == (503, "database_not_ready")
-    assert up.stop() == 0
-    up = Up(used, port).until("^    curl")
-    assert f"upgrading the database from revision 0007 to {schema.REVISION}" in up.said
-    assert up.curl(f"127.0.0.1:{port}/tickets/1")["title"] == "Printer is on fire"
-
-    # Rules that are not those of this Iris are mended whenever it starts.
-    iris(used, port, "psql", "--owner", "-c", "DROP TRIGGER tickets_before ON tickets")
-    assert up.stop() == 0
-    up = Up(used, port).until("^    curl")
-    answer = up.curl("-X", "PUT", "-d", "status=wontfix", f"127.0.0.1:{port}/tickets/1")
-    assert answer["code"] == "transition_not_allowed"
-    assert up.stop() == 0
+    try:
+        begun = time.monotonic()
+        said = statuses(token, 30)
+        # As time goes by, one more every twelve seconds.
+        assert 5 <= said.count(200) <= 6 + (time.monotonic() - begun) // 12
+        begun = time.monotonic()
+        said = statuses("none", 40)
+        assert 10 <= said.count(401) <= 11 + (time.monotonic() - begun) // 6
+    finally:
+        live.stop()

@@ -42,11 +42,11 @@ def iris(server, clean, tmp_path):
 
 
 @pytest.fixture
-def watching(iris):
-    """Return a function that starts `iris watch`; what still runs is ended."""
+def watching():
+    """Return a function that starts `iris watch` at an Iris; what still runs is ended."""
     started = []
 
-    def start(*words, **environment):
+    def start(iris, *words, **environment):
         started.append(iris.start("watch", *words, **environment))
         return started[-1]
 
@@ -60,7 +60,7 @@ def watching(iris):
 def test_it_tells_what_happens_as_it_happens(watching, iris, http, sql):
     http.put("/tickets", title="before")
     # From the beginning, for who asks for that.
-    running = watching("--from", "0")
+    running = watching(iris, "--from", "0")
     assert "  anonymous  created ticket 1: before\n" in lines(running, 1)[0]
     http.put("/tickets/1", status="active", labels=["a", "b"], description="x\n" * 99, actor=BOB)
     changed = lines(running, 1)[0]
@@ -82,7 +82,7 @@ def test_it_tells_what_happens_as_it_happens(watching, iris, http, sql):
 
 def test_it_goes_on_where_it_was(watching, iris, http):
     http.put("/tickets", title="before")
-    running = watching("--json", "--position", "kept")
+    running = watching(iris, "--json", "--position", "kept")
     begun = moved(iris.home / "kept")
     http.put("/tickets", title="one")
     assert json.loads(lines(running, 1)[0])["changes"]["title"] == [None, "one"]
@@ -90,7 +90,7 @@ def test_it_goes_on_where_it_was(watching, iris, http):
     moved(iris.home / "kept", begun)
     ended(running, signal.SIGKILL)
     http.put("/tickets", title="two")
-    running = watching("--json", "--position", "kept")
+    running = watching(iris, "--json", "--position", "kept")
     assert json.loads(lines(running, 1)[0])["changes"]["title"] == [None, "two"]
     # A position is one reader's.
     other = iris("watch", "--position", "kept")
@@ -104,11 +104,11 @@ def test_it_goes_on_where_it_was(watching, iris, http):
 
 
 def test_only_what_is_asked_for_is_told(watching, iris, http):
-    other = watching("actor=me,bob", "kind!=commented", "--from", "0")
+    other = watching(iris, "actor=me,bob", "kind!=commented", "--from", "0")
     for actor in (None, ALICE, BOB):
         http.put("/tickets", title=f"of {actor}", actor=actor)
         http.put("/tickets/1/comments", body="x", actor=actor)
-    running = watching("2", "--from", "0")
+    running = watching(iris, "2", "--from", "0")
     assert "ticket 2: of alice" in lines(running, 1)[0]
     assert [line.split("of ")[1] for line in lines(other, 2)] == ["alice\n", "bob\n"]
     http.put("/tickets/2/comments", body="x")
@@ -155,13 +155,13 @@ def test_killed_at_any_moment_it_repeats_and_loses_nothing(iris, sql):
 
 
 def test_it_waits_for_an_iris_that_is_away_and_ends_when_it_may_no_more(
-    iris, server, clean, sql, watching
+    server, sql, watching, tmp_path
 ):
     token = sql.one("SELECT add_token('rita', 'reader') ->> 'token' AS it")["it"]
     live = Live(server.url(), IRIS_AUTH="token")
-    place = {"IRIS_URL": f"http://127.0.0.1:{live.port}", "IRIS_TOKEN": token}
+    iris = Iris(tmp_path, f"http://127.0.0.1:{live.port}")
     try:
-        running = watching("kind=created", "--from", "0", **place)
+        running = watching(iris, "kind=created", "--from", "0", IRIS_TOKEN=token)
         sql("INSERT INTO tickets (title) VALUES ('one')")
         assert "ticket 1: one" in lines(running, 1)[0]
         live.stop()
