@@ -61,10 +61,19 @@ def place(server, fresh, tmp_path, monkeypatch):
     return fresh
 
 
-def wrong(**more):
+def examined(*checks, **more):
+    """Return what is found of some checks, of all unless some are named; most take longer than those that a test is about."""
+    with pytest.MonkeyPatch.context() as patch:
+        if checks:
+            looks = [look for look in doctor.LOOKS if look.check in checks]
+            patch.setattr(doctor, "LOOKS", looks)
+        return list(doctor.examine(**more))
+
+
+def wrong(*checks, **more):
     """Return {check: [what is wrong]}."""
     found = {}
-    for finding in doctor.examine(**more):
+    for finding in examined(*checks, **more):
         if finding.status == findings.WRONG:
             found.setdefault(finding.check, []).append(finding.found)
     return found
@@ -72,7 +81,7 @@ def wrong(**more):
 
 def status(check, **more):
     """Return what was found of one check: its only finding."""
-    (finding,) = (each for each in doctor.examine(**more) if each.check == check)
+    (finding,) = (each for each in examined(check, **more) if each.check == check)
     return finding
 
 
@@ -163,7 +172,7 @@ def test_roles_that_may_too_much_are_named(owner, place):
 
 def test_what_others_have_made_is_told_and_left_alone(place):
     run(place, "CREATE TABLE lodgers (i integer)", "GRANT SELECT ON tickets TO pg_monitor")
-    finding = status("others", quick=True)
+    (finding,) = (each for each in examined("schema") if each.check == "others")
     assert (finding.status, finding.found) == (findings.NOTE, "not Iris's: table lodgers")
     assert wrong(quick=True) == {}
 
@@ -176,7 +185,9 @@ def test_a_history_that_does_not_lead_to_what_is_there_is_found(place):
             "SET session_replication_role = replica; UPDATE tickets SET labels = '{forged}' WHERE ticket_id = 2"
         )
     connection.close()
-    assert wrong()["history"] == ["tickets, ticket_id 2: labels is not what its history ends with"]
+    assert wrong("history")["history"] == [
+        "tickets, ticket_id 2: labels is not what its history ends with"
+    ]
     assert "history" not in wrong(quick=True)
 
 
@@ -203,33 +214,34 @@ def test_a_clock_that_was_set_back_is_found(place):
         )
     connection.close()
     assert re.match(
-        "the newest event lies 3[56]..? s ahead: the clock has been set back", wrong()["clock"][0]
+        "the newest event lies 3[56]..? s ahead: the clock has been set back",
+        wrong("clock")["clock"][0],
     )
 
 
 def test_backups_that_are_missing_old_or_nowhere_are_told(place, tmp_path, monkeypatch):
     assert re.fullmatch(r"the newest, one.dump, is 0\.\d h old", status("backups").found)
     os.utime(tmp_path / "one.dump", (time.time() - 100_000,) * 2)
-    assert wrong(quick=True)["backups"] == ["the newest, one.dump, is 27.8 h old"]
-    assert "backups" not in wrong(quick=True, hours=28)
+    assert wrong("backups")["backups"] == ["the newest, one.dump, is 27.8 h old"]
+    assert "backups" not in wrong("backups", hours=28)
     (tmp_path / "one.dump").write_text("no backup")
-    assert wrong(quick=True)["backups"] == [f"there is none in {tmp_path}"]
+    assert wrong("backups")["backups"] == [f"there is none in {tmp_path}"]
     monkeypatch.setenv("IRIS_BACKUPS", str(tmp_path / "no"))
-    assert wrong(quick=True)["backups"] == [
+    assert wrong("backups")["backups"] == [
         f"{tmp_path / 'no'} can't be read: No such file or directory"
     ]
     monkeypatch.delenv("IRIS_BACKUPS")
-    assert status("backups", quick=True).status == findings.NOTE
+    assert status("backups").status == findings.NOTE
     # Where nobody makes any, no pg_dump is needed.
     with monkeypatch.context() as patch:
         patch.setattr(programs, "folders", dict)
-        told = [each.status for each in doctor.examine(quick=True) if each.check == "backups"]
+        told = [each.status for each in examined("backups") if each.check == "backups"]
         assert told == [findings.NOTE, findings.NOTE]
         patch.setenv("IRIS_BACKUPS", str(tmp_path))
-        assert "and pg_dump is not here: install" in wrong(quick=True)["backups"][0]
+        assert "and pg_dump is not here: install" in wrong("backups")["backups"][0]
     monkeypatch.setattr(outside, "FREE_BYTES", 1 << 70)
     monkeypatch.setenv("IRIS_BACKUPS", str(tmp_path))
-    assert re.search(f"GB are free for backups in {tmp_path}", wrong(quick=True)["disk"][0])
+    assert re.search(f"GB are free for backups in {tmp_path}", wrong("disk")["disk"][0])
 
 
 def as_replica(url, statement):
@@ -248,7 +260,7 @@ def test_hooks_and_people_whom_nobody_tells_are_found(place, monkeypatch):
         "INSERT INTO people (name, mail) VALUES ('alice', 'alice@example.org')",
         "INSERT INTO tickets (title, assignee) VALUES ('x', 'alice')",
     )
-    found = status("mail", quick=True)
+    found = status("mail")
     assert (found.status, found.found) == (
         findings.NOTE,
         "1 person wants mail, and no mail server is known here",
@@ -263,13 +275,14 @@ def test_hooks_and_people_whom_nobody_tells_are_found(place, monkeypatch):
     }
     time.sleep(1)
     assert wrong(quick=True) == nobody
+    mine = ("hooks", "mail")
     for table in ("hooks", "people"):
         as_replica(place, f"UPDATE {table} SET holder = 'one', until = now() + interval '1 minute'")
-    assert wrong(quick=True) == {}
+    assert wrong(*mine) == {}
     # Who had them was killed.
     for table in ("hooks", "people"):
         as_replica(place, f"UPDATE {table} SET until = now() - interval '1 minute'")
-    assert wrong(quick=True) == nobody
+    assert wrong(*mine) == nobody
     # They have been told, and wait for nothing, however long that was ago; or are told again later.
     last = "(SELECT max(position) FROM events)"
     as_replica(place, f"UPDATE hooks SET position = {last}, next_try = now() - interval '1 hour'")
@@ -277,7 +290,7 @@ def test_hooks_and_people_whom_nobody_tells_are_found(place, monkeypatch):
         place,
         "UPDATE people SET tried = 2, next_try = now() + interval '1 hour', reason = '451 later'",
     )
-    told = [each.found for each in doctor.examine(quick=True) if each.check in ("hooks", "mail")]
+    told = [each.found for each in examined(*mine) if each.check in ("hooks", "mail")]
     assert told == [
         "1 hook is told",
         "mail for alice was tried 2 times in vain: 451 later",
@@ -285,10 +298,10 @@ def test_hooks_and_people_whom_nobody_tells_are_found(place, monkeypatch):
     ]
     as_replica(place, "UPDATE people SET tried = 0, state = 'bounced'")
     post.stop()
-    told = [each.found for each in doctor.examine(quick=True) if each.check == "mail"]
+    told = [each.found for each in examined(*mine) if each.check == "mail"]
     assert told[0] == "1 address bounced"
     assert told[1].startswith("the mail server takes nothing from Iris: ")
-    assert wrong(quick=True).keys() == {"mail"}
+    assert wrong(*mine).keys() == {"mail"}
 
 
 def test_another_revision_ends_the_looks_that_need_this_one(place):

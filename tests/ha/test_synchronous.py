@@ -14,8 +14,8 @@ from iris.database import callers
 
 
 @pytest.fixture(scope="module")
-def cluster(tmp_path_factory):
-    made = Cluster(tmp_path_factory.mktemp("cluster"))
+def cluster(tmp_path_factory, put_data):
+    made = Cluster(tmp_path_factory.mktemp("cluster"), put_data)
     made.follow("one", cluster_name="one")
     yield made
     made.stop()

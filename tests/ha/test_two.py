@@ -12,8 +12,8 @@ from test_feed import Reader
 
 
 @pytest.fixture(scope="module")
-def cluster(tmp_path_factory):
-    made = Cluster(tmp_path_factory.mktemp("cluster"))
+def cluster(tmp_path_factory, put_data):
+    made = Cluster(tmp_path_factory.mktemp("cluster"), put_data)
     made.follow("one")
     yield made
     made.stop()
