@@ -145,7 +145,7 @@ def faults(page, looks=LOOKS):
     before, wrong = page.viewport_size, []
     in_light = any(scheme == "light" for _, scheme in looks)
     for width, scheme in looks:
-        page.set_viewport_size({"width": WIDTHS[width], "height": 800})
+        _make(page, {"width": WIDTHS[width], "height": 800})
         if scheme:
             page.emulate_media(color_scheme=scheme)
             only_colours = in_light and scheme == "dark"
@@ -153,8 +153,14 @@ def faults(page, looks=LOOKS):
             wrong += [f"{scheme}, {width}: {each}" for each in _found(page, kinds)]
         if page.evaluate("document.documentElement.scrollWidth") > WIDTHS[width]:
             wrong.append(f"wider than {WIDTHS[width]}")
-    page.set_viewport_size(before)
+    _make(page, before)
     return wrong
+
+
+def _make(page, size):
+    """Make a page as large as that; where it is, not even that is drawn anew."""
+    if page.viewport_size != size:
+        page.set_viewport_size(size)
 
 
 def _found(page, kinds):

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 from urllib.parse import parse_qsl, quote, urlencode
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from test_properties import SOME, TEXT
 
@@ -39,7 +39,7 @@ def walk(http):
     return look
 
 
-@settings(SOME, max_examples=40)
+@SOME
 @given(label=AWKWARD, other=AWKWARD, name=AWKWARD.filter(str.strip))
 def test_whatever_a_label_or_a_name_is_it_can_be_filtered(http, sql, walk, label, other, name):
     sql("DELETE FROM tickets")
