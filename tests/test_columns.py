@@ -91,10 +91,16 @@ class Doors:
 
     def __init__(self, tree, owner, url):
         self.tree, self.owner, self.url = tree, owner, url
-        self.live, self.sql = Live(url, tree=tree), Sql(url)
+        self.live, self.sql, self.cleaning = Live(url, tree=tree), Sql(url), Sql(owner)
+        self.clean()
+
+    def clean(self):
+        """Leave nothing behind."""
+        self.cleaning(RESET + seeds() + "SET session_replication_role = origin")
 
     def close(self):
         self.sql.connection.close()
+        self.cleaning.connection.close()
         self.live.stop(signal.SIGQUIT)
 
     def http(self, method, path, given=None):
@@ -247,10 +253,8 @@ def tomorrow(server, owner, tmp_path_factory):
 def doors(request, when):
     """Return the doors of today's Iris or of tomorrow's, with nothing behind them."""
     found = request.getfixturevalue(when)
-    clean = RESET + seeds() + "SET session_replication_role = origin"
-    run(found.owner, clean)
     yield found
-    run(found.owner, clean)
+    found.clean()
 
 
 @pytest.fixture

@@ -16,6 +16,7 @@ import pytest
 import reads
 from cluster import Cluster, follows, sql
 from conftest import ROOT, Live
+from reads import PRIMARY, STANDBY, VAIN, WAITS
 from test_feed import Reader
 from test_poolers import PGBOUNCER, bouncing
 
@@ -23,7 +24,6 @@ from iris import doctor, location
 from iris.database import standbys  # noqa: F401 (of the settings of now)
 from iris.doctor import outside
 
-STANDBY, PRIMARY, WAITS, VAIN = range(4)
 # Where it is not about time.
 PATIENT, FOLDER = "patient_app:app", str(Path(__file__).parent)
 LIGHT = ("/tickets", "/tickets/1", "/tickets?status=open&count=true", "/events", "/events?after=0", "/tickets/1/history", "/workflow", "/inbox", "/tickets/1/watchers", "/db-check")  # fmt: skip
