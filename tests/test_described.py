@@ -11,7 +11,7 @@ from urllib.parse import urlencode
 
 import pytest
 import strangers
-from chromium import CHROMIUM
+from chromium import WIDTHS, Browsing
 from conftest import ROOT, Live
 
 from iris import __version__, problems
@@ -289,6 +289,54 @@ def test_its_files_are_npms(server):
     assert "Apache License" in (SWAGGER / "LICENSE").read_text()
 
 
+# Where one files a ticket.
+FILE = "#operations-tickets-put_tickets"
+
+
+def tried(browse, scheme, width, token=None):
+    """Open the page as somebody has it, and file a ticket by it; return what went wrong, a list of words."""
+    page, wrong = browse.context(scheme, width, token=token).new_page(), []
+    page.on("requestfailed", lambda request: wrong.append(f"{request.url} failed"))
+    page.goto("/docs")
+    page.wait_for_selector(FILE)
+    red, green, blue = page.evaluate(
+        "getComputedStyle(document.body).backgroundColor.match(/\\d+/g).map(Number)"
+    )[:3]
+    if (red + green + blue < 3 * 128) != (scheme == "dark"):
+        wrong.append(f"where the reader is {scheme}, the page is not")
+    if page.evaluate("document.documentElement.scrollWidth") > WIDTHS[width]:
+        wrong.append(f"the page is wider than {WIDTHS[width]}")
+    if token:
+        page.click(".authorize")
+        page.fill("#auth-bearer-value", token)
+        page.click(".auth-btn-wrapper .authorize")
+        page.click(".btn-done")
+    page.click(f"{FILE} .opblock-summary-control")
+    page.click(f"{FILE} .execute")
+    shown = page.wait_for_selector(f"{FILE} .live-responses-table tbody .response-col_status")
+    if not shown.inner_text().startswith("201"):
+        wrong.append(f"to file a ticket gave {shown.inner_text()}")
+    page.context.close()
+    return wrong + browse.wrong
+
+
+def test_the_page_works_in_a_browser(browse, sql):
+    assert tried(browse, "dark", "telephone") == []
+    assert sql("SELECT title FROM tickets") == [{"title": "A new ticket"}]
+
+
+@pytest.mark.slow
+def test_the_page_works_in_a_browser_with_a_token(chromium, server, sql):
+    (token,) = sql.one("SELECT add_token('wendy', 'writer') ->> 'token'").values()
+    guarded = Live(server.url(), IRIS_AUTH="token")
+    try:
+        browse = Browsing(chromium, f"http://127.0.0.1:{guarded.port}")
+        assert tried(browse, "light", "wide", token) == []
+        assert sql.one("SELECT reporter FROM tickets LIMIT 1") == {"reporter": "wendy"}
+    finally:
+        guarded.stop()
+
+
 # Strangers ------------------------------------------------------------------------------------------
 
 
@@ -315,27 +363,6 @@ def test_a_typed_client_is_made_of_it(url, clean, tmp_path):
     assert set(left_out) == {"text/plain", "application/x-ndjson", "application/x-none"} | pictures
     assert said.count("WARNING") == len(left_out), said
     strangers.run("python", "client.py", tmp_path, url)
-
-
-@STRANGERS
-@pytest.mark.skipif(not CHROMIUM, reason="needs Chromium")
-def test_the_page_works_in_a_browser(url, sql):
-    strangers.run("python", "browser.py", CHROMIUM, url, "dark narrow")
-    assert sql("SELECT title FROM tickets") == [{"title": "A new ticket"}]
-
-
-@pytest.mark.slow
-@STRANGERS
-@pytest.mark.skipif(not CHROMIUM, reason="needs Chromium")
-def test_the_page_works_in_a_browser_with_a_token(server, sql):
-    (token,) = sql.one("SELECT add_token('wendy', 'writer') ->> 'token'").values()
-    guarded = Live(server.url(), IRIS_AUTH="token")
-    try:
-        url = f"http://127.0.0.1:{guarded.port}"
-        strangers.run("python", "browser.py", CHROMIUM, url, "light wide", token)
-        assert sql.one("SELECT reporter FROM tickets LIMIT 1") == {"reporter": "wendy"}
-    finally:
-        guarded.stop()
 
 
 @STRANGERS
