@@ -46,7 +46,9 @@ def main(folder, requirements, package=None):
             )
         run(sys.executable, "-m", "venv", "--clear", folder)
         pip = (os.path.join(folder, "bin", "python"), "-m", "pip", "--disable-pip-version-check")
-        run(*pip, "install", "-q", "--require-hashes", "-r", requirements)
+        # All of it is compiled where people start what begins soon; elsewhere, what is used is when it is.
+        compiled = () if package else ("--no-compile",)
+        run(*pip, "install", "-q", "--require-hashes", *compiled, "-r", requirements)
         if package:
             run(*pip, "install", "-q", "--no-deps", "--no-build-isolation", "-e", package)
         ready.touch()
