@@ -31,9 +31,36 @@ class Place:
         return self.folder / "postgres" / "postmaster.pid"
 
 
+@pytest.fixture(scope="module")
+def spare(tmp_path_factory, put_data):
+    """Return the folder of data in which somebody has kept a row."""
+    place = Place(tmp_path_factory.mktemp("spare") / "data")
+    put_data(place.folder)
+    made = place.server()
+    made.start()
+    made._psql("postgres", "-c", "CREATE TABLE kept (n integer); INSERT INTO kept VALUES (1)")
+    made.stop()
+    return made.data
+
+
 @pytest.fixture
-def place(tmp_path):
+def lend(spare):
+    """Return a function that puts those data into a folder, from which they come back: a copy takes longer than most tests."""
+    lent = []
+
+    def put(folder):
+        folder.mkdir()
+        lent.append(spare.rename(folder / "postgres"))
+
+    yield put
+    for each in lent:
+        each.rename(spare)
+
+
+@pytest.fixture
+def place(tmp_path, lend):
     made = Place(tmp_path / "data")
+    lend(made.folder)
     yield made
     made.server().stop()
 
@@ -57,12 +84,10 @@ def short():
 
 
 @pytest.fixture
-def started(place, put_data):
+def started(place):
     """Return a running server with a row that was acknowledged."""
-    put_data(place.folder)
     made = place.server()
     made.start()
-    made._psql("postgres", "-c", "CREATE TABLE kept (n integer); INSERT INTO kept VALUES (1)")
     return made
 
 
@@ -189,25 +214,29 @@ def ids(path):
     return found.st_uid, found.st_gid
 
 
-@pytest.mark.parametrize("system", ["tells of processes", "does not"])
-def test_one_that_is_of_another_folder_is_left_alone(short, put_data, monkeypatch, system):
+def test_one_that_is_of_another_folder_is_left_alone(short, put_data, monkeypatch):
     """A folder was moved while its server ran, and there is another one in its old place, by the same socket."""
     place, moved = Place(short / "data"), Place(short / "moved")
     put_data(place.folder)
     place.server().start()
     place.folder.rename(moved.folder)
-    if system == "does not":
-        monkeypatch.setattr(embedded.identity, "PROC", short / "nowhere")
+    # Where the system tells nothing of processes, and where it does.
+    systems = {"tells nothing": short / "nowhere", "tells": embedded.identity.PROC}
+    monkeypatch.setattr(embedded.identity, "PROC", systems["tells nothing"])
     new = place.server()
     new.start()
     try:
         other = moved.server()
-        for use in (other.identify, other.start, other.stop):
-            with pytest.raises(embedded.Failed) as caught:
-                use()
-            assert f"is the PostgreSQL of {new.data} (process {new.pid()})" in str(caught.value)
-            assert "it is left alone" in str(caught.value)
-        assert new.is_ready()
+        for system, proc in systems.items():
+            monkeypatch.setattr(embedded.identity, "PROC", proc)
+            for use in (other.identify, other.start, other.stop):
+                with pytest.raises(embedded.Failed) as caught:
+                    use()
+                assert f"is the PostgreSQL of {new.data} (process {new.pid()})" in str(
+                    caught.value
+                ), system
+                assert "it is left alone" in str(caught.value), system
+            assert new.is_ready(), system
         done = subprocess.run(
             [sys.executable, "-m", "iris.cli", "psql", "-c", "SELECT 1"],
             env={**os.environ, "DATABASE_URL": "", "IRIS_DATA": str(moved.folder)},
@@ -242,10 +271,10 @@ def test_a_number_that_is_anybodys_is_not_signalled_where_the_system_tells_nothi
 
 
 @pytest.mark.parametrize("end", ["stopped", "killed", "stopped by somebody else", "not started"])
-def test_it_leaves_nothing_outside_of_its_folder(tmp_path, short, put_data, monkeypatch, end):
+def test_it_leaves_nothing_outside_of_its_folder(tmp_path, short, lend, monkeypatch, end):
     monkeypatch.setattr(tempfile, "tempdir", str(short))
     place = Place(tmp_path / ("long" * 25))
-    put_data(place.folder)
+    lend(place.folder)
     if end == "not started":
         made = embedded.Server(place.folder, options={"no_such_setting": "on"})
         with pytest.raises(embedded.Failed):
@@ -269,10 +298,10 @@ def test_it_leaves_nothing_outside_of_its_folder(tmp_path, short, put_data, monk
 
 
 @pytest.mark.parametrize("name", ["long" * 25, "a,b"])
-def test_its_socket_stays_where_it_is_when_it_is_started_again(tmp_path, server, put_data, name):
+def test_its_socket_stays_where_it_is_when_it_is_started_again(tmp_path, server, lend, name):
     """Who serves from it has its name; a path that is too long, or has a comma, is none for a socket."""
     place = Place(tmp_path / name)
-    put_data(place.folder)
+    lend(place.folder)
     own = place.server()
     own.start()
     try:
