@@ -69,7 +69,7 @@ if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
 pytest_plugins = ["chromium"]
 # A file is one process's, so that what a module needs is made once. These take longest, and begin first: or in
 # the end all would wait for one.
-LONG = ("up", "trackers", "browser_pages", "standbys", "described", "delivery", "metrics", "outages", "bounds", "backup", "kills", "embedded", "doctor", "attacks", "isolation", "connections", "columns", "feed", "transfer", "two", "plans", "browser_live", "client", "schema", "watch", "mail_out", "upgrades", "synchronous", "import", "filters", "mail_in", "browser_board", "poolers", "past")  # fmt: skip
+LONG = ("up", "trackers", "browser_pages", "standbys", "described", "delivery", "metrics", "outages", "bounds", "backup", "kills", "embedded", "doctor", "attacks", "isolation", "connections", "columns", "feed", "transfer", "two", "past", "plans", "client", "browser_live", "schema", "watch", "mail_out", "upgrades", "synchronous", "import", "mail_in", "browser_board", "poolers", "filters")  # fmt: skip
 ALICE, BOB, CHARLIE = "alice", "bob", "charlie"
 
 RESET = """
