@@ -149,6 +149,8 @@ def _wait(number):
     # What is here stays for all copies: no look for garbage touches it, which would copy it.
     gc.collect()
     gc.freeze()
+    # It ends with who asks it, and not before them by their Ctrl-C.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
     # Nobody asks whether the copies in between have ended.
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)
     asked = socket.socket(fileno=number)
@@ -176,8 +178,6 @@ def _between(given, stdin, stdout, stderr, tell):
     for file in (stdin, stdout, stderr):
         os.close(file)
     os.write(tell, b"%20d" % pid)
-    # Its own reader may be told to end by Ctrl-C.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
     _pid, status = os.waitpid(pid, 0)
     os.write(tell, b"%20d" % status)
     os._exit(0)
@@ -185,6 +185,7 @@ def _between(given, stdin, stdout, stderr, tell):
 
 def _become(options, env, cwd):
     """Be what Python would be with these options."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     os.environ.clear()
     os.environ.update(env)
     os.chdir(cwd)
