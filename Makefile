@@ -20,7 +20,7 @@ SWAGGER := 5.35.0
 AXE := 4.14.1
 
 .DEFAULT_GOAL := help
-.PHONY: help up test slow kills hooks heard lives fuzz trackers crowd reads ha apart described swagger axe pages pictures lint bench growth scale moving psql revision fresh lock
+.PHONY: help up test slow kills hooks heard lives fuzz trackers crowd reads ha apart described swagger axe pages pictures lint bench growth scale places moving psql revision fresh lock
 
 help:  ## print this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -97,6 +97,9 @@ growth: $(READY)  ## measure Iris at 1,000 to 1,000,000 tickets (ARGS='--sizes 1
 
 scale: $(READY)  ## what breaks first as tickets and readers become more (ARGS='--measure' measures what things cost)
 	@exec $(BIN)/python bench/scale.py $(ARGS)
+
+places: $(READY)  ## what it costs to give events their places in the feed, beside revision 0008 (ARGS='--tickets 100000')
+	@exec $(BIN)/python bench/places.py $(ARGS)
 
 moving: $(READY)  ## import 10,000 tickets of Jira, twice, and measure (ARGS='--rows 100000')
 	@exec $(BIN)/python -W ignore bench/moving.py $(ARGS)

@@ -145,7 +145,7 @@ def hooks(stack, server, database, seconds):
 
     def settle():
         least = "(SELECT min(position) FROM hooks)"
-        behind = f"SELECT FROM events WHERE position IS NULL OR position > {least} LIMIT 1"
+        behind = f"SELECT WHERE is_waiting() OR (SELECT max(position) FROM places) > {least}"
         with owner.cursor() as cursor:
             while cursor.execute(behind) or cursor.rowcount:
                 time.sleep(0.2)

@@ -43,7 +43,7 @@ UPDATE tickets SET created = created - make_interval(days => days), updated = up
     FROM ages WHERE ages.ticket_id = tickets.ticket_id;
 UPDATE comments SET created = created - make_interval(days => days), updated = updated - make_interval(days => days)
     FROM ages WHERE ages.ticket_id = comments.ticket_id;
-UPDATE events SET at = at - make_interval(days => days) FROM ages WHERE ages.ticket_id = events.ticket_id;
+UPDATE stored_events SET at = at - make_interval(days => days) FROM ages WHERE ages.ticket_id = stored_events.ticket_id;
 COMMIT;
 
 -- Since then.

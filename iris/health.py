@@ -10,23 +10,32 @@ from iris.database import engine, refusals
 from iris.described import shapes
 
 VERSIONS = table("alembic_version", column("version_num"))
-EVENTS = models.Event.__table__
-WAITING = select(EVENTS.c.at).where(EVENTS.c.position.is_(None)).order_by(EVENTS.c.event_id)
+PLACES = models.Place.__table__
+
+
+def waiting(most):
+    """Return when events were that have no position yet, as a SELECT.
+
+    most:     how many are enough: if nobody ever reads the feed, all events wait.
+    """
+    at = column("at", models.StoredEvent.__table__.c.at.type)
+    return select(func.waiting_events(most).table_valued(at, name="waiting").c.at).limit(most)
+
+
+WAITING = waiting(1000).subquery()
 CHECK = select(
     select(VERSIONS.c.version_num).scalar_subquery(),
     func.current_setting("server_version"),
     func.pg_is_in_recovery(),
-    select(func.coalesce(func.max(EVENTS.c.position), 0))
-    .where(EVENTS.c.position.is_not(None))
-    .scalar_subquery(),
-    select(func.encode(EVENTS.c.digest, "hex"))
-    .where(EVENTS.c.position.is_not(None))
-    .order_by(EVENTS.c.position.desc())
+    select(func.coalesce(func.max(PLACES.c.position), 0)).scalar_subquery(),
+    select(func.encode(PLACES.c.digest, "hex"))
+    .order_by(PLACES.c.position.desc())
     .limit(1)
     .scalar_subquery(),
-    # Counted up to a limit: if nobody ever reads the feed, all events wait.
-    select(func.count()).select_from(WAITING.limit(1000).subquery()).scalar_subquery(),
-    func.coalesce(func.extract("epoch", func.now() - WAITING.limit(1).scalar_subquery()), 0),
+    select(func.count()).select_from(WAITING).scalar_subquery(),
+    func.coalesce(
+        func.extract("epoch", func.now() - select(func.min(WAITING.c.at)).scalar_subquery()), 0
+    ),
 )
 
 SHAPE = shapes.Record(
@@ -77,7 +86,7 @@ def read():
         "server": f"PostgreSQL {server}",
         "read_only": standby,
         "revision": revision,
-        # Events that nobody has read yet have no position: up to 1,000 of them are counted.
+        # Events that nobody has read yet have no position.
         "feed": {
             "position": position,
             # Noted elsewhere, it shows for ever whether what happened until then is as it was.

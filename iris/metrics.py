@@ -34,7 +34,7 @@ HOOKS, PEOPLE = hooks.TABLE, people.TABLE
 AT_ONCE = PEOPLE.c.digest == literal_column("'now'")
 LAGS = statements.compiled(
     select(
-        _since(health.WAITING.limit(1).scalar_subquery()),
+        _since(health.waiting(1).scalar_subquery()),
         _since(untold.since(HOOKS)),
         _since(untold.since(PEOPLE, AT_ONCE)),
         untold.failing(HOOKS),

@@ -95,7 +95,7 @@ def renew_digests():
         op.execute("SELECT renew_digests()")
         return
     connection, told = op.get_bind(), time.monotonic()
-    every = connection.scalar(text("SELECT count(position) FROM events"))
+    every = connection.scalar(text("SELECT count(*) FROM places"))
     done, last = None, 0
     while last != done:
         done = last

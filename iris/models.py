@@ -295,7 +295,7 @@ class Search(Base):
 
 
 class _EventColumns:
-    """What events has, and stored_events."""
+    """What events has, and, without its place, stored_events."""
 
     event_id: Mapped[int] = mapped_column(Identity(always=True), primary_key=True)
     at: Mapped[datetime] = mapped_column(info=FILTERED)
@@ -305,16 +305,14 @@ class _EventColumns:
     kind: Mapped[str] = mapped_column(EventKind, info=FILTERED)
     comment_id: Mapped[int | None]
     changes: Mapped[dict]
-    position: Mapped[int | None]
     kept_version: Mapped[int | None] = mapped_column(info=INTERNAL)
     kept_updated: Mapped[datetime | None] = mapped_column(info=INTERNAL)
     kept_closed: Mapped[datetime | None] = mapped_column(info=INTERNAL)
     kept_more: Mapped[dict | None] = mapped_column(info=INTERNAL)
     other_id: Mapped[int | None] = mapped_column(info=INTERNAL)
     other_kept: Mapped[dict | None] = mapped_column(info=INTERNAL)
-    change: Mapped[int] = mapped_column(server_default=FetchedValue())
-    undoes: Mapped[int | None]
-    digest: Mapped[bytes | None]
+    change: Mapped[int] = mapped_column(server_default=FetchedValue(), sort_order=2)
+    undoes: Mapped[int | None] = mapped_column(sort_order=2)
 
 
 class Event(_EventColumns, Base):
@@ -322,6 +320,10 @@ class Event(_EventColumns, Base):
 
     __tablename__ = "events"
     __table_args__ = {"info": VIEW}
+
+    # Of its place.
+    position: Mapped[int | None] = mapped_column(sort_order=1)
+    digest: Mapped[bytes | None] = mapped_column(sort_order=3)
 
 
 class StoredEvent(_EventColumns, Base):
@@ -332,8 +334,6 @@ class StoredEvent(_EventColumns, Base):
     __table_args__ = (
         Index("events_ticket_id_idx", "ticket_id", "event_id"),
         Index("events_at_idx", "at"),
-        Index("events_position_idx", "position", postgresql_where=text("position IS NOT NULL")),
-        Index("events_unpositioned_idx", "event_id", postgresql_where=text("position IS NULL")),
         Index(
             "events_other_id_idx",
             "other_id",
@@ -377,6 +377,18 @@ class StoredEvent(_EventColumns, Base):
         ),
         Index("events_change_idx", "change"),
     )
+
+
+class Place(Base):
+    """The place of an event in the feed, and its digest."""
+
+    __tablename__ = "places"
+
+    position: Mapped[int]
+    event_id: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    digest: Mapped[bytes]
+
+    __table_args__ = (Index("places_position_idx", "position"),)
 
 
 class Replay(Base):

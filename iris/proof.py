@@ -27,7 +27,7 @@ def look(cursor, progress=lambda sentence: None):
     Returns:  a Found.
     Source:   verify_events(), portion by portion.
     """
-    cursor.execute("SELECT coalesce(max(position), 0) FROM events WHERE position IS NOT NULL")
+    cursor.execute("SELECT coalesce(max(position), 0) FROM places")
     (last,) = cursor.fetchone()
     done = 0
     while True:
@@ -39,8 +39,7 @@ def look(cursor, progress=lambda sentence: None):
         done += PORTION
         progress(f"{done} of {last} events fit")
     cursor.execute(
-        "SELECT position, encode(digest, 'hex') FROM events WHERE position IS NOT NULL"
-        " ORDER BY position DESC LIMIT 1"
+        "SELECT position, encode(digest, 'hex') FROM places ORDER BY position DESC LIMIT 1"
     )
     return Found(*(cursor.fetchone() or (0, None)))
 
@@ -57,6 +56,6 @@ def place_of(cursor, digest):
 
     digest:   in hex.
     """
-    cursor.execute("SELECT position FROM events WHERE digest = decode(%s, 'hex')", (digest,))
+    cursor.execute("SELECT position FROM places WHERE digest = decode(%s, 'hex')", (digest,))
     found = cursor.fetchone()
     return found and found[0]

@@ -4,7 +4,7 @@ from sqlalchemy import func, literal_column, select
 
 from iris import models
 
-_EVENTS = models.Event.__table__
+_EVENTS, _PLACES = models.StoredEvent.__table__, models.Place.__table__
 
 
 def _is(column, word):
@@ -20,8 +20,9 @@ def since(table, *conditions):
     first = select(func.min(table.c.position)).where(_is(table.c.state, "active"), *conditions)
     return (
         select(_EVENTS.c.at)
-        .where(_EVENTS.c.position > first.scalar_subquery())
-        .order_by(_EVENTS.c.position)
+        .join_from(_PLACES, _EVENTS, _PLACES.c.event_id == _EVENTS.c.event_id)
+        .where(_PLACES.c.position > first.scalar_subquery())
+        .order_by(_PLACES.c.position)
         .limit(1)
         .scalar_subquery()
     )

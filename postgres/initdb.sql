@@ -42,6 +42,7 @@ ALTER ROLE iris_service PASSWORD :'iris_service_pass';
 \ir schema/tables/watches.sql
 \ir schema/tables/searches.sql
 \ir schema/tables/stored_events.sql
+\ir schema/tables/places.sql
 \ir schema/tables/past.sql
 \ir schema/tables/replays.sql
 \ir schema/tables/workflow_recorded.sql
@@ -74,6 +75,7 @@ ALTER ROLE iris_service PASSWORD :'iris_service_pass';
 \ir schema/calls/changes.sql
 \ir schema/calls/stats.sql
 \ir schema/calls/undo.sql
+\ir schema/calls/places.sql
 \ir schema/calls/proof.sql
 \ir schema/calls/feed.sql
 \ir schema/calls/inbox.sql

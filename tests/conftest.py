@@ -76,8 +76,8 @@ RESET = """
     SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE state LIKE 'idle in transaction%';
     SET session_replication_role = replica;
     DELETE FROM links; DELETE FROM watches; DELETE FROM comments; DELETE FROM searches; DELETE FROM tickets;
-    DELETE FROM transitions; DELETE FROM statuses; DELETE FROM events; DELETE FROM replays;
-    DELETE FROM workflow_recorded; DELETE FROM tokens; DELETE FROM people; DELETE FROM read_marks; DELETE FROM deliveries; DELETE FROM hooks; DELETE FROM past_tickets; DELETE FROM past_searches; UPDATE past_reached SET position = 0;
+    DELETE FROM transitions; DELETE FROM statuses; DELETE FROM stored_events; DELETE FROM places; DELETE FROM replays;
+    DELETE FROM workflow_recorded; DELETE FROM tokens; DELETE FROM people; DELETE FROM read_marks; DELETE FROM deliveries; DELETE FROM hooks; DELETE FROM past_tickets; DELETE FROM past_searches; UPDATE past_reached SET position = 0; UPDATE places_reached SET (change, open, base, until, until_open, event_id) = (0, '{}', NULL, NULL, NULL, NULL);
     SELECT setval('tickets_ticket_id_seq', 1, false), setval('comments_comment_id_seq', 1, false),
         setval('stored_events_event_id_seq', 1, false), setval('hooks_hook_id_seq', 1, false);
 """

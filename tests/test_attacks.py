@@ -101,7 +101,7 @@ DRIVE = """
     DELETE FROM public.watches
     SELECT public.ticket_fits('a', 'b', 'c', 'd', '{}', '{}', 'tomorrow'), public.comment_fits('a', 'b')
     SELECT * FROM public.events_after(0, 100)
-    SELECT public.contents(event, 1, changes), public.exported(event, changes), public.kept(event), public.kept_told(event), public.escaped('a'),
+    SELECT public.contents(event, 1, changes::pg_catalog.text), public.exported(event, 1, 'x', changes::pg_catalog.text), public.is_waiting(), (SELECT count(*) FROM public.waiting_events()), public.kept(event), public.kept_told(event), public.escaped('a'),
         public.first_told(ticket_id, comment_id, at, event_id, changes), public.told_changes('event'), public.texts_of(changes), public.concerns(event, 'zoe', changes) FROM public.stored_events AS event
     SELECT * FROM public.verify_events()
     SELECT * FROM public.tickets_as_of('yesterday'), public.comments_as_of('yesterday'), public.links_as_of('yesterday'),

@@ -230,7 +230,7 @@ def test_a_service_that_runs_goes_on_with_what_was_restored(live, http, server, 
     """Its sessions have prepared statements about tables that are gone then."""
     http("DELETE", "/tickets/1")
     with psycopg2.connect(server.url("postgres")) as connection, connection.cursor() as cursor:
-        cursor.execute("SET session_replication_role = replica; DELETE FROM events")
+        cursor.execute("SET session_replication_role = replica; DELETE FROM stored_events")
     connection.close()
     live.send("GET", "/tickets")
     backup.read(server.url("postgres"), str(file), quiet)

@@ -62,7 +62,7 @@ def test_nobody_splits_a_transaction_or_joins_two(sql, server):
     assert len(set(numbers(sql).values())) == 2
     for statement in (
         "SELECT setval('change_base', 1)", "SELECT nextval('change_base')",
-        "REFRESH MATERIALIZED VIEW change_base_set", "UPDATE events SET change = 1",
+        "REFRESH MATERIALIZED VIEW change_base_set", "UPDATE stored_events SET change = 1",
     ):  # fmt: skip
         assert isinstance(sql.refusal(statement), psycopg2.errors.InsufficientPrivilege)
 

@@ -132,7 +132,7 @@ def test_every_example_is_taken(document, http, ticket, owner):
         ticket()
     with owner.cursor() as cursor:
         cursor.execute(
-            "SET session_replication_role = replica; UPDATE events SET change = 12 WHERE ticket_id = 12;"
+            "SET session_replication_role = replica; UPDATE stored_events SET change = 12 WHERE ticket_id = 12;"
             " SET session_replication_role = origin"
         )
     http.put("/comments", ticket_id=1, body="x")

@@ -210,7 +210,7 @@ def test_a_clock_that_was_set_back_is_found(place):
     connection = psycopg2.connect(place)
     with connection, connection.cursor() as cursor:
         cursor.execute(
-            "SET session_replication_role = replica; UPDATE events SET at = at + interval '1 hour'"
+            "SET session_replication_role = replica; UPDATE stored_events SET at = at + interval '1 hour'"
         )
     connection.close()
     assert re.match(

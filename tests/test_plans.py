@@ -37,16 +37,17 @@ FILL = """
     -- A few by open tickets, the newest in the middle.
     INSERT INTO links SELECT ticket_id, 'blocks', ticket_id + 5 FROM tickets WHERE ticket_id % (MANY * 3 / 400) = 0 AND ticket_id < MANY / 2;
     -- The last tenth has been given from one to the next, twice.
-    INSERT INTO stored_events (at, actor, source, ticket_id, kind, changes, kept_version, kept_updated, position)
+    INSERT INTO stored_events (at, actor, source, ticket_id, kind, changes, kept_version, kept_updated)
     SELECT created + place * interval '30 minutes', 'alice', 'psql', ticket_id, CASE place WHEN 0 THEN 'created' ELSE 'changed' END::event_kind,
            CASE place WHEN 0 THEN jsonb_build_object('title', jsonb_build_array(NULL, title))
                ELSE jsonb_build_object('assignee', jsonb_build_array('user' || (ticket_id + 3 - place) % 100, 'user' || (ticket_id + 2 - place) % 100)) END,
-           nullif(place, 0), CASE WHEN place > 0 THEN created + (place - 1) * interval '30 minutes' END,
-           row_number() OVER (ORDER BY created, place)
+           nullif(place, 0), CASE WHEN place > 0 THEN created + (place - 1) * interval '30 minutes' END
       FROM tickets, generate_series(0, 2) AS place WHERE ticket_id > MANY * 9 / 10;
+    INSERT INTO places SELECT row_number() OVER (ORDER BY at, event_id), event_id, '' FROM stored_events;
+    SELECT find_waiting();
     SET session_replication_role = origin;
     -- The other tables are looked at when they are full.
-    ANALYZE links, stored_events;
+    ANALYZE links, stored_events, places;
 """
 
 

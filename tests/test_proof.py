@@ -146,7 +146,8 @@ def flipping(server):
 
 def test_one_flipped_byte_of_any_column_is_found_and_named(lived, flipping):
     flipping.execute(
-        "SELECT attname FROM pg_attribute WHERE attrelid = 'stored_events'::regclass AND attnum > 0 AND NOT attisdropped"
+        "SELECT DISTINCT attname FROM pg_attribute WHERE attrelid IN ('stored_events'::regclass, 'places'::regclass)"
+        " AND attnum > 0 AND NOT attisdropped"
     )
     assert {name for (name,) in flipping.fetchall()} == set(FLIPPED)
     assert verified(flipping) == []
@@ -154,7 +155,8 @@ def test_one_flipped_byte_of_any_column_is_found_and_named(lived, flipping):
         for column, value in FLIPPED.items():
             flipping.execute("SAVEPOINT one")
             flipping.execute(
-                f"UPDATE stored_events SET {column} = {value} WHERE position = {position} RETURNING event_id"
+                f"UPDATE {'places' if column in ('position', 'digest') else 'stored_events'} AS flipped SET {column} = {value}"
+                f" WHERE event_id = (SELECT event_id FROM places WHERE position = {position}) RETURNING event_id"
             )
             (event_id,) = flipping.fetchone()
             (found,) = verified(flipping)
@@ -163,6 +165,9 @@ def test_one_flipped_byte_of_any_column_is_found_and_named(lived, flipping):
                 assert found == (position ^ 1024, event_id, why)
             else:
                 why = "its digest is not that of its contents and of the one before"
+                if column == "event_id":
+                    # Its place is another's then.
+                    event_id, why = event_id - 100000, "it is not there any more"
                 assert found == (position, event_id, why), column
             flipping.execute("ROLLBACK TO one")
 
@@ -170,15 +175,24 @@ def test_one_flipped_byte_of_any_column_is_found_and_named(lived, flipping):
 def test_what_was_taken_out_put_in_or_moved_is_found(lived, flipping):
     half = lived // 2
     for statement, found in (
-        (f"DELETE FROM events WHERE position = {half} RETURNING NULL::bigint",
+        (f"WITH gone AS (DELETE FROM places WHERE position = {half} RETURNING event_id)"
+         " DELETE FROM stored_events USING gone WHERE stored_events.event_id = gone.event_id RETURNING NULL::bigint",
          (half, f"there is no event here any more; the next one is at {half + 1}")),
-        (f"UPDATE events SET position = NULL WHERE position = {half} RETURNING event_id", (None, f"its position was {half}")),
-        (f"UPDATE events SET position = NULL WHERE position = {lived} RETURNING event_id", (None, "it has a digest and no place in the feed")),
-        (f"UPDATE events SET position = -3 WHERE position = {lived} RETURNING event_id", (-3, "it has a digest and no place in the feed")),
-        ("UPDATE events SET position = 0 WHERE position = 1 RETURNING event_id", (0, "its position was 1")),
-        (f"UPDATE events SET digest = NULL WHERE position = {half} RETURNING event_id", (half, "it has no digest")),
-        ("INSERT INTO stored_events (event_id, at, actor, source, kind, changes, position, digest)"
-         f" SELECT 999999, now(), 'x', 'x', 'workflow_changed', '{{}}', {half}, digest FROM events WHERE position = {half} RETURNING event_id",
+        (f"DELETE FROM stored_events USING places WHERE position = {half} AND places.event_id = stored_events.event_id RETURNING places.event_id",
+         (half, "it is not there any more")),
+        (f"DELETE FROM stored_events USING places WHERE position = {lived} AND places.event_id = stored_events.event_id RETURNING places.event_id",
+         (lived, "it is not there any more")),
+        (f"DELETE FROM places WHERE position = {half} RETURNING NULL::bigint",
+         (half, f"there is no event here any more; the next one is at {half + 1}")),
+        (f"DELETE FROM places WHERE position = {lived} RETURNING event_id", (None, "it has lost its place in the feed")),
+        (f"UPDATE places SET position = -3 WHERE position = {lived} RETURNING event_id", (-3, "it has a place that the feed has not")),
+        ("UPDATE places SET position = 0 WHERE position = 1 RETURNING event_id", (0, "its position was 1")),
+        (f"UPDATE places SET digest = '' WHERE position = {half} RETURNING event_id",
+         (half, "its digest is not that of its contents and of the one before")),
+        (f"INSERT INTO places SELECT position, 999999, digest FROM places WHERE position = {half} RETURNING event_id",
+         (half, "it is not there any more")),
+        ("WITH made AS (INSERT INTO stored_events (event_id, at, actor, source, kind, changes) VALUES (999999, now(), 'x', 'x', 'workflow_changed', '{}'))"
+         f" INSERT INTO places SELECT position, 999999, digest FROM places WHERE position = {half} RETURNING event_id",
          (half, "another event has its position")),
     ):  # fmt: skip
         flipping.execute("SAVEPOINT one")
@@ -190,7 +204,7 @@ def test_what_was_taken_out_put_in_or_moved_is_found(lived, flipping):
         flipping.execute("ROLLBACK TO one")
     # Two that have changed places.
     flipping.execute(
-        f"UPDATE events SET position = 2 * {half} + 1 - position WHERE position IN ({half}, {half + 1})"
+        f"UPDATE places SET position = 2 * {half} + 1 - position WHERE position IN ({half}, {half + 1})"
     )
     ((place, _, why),) = verified(flipping)
     assert (place, why) == (half, "its digest is not that of its contents and of the one before")
@@ -231,7 +245,8 @@ def test_the_end_that_was_cut_off_is_found_by_what_was_noted(
     assert json.loads(verify("--json", "--digest", digests[1].upper())[1]) == told
     with owner.cursor() as cursor:
         cursor.execute(
-            f"UPDATE events SET actor = 'mallory' WHERE position = {lived - 2} RETURNING event_id"
+            f"UPDATE stored_events SET actor = 'mallory' FROM places WHERE position = {lived - 2}"
+            " AND places.event_id = stored_events.event_id RETURNING places.event_id"
         )
         (event_id,) = cursor.fetchone()
         words = f"event {event_id} at position {lived - 2}: its digest is not that of its contents and of the one before"
@@ -256,8 +271,12 @@ def test_nobody_but_the_owner_gives_any(sql, http):
     for statement in (
         "SELECT place_events(1)",
         "SELECT renew_digests()",
+        "SELECT find_waiting()",
         "UPDATE events SET digest = NULL",
-        "INSERT INTO stored_events (digest) VALUES ('')",
+        "UPDATE places SET digest = ''",
+        "INSERT INTO places VALUES (1, 1, '')",
+        "DELETE FROM places",
+        "UPDATE places_reached SET change = 0",
     ):
         assert sql.refusal(statement).pgcode == "42501"
 

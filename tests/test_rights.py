@@ -74,8 +74,8 @@ def test_in_sql_each_role_may_do_what_the_table_says(as_role, role):
 
 # What nobody may who is no owner, be it an admin.
 NOBODY = (
-    "UPDATE events SET actor = 'x'",
-    "DELETE FROM events",
+    "UPDATE stored_events SET actor = 'y'",
+    "DELETE FROM places",
     "UPDATE stored_events SET actor = 'x'",
     "DELETE FROM stored_events",
     "INSERT INTO stored_events (at, actor, source, kind, changes) VALUES (now(), 'x', 'y', 'created', '{}')",

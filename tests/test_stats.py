@@ -37,7 +37,7 @@ def past(owner, sql):
             closed = None
             for event_id, (days, status) in zip(numbers, moves, strict=True):
                 cursor.execute(
-                    "UPDATE events SET at = date_trunc('second', now()) - %s * interval '1 day',"
+                    "UPDATE stored_events SET at = date_trunc('second', now()) - %s * interval '1 day',"
                     " kept_closed = CASE kind WHEN 'changed' THEN date_trunc('second', now()) - %s * interval '1 day' END"
                     " WHERE event_id = %s",
                     [days, closed, event_id],

@@ -433,7 +433,7 @@ def test_who_may_some_of_what_a_route_does_is_told_who_may_the_rest(
         cursor.execute(AGAIN)
         # The filing of a ticket, which an undo deletes.
         cursor.execute(
-            "SET session_replication_role = replica; DELETE FROM events WHERE event_id = 1001;"
+            "SET session_replication_role = replica; DELETE FROM stored_events WHERE event_id = 1001;"
             " INSERT INTO stored_events (event_id, at, actor, source, ticket_id, kind, changes) OVERRIDING SYSTEM VALUE"
             """ VALUES (1001, now(), 'x', 'x', 2, 'created', '{"title": [null, "y"]}');"""
             " SET session_replication_role = origin"
@@ -453,7 +453,7 @@ AGAIN = f"""
     INSERT INTO hooks (hook_id, url, created) OVERRIDING SYSTEM VALUE VALUES (1, 'https://example.org/', now());
     INSERT INTO people (name, mail, created, position)
         SELECT name, 'x@example.org', now(), 0 FROM unnest('{{rita,wendy,ada}}'::text[]) AS name;
-    DELETE FROM events WHERE event_id = 1000;
+    DELETE FROM stored_events WHERE event_id = 1000;
     {seeds().replace("INSERT INTO workflow_recorded", "-- ")}
     INSERT INTO tickets (ticket_id, title, created, updated, version) OVERRIDING SYSTEM VALUE
         VALUES (1, 'x', now(), now(), 1), (2, 'y', now(), now(), 1);
@@ -852,7 +852,7 @@ def test_a_login_is_itself_and_no_more(logins, sql):
         "CREATE TEMPORARY TABLE mine ()",
         "SELECT drop_login('iris', 'admin')",
         "UPDATE tokens SET is_login = true",
-        "DELETE FROM events",
+        "DELETE FROM stored_events",
     ):
         assert door.refusal(statement).pgcode == "42501", statement
     assert door.one("SHOW lock_timeout") == {"lock_timeout": "5s"}

@@ -28,7 +28,8 @@ IDLE_SECONDS = 60
 IS_IDLE = """
     coalesce(until < now() - make_interval(secs => %(wait)s), true)
     AND coalesce(next_try < now() - make_interval(secs => %(wait)s), true)
-    AND EXISTS (SELECT FROM events WHERE position > coalesce(waits.position, 0)
+    AND EXISTS (SELECT FROM places JOIN stored_events USING (event_id)
+        WHERE places.position > coalesce(waits.position, 0)
         AND at < now() - make_interval(secs => %(wait)s))
     AND waits.created < now() - make_interval(secs => %(wait)s)
 """
@@ -187,7 +188,7 @@ def feed(place):
         yield Finding("feed", UNKNOWN, found, "ask the primary")
         return
     # As any reader does; a portion at a time, so that many may be left.
-    last = "(SELECT coalesce(max(position), 0) FROM events WHERE position IS NOT NULL)"
+    last = "(SELECT coalesce(max(position), 0) FROM places)"
     one(place.service, f"SELECT count(*) FROM events_after({last}, 1)")
     place.service.execute(statements.compiled(health.CHECK))
     *_, position, _, waiting, seconds = place.service.fetchone()

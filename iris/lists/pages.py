@@ -77,10 +77,11 @@ def read(listing, given, form="json", before="", alike=False, **more):
     try:
         if streamed:
             return streaming.Stream(sql, values, form.heading(shape.columns), before)
+        keep = statements.ONE_PLAN if alike else False
         if "q" in given or not PAST.isdisjoint(more):
-            rows = standbys.rows(sql, values, before, keep=statements.ONE_PLAN if alike else False)
+            rows = standbys.rows(sql, values, before, keep)
         else:
-            rows = statements.rows(sql, values, before, again=True)
+            rows = statements.rows(sql, values, before, keep, again=True)
     except psycopg2.DataError:
         # PostgreSQL does not say whose value it can't read: without its cursor the list goes well, or
         # fails for what else is wrong.

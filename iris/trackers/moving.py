@@ -61,9 +61,9 @@ INSIDE = """
 """
 # What must be the same at both ends when writers wait: the end of the feed, its proof, the last of all else.
 SAME = """
-    SELECT (SELECT max(position) FROM events WHERE position IS NOT NULL),
-        (SELECT digest FROM events WHERE position IS NOT NULL ORDER BY position DESC LIMIT 1),
-        (SELECT count(*) FROM events WHERE position IS NULL),
+    SELECT (SELECT max(position) FROM places),
+        (SELECT digest FROM places ORDER BY position DESC LIMIT 1),
+        (SELECT places_reached::text FROM places_reached),
         (SELECT max(event_id) FROM events), (SELECT max(change) FROM events),
         (SELECT max(ticket_id) FROM tickets), (SELECT max(comment_id) FROM comments),
         (SELECT position FROM past_reached), (SELECT count(*) FROM tokens)

@@ -413,7 +413,7 @@ def _renew_sessions(cursor, say):
 def _count(cursor):
     names = ("tickets", "comments", "events")
     cursor.execute(
-        "SELECT json_build_object({}, 'position', (SELECT coalesce(max(position), 0) FROM events))".format(
+        "SELECT json_build_object({}, 'position', (SELECT coalesce(max(position), 0) FROM places))".format(
             ", ".join(f"'{name}', (SELECT count(*) FROM {name})" for name in names)
         )
     )

@@ -24,15 +24,15 @@ TABLES = {
 }
 # Where it is stored, and a row of that as JSON, where either is another than its name says.
 STORED = {"events": "stored_events"}
-ROWS = {"events": "exported(stored_events, {changes})"}
-WRITTEN = tuple(STORED.get(name, name) for name in TABLES)
+FROM = {"events": "stored_events LEFT JOIN places USING (event_id)"}
+ROWS = {"events": "exported(stored_events, position, digest, {changes})"}
+WRITTEN = (*(STORED.get(name, name) for name in TABLES), "places")
 # Whose singular is shorter by two letters.
 ES = ("statuses", "watches")
 HEADER = """
     SELECT (SELECT version_num FROM alembic_version) AS revision,
-        (SELECT coalesce(max(position), 0) FROM events) AS position,
-        (SELECT encode(digest, 'hex') FROM events WHERE position IS NOT NULL
-            ORDER BY position DESC LIMIT 1) AS digest, {}
+        (SELECT coalesce(max(position), 0) FROM places) AS position,
+        (SELECT encode(digest, 'hex') FROM places ORDER BY position DESC LIMIT 1) AS digest, {}
 """.format(", ".join(f"(SELECT count(*) FROM {name}) AS {name}" for name in TABLES))
 
 
@@ -43,8 +43,8 @@ def counts(header):
 
 
 def told_changes(cursor, event):
-    """Return the SQL of the changes of an event, of a row of stored_events by this name."""
-    cursor.execute("SELECT told_changes(%s)", (event,))
+    """Return the SQL of the changes of an event, as text, of a row of stored_events by this name."""
+    cursor.execute("SELECT told_changes(%s, 'text')", (event,))
     return cursor.fetchone()[0]
 
 
@@ -78,7 +78,7 @@ def write(url, out, say):
                 row = ROWS.get(name, f"row_to_json({name})::text").replace("{changes}", changes)
                 cursor.execute(
                     f"""SELECT '{{"table": "{name}", "row": ' || {row} || '}}'"""
-                    f" FROM {STORED.get(name, name)} ORDER BY {order}"
+                    f" FROM {FROM.get(name, name)} ORDER BY {order}"
                 )
                 for (line,) in cursor:
                     out.write(visible.escaped(line).encode() + b"\n")

@@ -74,7 +74,7 @@ BEGIN
         RETURN changes;
     ELSIF given ->> 'kind' = 'commented' THEN
         RETURN CASE WHEN EXISTS (SELECT FROM comments WHERE to_jsonb(ticket_id) = given -> 'ticket_id' AND comment_id = (given ->> 'comment_id')::bigint
-            AND changes -> 'body' = jsonb_build_array(NULL, body) AND updated <= pg_temp.moment(given ->> 'at')) THEN changes || '{"body": null}' ELSE changes END;
+            AND changes -> 'body' = jsonb_build_array(NULL, body) AND updated <= pg_temp.moment(given ->> 'at')) THEN changes - 'body' ELSE changes END;
     ELSIF given ->> 'kind' = 'created' AND NOT EXISTS (SELECT FROM retold WHERE retold.ticket_id = given -> 'ticket_id') THEN
         SELECT jsonb_object_agg(name, jsonb_build_array(NULL, to_jsonb(tickets) -> name)) INTO long
             FROM tickets CROSS JOIN unnest(referred()) AS name WHERE ticket_id = (given ->> 'ticket_id')::bigint AND changes ? name;
@@ -134,7 +134,7 @@ BEGIN
     ELSIF NOT (pg_temp.is_number(coalesce(it.ticket_id, 1)) AND pg_temp.is_number(coalesce(it.comment_id, 1))
         AND pg_temp.is_number(coalesce(it.other_id, 1))) THEN
         RETURN refuse('ticket_id, comment_id and other_id must be numbers that there can be', '', 'ticket_id');
-    ELSIF jsonb_typeof(changes) <> 'object' OR it.changes = '{}'
+    ELSIF jsonb_typeof(changes) <> 'object' OR it.changes = '{}' AND it.kind <> 'commented'
         OR changes @? 'strict $.* ? (@.type() != "array" || @.size() != 2)' THEN
         RETURN refuse('changes must be like {"column": [old, new]}', '', 'changes');
     END IF;

@@ -126,6 +126,6 @@ SELECT 'comments', jsonb_build_object('comment_id', comment_id, 'ticket_id', max
     FROM comments GROUP BY comment_id HAVING count(*) > 1
 UNION ALL
 SELECT 'events', jsonb_build_object('event_id', event_id), 'positions must count from 1 and leave out none'
-    FROM (SELECT event_id, position, row_number() OVER (ORDER BY position, event_id) AS place FROM events WHERE position IS NOT NULL) AS feed
+    FROM (SELECT event_id, position, row_number() OVER (ORDER BY position, event_id) AS place FROM places) AS feed
     WHERE position <> place
 LIMIT 1

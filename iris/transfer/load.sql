@@ -77,8 +77,8 @@ CREATE TEMPORARY TABLE happenings ON COMMIT DROP AS
             FROM places JOIN drafts ON drafts.ticket_id = places.place WHERE places.is_new
         UNION ALL
         SELECT replies.ticket_id, remarks.created, 1, 'commented', replies.comment_id, remarks.author,
-                (SELECT jsonb_object_agg(pair.key, CASE WHEN pair.key <> 'body' THEN jsonb_build_array(NULL, pair.value) END)
-                    FROM jsonb_each(to_jsonb(remarks.*) - kept()) AS pair WHERE pair.value <> 'null')
+                (SELECT coalesce(jsonb_object_agg(pair.key, jsonb_build_array(NULL, pair.value)), '{}')
+                    FROM jsonb_each(to_jsonb(remarks.*) - kept() - 'body') AS pair WHERE pair.value <> 'null')
             FROM replies JOIN remarks ON remarks.ticket_id = replies.place AND remarks.comment_id = replies.remark WHERE replies.is_new
         UNION ALL
         SELECT rewritten.ticket_id, rewritten.updated, 2, 'comment_changed', rewritten.comment_id, rewritten.author,

@@ -12,7 +12,7 @@ KEPT = ["ticket_id", *models.names(models.Ticket, "kept")]
 INSERT = """
     INSERT INTO {table} OVERRIDING SYSTEM VALUE SELECT made.* FROM staged
         CROSS JOIN LATERAL (SELECT entry -> 'row' AS given OFFSET 0) AS it
-        CROSS JOIN jsonb_populate_record(NULL::{table}, {stored}) AS made
+        CROSS JOIN jsonb_populate_record(NULL::{table}, {stored}) AS made{beside}
         CROSS JOIN LATERAL (SELECT {told} AS told OFFSET 0) AS again
         WHERE name = '{name}' AND line BETWEEN %(first)s AND %(last)s
             AND (told = given OR refuse((SELECT key || ' is not as an export gives it'
@@ -31,7 +31,15 @@ RETOLD = """
     ANALYZE retold
 """
 STORED = {"events": "given - 'kept' || pg_temp.packed(given)"}
-TOLD = {"events": "exported(made, {changes})::jsonb"}
+BESIDE = {"events": " CROSS JOIN jsonb_populate_record(NULL::places, given) AS placed"}
+TOLD = {"events": "exported(made, placed.position, placed.digest, {changes})::jsonb"}
+# Where each is what it is said to be already.
+PLACES = """
+    DELETE FROM places;
+    INSERT INTO places SELECT placed.position, placed.event_id, coalesce(placed.digest, '')
+        FROM staged CROSS JOIN jsonb_populate_record(NULL::places, entry -> 'row') AS placed
+        WHERE name = 'events' AND placed.position IS NOT NULL ORDER BY placed.position
+"""
 
 
 def read(url, path, say):
@@ -81,12 +89,13 @@ def read(url, path, say):
             if first is not None and (wrong := _insert(cursor, statement, first, last)):
                 line, words = wrong
                 raise files.Refused(f"line {line}: {words}")
+        cursor.execute(PLACES)
         progress("looking whether the history fits")
         _check(cursor, header["position"])
         progress("looking whether its digests fit")
         _prove(cursor, header["digest"])
         # Whatever this server counts, changes go on behind those of the export.
-        cursor.execute("REFRESH MATERIALIZED VIEW change_base_set")
+        cursor.execute("REFRESH MATERIALIZED VIEW change_base_set; SELECT find_waiting()")
         progress("the words for searching")
         cursor.execute(files.sql("searches"))
     say("imported " + export.counts(header))
@@ -98,6 +107,7 @@ def _insertion(name, changes):
         name=name,
         table=export.STORED.get(name, name),
         stored=STORED.get(name, "given"),
+        beside=BESIDE.get(name, ""),
         told=TOLD.get(name, "to_jsonb(made)").replace("{changes}", changes),
     )
 
@@ -145,7 +155,7 @@ def _check(cursor, position):
         name, row, words = wrong
         what = ", ".join(f"{column} {value}" for column, value in row.items())
         raise files.Refused(f"line {_line(cursor, name, row)}: {words} ({what})")
-    cursor.execute("SELECT coalesce(max(position), 0) FROM events")
+    cursor.execute("SELECT coalesce(max(position), 0) FROM places")
     if cursor.fetchone()[0] != position:
         raise files.Refused(f"line 1: {position} is not the last position of its events")
 
@@ -163,9 +173,7 @@ def _prove(cursor, digest):
         event_id, why = wrong
         line = 1 if event_id is None else _line(cursor, "events", {"event_id": event_id})
         raise files.Refused(f"line {line}: {why} (event_id {event_id})")
-    cursor.execute(
-        "SELECT encode(digest, 'hex') FROM events WHERE position IS NOT NULL ORDER BY position DESC LIMIT 1"
-    )
+    cursor.execute("SELECT encode(digest, 'hex') FROM places ORDER BY position DESC LIMIT 1")
     if cursor.fetchone() != (digest,):
         raise files.Refused(f"line 1: {digest} is not the last digest of its events")
 

@@ -6,11 +6,11 @@ DO $$
 DECLARE
     old text;
 BEGIN
-    -- A view that is written to by a rule of ours is one.
+    -- A view that is written to by a rule of ours is one; history is not.
     FOR old IN
         SELECT DISTINCT tgrelid::regclass::text
             FROM pg_trigger JOIN pg_class ON pg_class.oid = tgrelid JOIN pg_proc ON pg_proc.oid = tgfoid
-            WHERE relkind = 'v' AND relnamespace = 'public'::regnamespace AND relowner = current_user::regrole
+            WHERE relkind = 'v' AND relname <> 'events' AND relnamespace = 'public'::regnamespace AND relowner = current_user::regrole
                 AND pronamespace = 'public'::regnamespace LOOP
         EXECUTE 'DROP VIEW ' || old;
     END LOOP;

@@ -4,7 +4,7 @@
 -- kept by the rules.
 
 -- Readers see everything. What they write by reading, the positions of the feed, functions write for them.
-GRANT SELECT ON statuses, transitions, tickets, comments, links, searches, stored_events, events, past_tickets, past_searches, past_reached, alembic_version TO iris_reader;
+GRANT SELECT ON statuses, transitions, tickets, comments, links, searches, stored_events, places, places_reached, events, past_tickets, past_searches, past_reached, alembic_version TO iris_reader;
 -- Which number their own change has.
 GRANT SELECT ON SEQUENCE change_base TO iris_reader;
 GRANT EXECUTE ON FUNCTION workflow(), events_after(bigint, integer), tickets_as_of(timestamptz, boolean), comments_as_of(timestamptz),
@@ -14,7 +14,7 @@ GRANT EXECUTE ON FUNCTION workflow(), events_after(bigint, integer), tickets_as_
     are_statuses(text[], timestamptz),
     ticket_as_of(bigint, timestamptz), tickets_lately(timestamptz, boolean), searches_lately(timestamptz), is_walked(timestamptz), unwritten(), write_past(integer), cells(timestamptz), tick(timestamptz),
     told_by(bigint, text), read_ticket(bigint, bigint[]), read_ticket_as_of(bigint, timestamptz, bigint[]),
-    verify_events(bigint, bigint), contents(stored_events, bigint, jsonb), exported(stored_events, jsonb), escaped(text) TO iris_reader;
+    verify_events(bigint, bigint), contents(stored_events, bigint, text), exported(stored_events, bigint, bytea, text), escaped(text), is_waiting(), waiting_events(bigint) TO iris_reader;
 
 -- And watch tickets, or no more: the rule lets them do so for themselves.
 GRANT SELECT ON watchers, watches TO iris_reader;

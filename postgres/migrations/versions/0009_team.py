@@ -83,16 +83,25 @@ TOKENS = """
 FILLED = """
     SELECT setval('{table}_event_id_seq', max(event_id)) FROM {table};
     DROP TABLE {old};
-    ALTER TABLE {table} ADD CONSTRAINT events_pkey PRIMARY KEY (event_id);
+    ALTER TABLE {table} ADD CONSTRAINT events_pkey PRIMARY KEY (event_id){full};
     CREATE INDEX events_ticket_id_idx ON {table} (ticket_id, event_id);
-    CREATE INDEX events_at_idx ON {table} (at);
-    CREATE INDEX events_position_idx ON {table} (position) WHERE position IS NOT NULL;
-    CREATE INDEX events_unpositioned_idx ON {table} (event_id) WHERE position IS NULL;
+    CREATE INDEX events_at_idx ON {table} (at){full};
     CREATE INDEX events_other_id_idx ON {table} (other_id, event_id) WHERE other_id IS NOT NULL;
     CREATE INDEX events_deleted_idx ON {table} (at) WHERE kind = 'deleted';
     CREATE INDEX events_comment_deleted_idx ON {table} (at) WHERE kind = 'comment_deleted';
     CREATE INDEX events_workflow_idx ON {table} (at) WHERE ticket_id IS NULL;
     ANALYZE {table}
+"""
+
+PLACES = """
+    ALTER TABLE places ADD CONSTRAINT places_pkey PRIMARY KEY (event_id) WITH (fillfactor = 100);
+    CREATE INDEX places_position_idx ON places (position) WITH (fillfactor = 100);
+    ANALYZE places
+"""
+PLACES_BEFORE = """
+    DROP TABLE places, places_reached;
+    CREATE INDEX events_position_idx ON events (position) WHERE position IS NOT NULL;
+    CREATE INDEX events_unpositioned_idx ON events (event_id) WHERE position IS NULL
 """
 
 # What had the same transaction can no longer be known of the history that there is: each event is a
@@ -104,7 +113,6 @@ EVENTS = """
         ticket_id bigint,
         comment_id bigint,
         other_id bigint,
-        position bigint,
         change bigint NOT NULL,
         undoes bigint,
         kept_version bigint,
@@ -113,7 +121,6 @@ EVENTS = """
         kind event_kind NOT NULL,
         actor text NOT NULL,
         source text NOT NULL,
-        digest bytea,
         changes jsonb NOT NULL,
         kept_more jsonb,
         other_kept jsonb
@@ -123,17 +130,17 @@ EVENTS = """
         WHERE kind IN ('changed', 'deleted') AND changes ?| '{title,description,fields}';
     ANALYZE retold;
     INSERT INTO stored_events OVERRIDING SYSTEM VALUE
-        SELECT event_id, at, ticket_id, comment_id, other_id, position, event_id, NULL,
+        SELECT event_id, at, ticket_id, comment_id, other_id, event_id, NULL,
             (kept -> 'version' ->> 0)::bigint, (kept -> 'updated' ->> 0)::timestamptz,
-            (kept -> 'closed' ->> 0)::timestamptz, kind, actor, source, NULL,
-            changes || coalesce(long.shortened, '{}'),
+            (kept -> 'closed' ->> 0)::timestamptz, kind, actor, source,
+            CASE WHEN long.shortened = '{}' THEN '{}' ELSE changes || coalesce(long.shortened, '{}') END,
             nullif(kept - 'version' - 'updated'
                     - CASE WHEN kind = 'changed' OR kept -> 'closed' <> '[null]' THEN 'closed' ELSE '' END,
                 CASE WHEN kind <> 'changed' OR kept ? 'closed' THEN '{}'::jsonb END),
             nullif(other_kept, '{}')
         FROM events
         LEFT JOIN LATERAL (
-            SELECT '{"body": null}'::jsonb AS shortened FROM comments
+            SELECT '{}'::jsonb AS shortened FROM comments
                 WHERE events.kind = 'commented' AND comments.ticket_id = events.ticket_id
                     AND comments.comment_id = events.comment_id AND comments.updated <= events.at
                     AND events.changes = jsonb_build_object('body', jsonb_build_array(NULL, body))
@@ -145,7 +152,24 @@ EVENTS = """
                 HAVING bool_and(events.changes -> name = jsonb_build_array(NULL, to_jsonb(tickets) -> name))
         ) AS long ON true
         ORDER BY event_id;
-    DROP TABLE retold
+    DROP TABLE retold;
+    -- Their places stand by themselves.
+    CREATE TABLE places (
+        position bigint NOT NULL,
+        event_id bigint NOT NULL,
+        digest bytea NOT NULL
+    );
+    INSERT INTO places SELECT position, event_id, '' FROM events WHERE position IS NOT NULL ORDER BY position;
+    CREATE TABLE places_reached (
+        change bigint NOT NULL,
+        open bigint[] NOT NULL,
+        base bigint,
+        until bigint,
+        until_open bigint[],
+        event_id bigint
+    );
+    INSERT INTO places_reached
+        SELECT coalesce(min(event_id) FILTER (WHERE position IS NULL), max(event_id) + 1, 0), '{}' FROM events
 """
 EVENTS_BEFORE = """
     SET LOCAL timezone TO 'UTC';
@@ -179,10 +203,11 @@ EVENTS_BEFORE = """
 """
 CHANGES = """
     CREATE SEQUENCE change_base MINVALUE -9223372036854775808;
-    CREATE INDEX events_change_idx ON stored_events (change);
+    CREATE INDEX events_change_idx ON stored_events (change) WITH (fillfactor = 100);
     CREATE MATERIALIZED VIEW change_base_set AS
         SELECT setval('change_base',
-            coalesce(max(change), 0) + 1 - pg_snapshot_xmin(pg_current_snapshot())::text::bigint) AS base
+            coalesce(max(change), 0) + 1 - pg_snapshot_xmin(pg_current_snapshot())::text::bigint) AS base,
+            coalesce(max(change), 0) + 1 AS first
             FROM stored_events;
     ALTER TABLE stored_events ALTER change
         SET DEFAULT pg_current_xact_id()::text::bigint + pg_sequence_last_value('change_base')
@@ -219,7 +244,11 @@ PAST = """
 
 
 # Comments as of some time.
-EDITED = "CREATE INDEX comments_edited_idx ON comments (updated) WHERE updated > created"
+EDITED = """
+    CREATE INDEX comments_edited_idx ON comments (updated) WHERE updated > created;
+    ALTER INDEX comments_comment_id_idx SET (fillfactor = 100);
+    ALTER INDEX comments_created_idx SET (fillfactor = 100)
+"""
 
 
 COUNTED = """
@@ -357,14 +386,14 @@ def upgrade():
     op.execute(TOKENS)
     op.execute(WATCHES)
     op.execute(migrations.literal(PEOPLE))
-    filled = FILLED.format(table="stored_events", old="events")
-    for statements in (EVENTS, filled, TEXTS, CHANGES, DIGESTS):
+    filled = FILLED.format(table="stored_events", old="events", full=" WITH (fillfactor = 100)")
+    for statements in (EVENTS, filled, PLACES, TEXTS, CHANGES, DIGESTS):
         op.execute(migrations.literal(statements))
     migrations.run("rules/events.sql", "calls/proof.sql")
     migrations.renew_digests()
     # As with words, above.
-    op.execute("DROP FUNCTION exported(stored_events, jsonb); DROP VIEW events")
-    op.execute("ALTER TABLE stored_events ALTER digest TYPE bytea USING substr(digest, 1)")
+    op.execute("DROP FUNCTION exported(stored_events, bigint, bytea, text); DROP VIEW events")
+    op.execute("ALTER TABLE places ALTER digest TYPE bytea USING substr(digest, 1)")
     op.execute(COUNTED.format(created=" INCLUDE (created)", updated=" INCLUDE (updated)"))
     op.execute(PAST)
     op.execute(EDITED)
@@ -384,7 +413,10 @@ def downgrade():
     op.execute("DROP FUNCTION watch_fits, person_fits; DROP TYPE mail_digest, mail_state")
     op.execute(COUNTED.format(created="", updated=""))
     op.execute("DROP INDEX comments_edited_idx")
-    for statements in (EVENTS_BEFORE, FILLED.format(table="events", old="stored_events")):
+    for name in ("comments_comment_id_idx", "comments_created_idx"):
+        op.execute(f"ALTER INDEX {name} RESET (fillfactor)")
+    filled = FILLED.format(table="events", old="stored_events", full="")
+    for statements in (EVENTS_BEFORE, filled, PLACES_BEFORE):
         op.execute(migrations.literal(statements))
     op.execute("DROP SEQUENCE change_base; DROP TYPE event_contents")
     op.execute("DROP TABLE tokens; DROP FUNCTION token_fits; DROP TYPE token_role")

@@ -14,7 +14,7 @@ AS $$
 DECLARE
     mine boolean;
 BEGIN
-    IF EXISTS (SELECT FROM events WHERE position IS NULL) AND current_setting('transaction_read_only') = 'off' THEN
+    IF current_setting('transaction_read_only') = 'off' AND is_waiting() THEN
         -- Positions are given by one at a time and must be committed at once: a transaction that stays
         -- open with them would hold up everybody else's. In a transaction of its own, a statement
         -- begins when its transaction does.
@@ -40,8 +40,8 @@ BEGIN
             RAISE WARNING 'there are events without a position yet, which is given outside of transaction blocks only';
         END IF;
     END IF;
-    RETURN QUERY SELECT position, event_id, at, actor, source, ticket_id, kind, comment_id, {changes}, change, undoes, digest
-        FROM stored_events WHERE position > after ORDER BY position LIMIT most;
+    RETURN QUERY SELECT position, stored_events.event_id, at, actor, source, ticket_id, kind, comment_id, {changes}, change, undoes, digest
+        FROM places JOIN stored_events USING (event_id) WHERE position > after ORDER BY position LIMIT most;
 END $$;
 $function$, '{changes}', told_changes('stored_events'));
 END $generate$;

@@ -14,15 +14,15 @@ BEGIN
     IF current_setting('transaction_read_only') = 'on' OR NOT EXISTS (SELECT FROM hooks WHERE state = 'active') THEN
         RETURN;
     END IF;
-    IF EXISTS (SELECT FROM events WHERE position IS NULL) THEN
+    IF is_waiting() THEN
         PERFORM FROM events_after(9223372036854775807, 0);
     END IF;
-    SELECT coalesce(max(position), 0) INTO last FROM events WHERE position IS NOT NULL;
+    SELECT coalesce(max(position), 0) INTO last FROM places;
     IF EXISTS (SELECT FROM hooks WHERE position IS NULL AND state = 'active') THEN
         -- From its making on; where that is not known, from now on.
         UPDATE hooks SET position = CASE WHEN made.event_id IS NULL THEN last ELSE made.position END
             FROM (SELECT hook_id FROM hooks WHERE position IS NULL AND state = 'active' FOR NO KEY UPDATE SKIP LOCKED) AS found
-                JOIN hooks AS its USING (hook_id) LEFT JOIN events AS made ON made.event_id = its.begins
+                JOIN hooks AS its USING (hook_id) LEFT JOIN places AS made ON made.event_id = its.begins
             WHERE hooks.hook_id = found.hook_id;
     END IF;
     RETURN QUERY

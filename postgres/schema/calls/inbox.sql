@@ -23,10 +23,10 @@ CREATE OR REPLACE FUNCTION inbox_after(whose text, after bigint) RETURNS TABLE (
 LANGUAGE sql STABLE
 -- Read when it was made, so that PostgreSQL takes it into the query around it, and walks no farther than a page.
 BEGIN ATOMIC
-    SELECT event.position, event.event_id, event.at, event.actor, event.source, event.ticket_id, tickets.title, event.kind, event.comment_id,
+    SELECT places.position, event.event_id, event.at, event.actor, event.source, event.ticket_id, tickets.title, event.kind, event.comment_id,
             {changes}, event.change, event.undoes
-        FROM stored_events AS event LEFT JOIN tickets ON tickets.ticket_id = event.ticket_id
-        WHERE event.position IS NOT NULL AND event.position > after AND event.ticket_id IS NOT NULL AND event.actor <> whose
+        FROM places JOIN stored_events AS event ON event.event_id = places.event_id LEFT JOIN tickets ON tickets.ticket_id = event.ticket_id
+        WHERE places.position > after AND event.ticket_id IS NOT NULL AND event.actor <> whose
             AND (event.ticket_id IN (SELECT watched(whose)) OR concerns(event, whose, {changes})
                 -- What is gone has no watchers; its history tells who they were.
                 OR tickets.ticket_id IS NULL AND EXISTS (SELECT FROM stored_events AS before WHERE before.ticket_id = event.ticket_id AND concerns(before, whose, {before})))
@@ -46,7 +46,7 @@ LANGUAGE plpgsql
 SET search_path = pg_catalog, public, pg_temp
 AS $$
 BEGIN
-    IF EXISTS (SELECT FROM events WHERE position IS NULL) THEN
+    IF is_waiting() THEN
         PERFORM FROM events_after(9223372036854775807, 0);
     END IF;
 END $$;
@@ -72,7 +72,7 @@ DECLARE
     last bigint;
 BEGIN
     PERFORM place_all();
-    last := coalesce((SELECT max(events.position) FROM events WHERE events.position IS NOT NULL), 0);
+    last := coalesce((SELECT max(places.position) FROM places), 0);
     IF upto NOT BETWEEN 0 AND last THEN
         PERFORM refuse(format('position must be from 0 to %s, the last of the feed: what is to come can''t be read yet', last), 'read_marks_check', 'position');
     END IF;

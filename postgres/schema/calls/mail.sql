@@ -25,7 +25,7 @@ BEGIN
         RETURN;
     END IF;
     PERFORM place_all();
-    SELECT coalesce(max(position), 0) INTO last FROM events WHERE position IS NOT NULL;
+    SELECT coalesce(max(position), 0) INTO last FROM places;
     RETURN QUERY
         WITH found AS (
             SELECT person_id FROM people

@@ -206,7 +206,7 @@ BEGIN
         OR current_setting('transaction_isolation') <> 'read committed' THEN
         RETURN NULL;
     END IF;
-    IF EXISTS (SELECT FROM events WHERE events.position IS NULL) THEN
+    IF is_waiting() THEN
         PERFORM FROM events_after(9223372036854775807, 0);
     END IF;
     PERFORM FROM past_reached FOR UPDATE SKIP LOCKED;
@@ -214,7 +214,7 @@ BEGIN
         -- Somebody else is at it.
         RETURN NULL;
     END IF;
-    SELECT past_reached.position, (SELECT coalesce(max(events.position), 0) FROM events WHERE events.position IS NOT NULL) INTO reached, last FROM past_reached;
+    SELECT past_reached.position, (SELECT coalesce(max(places.position), 0) FROM places) INTO reached, last FROM past_reached;
     IF reached > last THEN
         DELETE FROM past_tickets;
         DELETE FROM past_searches;
@@ -222,9 +222,9 @@ BEGIN
     END IF;
     FOR touched IN
         SELECT ends.ticket_id, min(ends.at) AS begins FROM (
-            SELECT events.ticket_id, events.at FROM events WHERE events.position > reached AND events.position <= reached + most
+            SELECT events.ticket_id, events.at FROM places JOIN stored_events AS events USING (event_id) WHERE places.position > reached AND places.position <= reached + most
             UNION ALL
-            SELECT events.other_id, events.at FROM events WHERE events.position > reached AND events.position <= reached + most) AS ends
+            SELECT events.other_id, events.at FROM places JOIN stored_events AS events USING (event_id) WHERE places.position > reached AND places.position <= reached + most) AS ends
         WHERE ends.ticket_id IS NOT NULL GROUP BY ends.ticket_id ORDER BY ends.ticket_id LOOP
         PERFORM write_past_of(touched.ticket_id, touched.begins);
     END LOOP;
@@ -243,19 +243,20 @@ AS $$
 #variable_conflict use_variable
 DECLARE
     reached bigint := (SELECT past_reached.position FROM past_reached);
-    last bigint := (SELECT coalesce(max(events.position), 0) FROM events WHERE events.position IS NOT NULL);
+    last bigint := (SELECT coalesce(max(places.position), 0) FROM places);
     found bigint[];
     many bigint;
 BEGIN
-    IF last = reached AND NOT EXISTS (SELECT FROM events WHERE events.position IS NULL) THEN
+    IF last = reached AND NOT is_waiting() THEN
         RETURN '{}';
     ELSIF last < reached THEN
         RETURN NULL;
     END IF;
     SELECT count(*), array_agg(DISTINCT ends.ticket_id) INTO many, found FROM (
-            SELECT events.ticket_id, events.other_id FROM events WHERE events.position > reached
+            (SELECT events.ticket_id, events.other_id FROM places JOIN stored_events AS events USING (event_id)
+                WHERE places.position > reached ORDER BY places.position LIMIT 501)
             UNION ALL
-            SELECT events.ticket_id, events.other_id FROM events WHERE events.position IS NULL
+            SELECT events.ticket_id, events.other_id FROM waiting_events(501) AS events
             LIMIT 501) AS late CROSS JOIN LATERAL unnest(ARRAY[late.ticket_id, late.other_id]) AS ends(ticket_id);
     RETURN CASE WHEN many <= 1000 THEN array_remove(found, NULL) END;
 END $$;

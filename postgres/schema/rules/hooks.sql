@@ -61,7 +61,7 @@ BEGIN
         NEW.filter := filter_kept(NEW.filter);
     END IF;
     IF NEW.position IS NOT NULL AND (TG_OP = 'INSERT' OR NEW.position IS DISTINCT FROM OLD.position) THEN
-        SELECT coalesce(max(events.position), 0) INTO last FROM events WHERE events.position IS NOT NULL;
+        SELECT coalesce(max(places.position), 0) INTO last FROM places;
         IF NEW.position > last THEN
             PERFORM refuse(format('position must be one that the feed has given: at most %s', last), 'hooks_check', 'position');
         END IF;

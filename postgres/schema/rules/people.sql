@@ -17,7 +17,7 @@ BEGIN
     IF TG_OP = 'INSERT' THEN
         NEW.created := clock_timestamp();
         -- What happens from now on.
-        NEW.position := coalesce((SELECT max(events.position) FROM events WHERE events.position IS NOT NULL), 0);
+        NEW.position := coalesce((SELECT max(places.position) FROM places), 0);
         NEW.mailed := NEW.created;
         RETURN NEW;
     ELSIF (NEW.mail, NEW.digest, NEW.state) IS NOT DISTINCT FROM (OLD.mail, OLD.digest, OLD.state)
@@ -35,7 +35,7 @@ BEGIN
     NEW.holder := NULL;
     NEW.until := NULL;
     IF (OLD.state <> 'active' OR OLD.digest = 'none') AND NEW.state = 'active' AND NEW.digest <> 'none' THEN
-        NEW.position := coalesce((SELECT max(events.position) FROM events WHERE events.position IS NOT NULL), 0);
+        NEW.position := coalesce((SELECT max(places.position) FROM places), 0);
         NEW.mailed := clock_timestamp();
     END IF;
     RETURN NEW;

@@ -181,7 +181,7 @@ CREATE OR REPLACE FUNCTION recorded(of regclass, was text, now text) RETURNS tex
 LANGUAGE sql STABLE
 -- All that is never null at once: to add one to another is to copy it. What is long stands in the row itself, or in the event that
 -- changes it: first_told() finds it there, so that no text is kept twice.
-RETURN regexp_replace(CASE WHEN was = 'NULL' OR now = 'NULL' THEN
+RETURN regexp_replace(regexp_replace(CASE WHEN was = 'NULL' OR now = 'NULL' THEN
     'jsonb_build_object(' || each_column(of, replace(replace('%1$L, jsonb_build_array({was}, {now})',
         '{was}', CASE was WHEN 'NULL' THEN 'NULL' ELSE was || '.%1$I' END), '{now}', CASE now WHEN 'NULL' THEN 'NULL' ELSE now || '.%1$I' END),
         required => true) || ')'
@@ -190,7 +190,9 @@ RETURN regexp_replace(CASE WHEN was = 'NULL' OR now = 'NULL' THEN
         '{pair}', CASE was WHEN 'NULL' THEN 'NULL, ' || now || '.%1$I' ELSE was || '.%1$I, NULL' END), E'\n    || ', required => false), '')
     ELSE each_column(of, replace(replace('CASE WHEN {was}.%1$I IS DISTINCT FROM {now}.%1$I'
         ' THEN jsonb_build_object(%1$L, jsonb_build_array({was}.%1$I, {now}.%1$I)) ELSE ''{}'' END', '{was}', was), '{now}', now), E'\n    || ') END,
-    format('jsonb_build_array\(NULL, %s\.(%s)\)', now, array_to_string(referred() || 'body'::text, '|')), 'NULL', 'g');
+    format('jsonb_build_array\(NULL, %s\.(%s)\)', now, array_to_string(referred(), '|')), 'NULL', 'g'),
+    -- Of a comment, who wrote it and what, nothing is left to be said.
+    replace('''body'', jsonb_build_array\(NULL, {now}\.body\), |(, )?''body'', jsonb_build_array\(NULL, {now}\.body\)', '{now}', now), '', 'g');
 COMMENT ON FUNCTION recorded(regclass, text, text) IS
     'An expression for the changes of an event as they are stored, {"column": [old, new]}, made of every column that a client gives: of the rows was and now, of which one may be NULL';
 

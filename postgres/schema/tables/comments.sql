@@ -18,9 +18,9 @@ COMMENT ON COLUMN comments.created IS 'When it was written; kept by the database
 COMMENT ON COLUMN comments.updated IS 'When it was last changed; kept by the database';
 
 -- One comment by its number, and all of them newest first. Not unique: identity sees to that.
-CREATE INDEX comments_comment_id_idx ON comments (comment_id);
+CREATE INDEX comments_comment_id_idx ON comments (comment_id) WITH (fillfactor = 100);
 -- author=, created_before and created_after.
 CREATE INDEX comments_author_idx ON comments (author, comment_id);
-CREATE INDEX comments_created_idx ON comments (created);
+CREATE INDEX comments_created_idx ON comments (created) WITH (fillfactor = 100);
 -- Comments as of some time: few are ever edited.
 CREATE INDEX comments_edited_idx ON comments (updated) WHERE updated > created;

@@ -12,7 +12,6 @@ CREATE TABLE stored_events (
     ticket_id bigint,
     comment_id bigint,
     other_id bigint,
-    position bigint,
     change bigint NOT NULL DEFAULT pg_current_xact_id()::text::bigint + pg_sequence_last_value('change_base'),
     undoes bigint,
     -- Columns, for as JSON they were a quarter of an event: kept() puts them together.
@@ -22,23 +21,21 @@ CREATE TABLE stored_events (
     kind event_kind NOT NULL,
     actor text NOT NULL,
     source text NOT NULL,
-    digest bytea,
     changes jsonb NOT NULL,
     kept_more jsonb,
     other_kept jsonb,
-    -- All events, newest first.
-    CONSTRAINT events_pkey PRIMARY KEY (event_id)
+    -- All events, newest first. Full pages, here and where else what comes is behind the rest.
+    CONSTRAINT events_pkey PRIMARY KEY (event_id) WITH (fillfactor = 100)
 );
 COMMENT ON TABLE stored_events IS 'The history as it is stored, without the long texts that stand elsewhere; written by the rules, never changed. To be read as events';
-COMMENT ON COLUMN stored_events.event_id IS 'Its number; not the order of commits: that is position';
+COMMENT ON COLUMN stored_events.event_id IS 'Its number; not the order of commits: that is its place';
 COMMENT ON COLUMN stored_events.at IS 'When it happened';
 COMMENT ON COLUMN stored_events.actor IS 'Who did it: the setting iris.actor, where the session may speak for others, else its user';
 COMMENT ON COLUMN stored_events.source IS 'By which door: http, or the client''s application_name, such as psql';
 COMMENT ON COLUMN stored_events.ticket_id IS 'The ticket, which may be gone by now; null where it was the workflow that changed, a token or a hook';
 COMMENT ON COLUMN stored_events.kind IS 'What happened';
 COMMENT ON COLUMN stored_events.comment_id IS 'The comment that was written, changed or deleted';
-COMMENT ON COLUMN stored_events.changes IS 'As events has it; but of a ticket that was filed and a comment that was written, null in place of [old, new] for what is long';
-COMMENT ON COLUMN stored_events.position IS 'Its place in the feed, given when the feed is first read; null until then';
+COMMENT ON COLUMN stored_events.changes IS 'As events has it; but of a ticket that was filed and a comment that was written, null in place of [old, new] for what is long, and of a comment not even that';
 COMMENT ON COLUMN stored_events.kept_version IS 'The version of the ticket before; a part of kept()';
 COMMENT ON COLUMN stored_events.kept_updated IS 'When the ticket had been touched before; a part of kept()';
 COMMENT ON COLUMN stored_events.kept_closed IS 'When the ticket had been closed before; a part of kept()';
@@ -47,15 +44,11 @@ COMMENT ON COLUMN stored_events.other_id IS 'Of a link: the other ticket';
 COMMENT ON COLUMN stored_events.other_kept IS 'What kept() is of the ticket, of the other one; null where nothing is';
 COMMENT ON COLUMN stored_events.change IS 'The change that it was a part of: all events of one transaction have the same number, and no others';
 COMMENT ON COLUMN stored_events.undoes IS 'The event that it took back; null where nothing was undone';
-COMMENT ON COLUMN stored_events.digest IS 'SHA-256 over the digest of the position before and this event''s contents, given with its position';
 
 -- A ticket's history.
 CREATE INDEX events_ticket_id_idx ON stored_events (ticket_id, event_id);
 -- at_before and at_after.
-CREATE INDEX events_at_idx ON stored_events (at);
--- The feed; and what has no place in it yet, which must cost nothing to ask while there is nothing.
-CREATE INDEX events_position_idx ON stored_events (position) WHERE position IS NOT NULL;
-CREATE INDEX events_unpositioned_idx ON stored_events (event_id) WHERE position IS NULL;
+CREATE INDEX events_at_idx ON stored_events (at) WITH (fillfactor = 100);
 -- Tickets, comments and links as of some time: the other end of links, and what is gone.
 CREATE INDEX events_other_id_idx ON stored_events (other_id, event_id) WHERE other_id IS NOT NULL;
 CREATE INDEX events_deleted_idx ON stored_events (at) WHERE kind = 'deleted';
@@ -69,12 +62,14 @@ CREATE INDEX events_reopened_idx ON stored_events (ticket_id, at)
 -- What long texts were at first, where they were changed since.
 CREATE INDEX events_texts_idx ON stored_events (ticket_id, at) WHERE kind IN ('changed', 'deleted') AND changes ?| '{title,description,fields}';
 CREATE INDEX events_edits_idx ON stored_events (ticket_id, comment_id, at) WHERE kind IN ('comment_changed', 'comment_deleted');
--- change=, and undo() of a whole one.
-CREATE INDEX events_change_idx ON stored_events (change);
+-- change=, and undo() of a whole one; and what has no place in the feed yet, which must cost nothing to ask while there is nothing.
+CREATE INDEX events_change_idx ON stored_events (change) WITH (fillfactor = 100);
 
 -- Another server counts from elsewhere. A dump has no rows of a materialized view: restoring makes them anew, and so sets
 -- the number on the server that is there then. By the oldest transaction that runs, which must not be given what there is.
 CREATE MATERIALIZED VIEW change_base_set AS
-    SELECT setval('change_base', coalesce(max(change), 0) + 1 - pg_snapshot_xmin(pg_current_snapshot())::text::bigint) AS base FROM stored_events;
+    SELECT setval('change_base', coalesce(max(change), 0) + 1 - pg_snapshot_xmin(pg_current_snapshot())::text::bigint) AS base,
+        coalesce(max(change), 0) + 1 AS first FROM stored_events;
 COMMENT ON MATERIALIZED VIEW change_base_set IS 'Sets change_base whenever it is refreshed, as restoring a dump does: changes go on behind the last one there is';
 COMMENT ON COLUMN change_base_set.base IS 'What it was set to';
+COMMENT ON COLUMN change_base_set.first IS 'The first number that a change could have since';
