@@ -234,7 +234,7 @@ def test_a_stream_says_goodbye(server, clean, http, ticket):
     for reader in readers:
         reader.until(lambda events: events)
     began = time.monotonic()
-    log = made.stop()
+    log = made.stop(signal.SIGTERM)
     assert time.monotonic() - began < 5
     for reader in readers:
         reader.until(lambda events: False, seconds=2)
