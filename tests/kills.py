@@ -55,7 +55,7 @@ class Iris:
     workers:  how many serve.
     """
 
-    def __init__(self, folder, pause, between, workers):
+    def __init__(self, folder, pause, between=0.1, workers=2):
         self.held, self.between, self.serve = pause * 4 / 3, between, workers
         self.server, self.port = embedded.Server(folder / "data"), free_port()
         self.log, self.process, self.tokens = folder / "up.log", None, {}
@@ -581,19 +581,19 @@ def check_copy(iris):
     assert filecmp.cmp(whole, again, shallow=False), "a copy is not the same"
 
 
-def run(folder, rounds, seed=0, pause=1.5, parts=1, between=0.1, workers=2, say=print):
+def run(folder, rounds, seed=0, pause=1.5, parts=1, say=print, **more):
     """Run the rounds.
 
     folder:   an empty one; keeps the log of `iris up`.
     parts:    how many rounds it takes until every fault has happened.
     pause:    seconds of load before each fault.
-    between, workers: as Iris has them.
+    more:     between and workers, as Iris has them.
     say:      gets a line a round.
     Returns:  the Ledger.
     Raises:   AssertionError at the first round after which not everything fits.
     """
     rng, ledger = random.Random(seed), Ledger()
-    iris = Iris(Path(folder), pause, between, workers)
+    iris = Iris(Path(folder), pause, **more)
     iris.start()
     # Whoever is killed, the machine lives on, and keeps what was written.
     iris.sql("ALTER SYSTEM SET fsync TO off")

@@ -541,9 +541,15 @@ class Life:
         for number in then.keys() & now.keys():
             ways = {state.tickets.get(number, {}).get("status") for state in states}
             if len(ways) == 1 and then[number] != now[number]:
-                pair = [each and each.isoformat() for each in (then[number], now[number])]
+                pair = [each and as_json(each) for each in (then[number], now[number])]
                 kind, columns, *more = wanted.get(number, ("changed", {}, 0, [[], []]))
                 wanted[number] = (kind, {**columns, "closed": pair}, *more)
+
+
+def as_json(moment):
+    """Return a time as PostgreSQL's JSON has it: without zeros at the end of a fraction."""
+    seconds, dot, rest = moment.isoformat().partition(".")
+    return f"{seconds}.{rest[:6].rstrip('0')}{rest[6:]}" if dot else seconds
 
 
 def doors(url):
