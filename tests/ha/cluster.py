@@ -7,12 +7,14 @@ import psycopg2
 from iris import embedded
 from iris.embedded import account
 
-# Nobody cleans up while a test looks; and what a standby reads is not cleaned up under its hands.
+# Nobody cleans up while a test looks; what a standby reads is not cleaned up under its hands, and the log that one needs
+# which was away is kept.
 OPTIONS = {
     "fsync": "off",
     "max_connections": "60",
     "autovacuum": "off",
     "hot_standby_feedback": "on",
+    "wal_keep_size": "512MB",
 }
 
 
