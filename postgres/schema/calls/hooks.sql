@@ -14,9 +14,7 @@ BEGIN
     IF current_setting('transaction_read_only') = 'on' OR NOT EXISTS (SELECT FROM hooks WHERE state = 'active') THEN
         RETURN;
     END IF;
-    IF is_waiting() THEN
-        PERFORM FROM events_after(9223372036854775807, 0);
-    END IF;
+    PERFORM place_all();
     SELECT coalesce(max(position), 0) INTO last FROM places;
     IF EXISTS (SELECT FROM hooks WHERE position IS NULL AND state = 'active') THEN
         -- From its making on; where that is not known, from now on.

@@ -206,9 +206,7 @@ BEGIN
         OR current_setting('transaction_isolation') <> 'read committed' THEN
         RETURN NULL;
     END IF;
-    IF is_waiting() THEN
-        PERFORM FROM events_after(9223372036854775807, 0);
-    END IF;
+    PERFORM place_all();
     PERFORM FROM past_reached FOR UPDATE SKIP LOCKED;
     IF NOT FOUND THEN
         -- Somebody else is at it.
